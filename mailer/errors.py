@@ -1,0 +1,40 @@
+"""Errors a person can meet. Each message is one sentence that says what to do next.
+
+The command line prints the message to standard error and exits with 1; the web shows it
+on the page with the status the class carries.
+"""
+
+from __future__ import annotations
+
+
+class MailerError(Exception):
+    """Something is wrong that the person can mend; ``str(error)`` says how."""
+
+    http_status = 400
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+
+
+class NotFound(MailerError):
+    """There is nothing here by that name: look it up in the list and try again."""
+
+    http_status = 404
+
+
+class Forbidden(MailerError):
+    """Your account may not do this: ask an administrator for the role that may."""
+
+    http_status = 403
+
+
+class Conflict(MailerError):
+    """The thing has changed since you looked: reload and try again."""
+
+    http_status = 409
+
+
+class Invalid(MailerError):
+    """What was given cannot be used."""
+
+    http_status = 422
