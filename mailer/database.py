@@ -1,0 +1,180 @@
+"""The database: one engine, transactions that ring doorbells after they commit, types both databases share.
+
+SQLite (embedded) runs in WAL mode and writes under BEGIN IMMEDIATE: the default BEGIN loses updates or
+fails late when two threads write. PostgreSQL is the production database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    DateTime,
+    Dialect,
+    Engine,
+    Integer,
+    MetaData,
+    TypeDecorator,
+    create_engine,
+    event,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.orm import DeclarativeBase, Session
+
+from mailer.errors import MailerError
+
+_NAMES = {  # constraints have names, so that migrations can drop them
+    "ix": "ix_%(column_0_label)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Unreachable(MailerError):
+    """The database cannot be reached: check MAILER_DATABASE_URL and that the server is running."""
+
+
+class Base(DeclarativeBase):
+    """The root of all tables; every stage declares its own in its ``store.py``."""
+
+    metadata = MetaData(naming_convention=_NAMES)
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware UTC instant on both databases (SQLite would hand back naive local time)."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse naive times: a time without a zone is a bug, not a value."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError(f"naive datetime {value!r}: times are aware UTC inside")
+        return value.astimezone(UTC) if value is not None else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give back aware UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+BigId = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by itself only for INTEGER
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+
+class Database:
+    """One database. ``read()`` and ``write()`` are the two kinds of transaction."""
+
+    def __init__(self, url: str, *, pool_size: int = 40) -> None:
+        """Connect lazily. ``pool_size`` matches the web's 40 threads."""
+        try:
+            parsed = make_url(url)
+            if parsed.get_backend_name() == "sqlite":
+                if parsed.database:
+                    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                self.engine = _sqlite(url)
+            else:
+                self.engine = create_engine(
+                    url, pool_size=pool_size, pool_pre_ping=True, connect_args={"connect_timeout": 10}
+                )
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
+            raise Unreachable(
+                "MAILER_DATABASE_URL is not a database address: write it like"
+                " postgresql+psycopg://user:password@host/name, or leave it empty for SQLite."
+            ) from error
+        except OSError as error:
+            raise Unreachable(
+                f"The data folder cannot be made ({error.strerror}): choose another with MAILER_DATA."
+            ) from error
+        if self.engine.dialect.name not in ("sqlite", "postgresql"):
+            raise Unreachable("mailer works on SQLite and PostgreSQL only: correct MAILER_DATABASE_URL.")
+        self._writer = self.engine.execution_options(mailer_begin="IMMEDIATE")
+
+    @property
+    def dialect(self) -> str:
+        """``sqlite`` or ``postgresql``."""
+        return self.engine.dialect.name
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A transaction that is rolled back at its end."""
+        with _one_sentence(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction that commits at its end, then does what ``after_commit`` was asked for."""
+        with _one_sentence(), Session(self._writer, expire_on_commit=False) as session:
+            with session.begin():
+                yield session
+            for job in session.info.pop("after_commit", ()):
+                job()
+
+    def check(self) -> None:
+        """:raises Unreachable: no answer"""
+        with self.read() as session:
+            session.execute(select(1))
+
+    def close(self) -> None:
+        """Give back every connection."""
+        self.engine.dispose()
+
+
+def after_commit(session: Session, job: Callable[[], object]) -> None:
+    """Have ``job`` done once the outermost transaction of ``Database.write`` is safe; never if it fails."""
+    session.info.setdefault("after_commit", []).append(job)
+
+
+def clock(session: Session) -> datetime:
+    """Return the database's own time: the one clock by which leases are judged."""
+    if session.get_bind().dialect.name == "sqlite":
+        return datetime.now(UTC)  # SQLite has no clock but this machine's
+    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    return now.astimezone(UTC)
+
+
+@contextmanager
+def _one_sentence() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        if error.connection_invalidated or _never_connected(error):
+            raise Unreachable from error
+        raise
+
+
+def _never_connected(error: OperationalError) -> bool:
+    text = str(error.orig)
+    return error.statement is None or "unable to open database file" in text
+
+
+def _sqlite(url: str) -> Engine:
+    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+
+    @event.listens_for(engine, "connect")
+    def settle(connection: Any, _record: object) -> None:
+        connection.isolation_level = None  # the driver must not begin by itself; see ``begin`` below
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON", "busy_timeout=30000"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        kind = connection.get_execution_options().get("mailer_begin", "DEFERRED")
+        connection.exec_driver_sql(f"BEGIN {kind}")
+
+    return engine

@@ -1,0 +1,122 @@
+"""Settings: what an operator can choose, each with its name, unit, default and reason.
+
+Read from the environment (prefix ``MAILER_``). With nothing set, mailer is *embedded*: SQLite under the
+data folder, a worker in the process, and a listener that catches letters so that nothing leaves the
+machine. ``mailer doctor`` prints every setting.
+"""
+
+from __future__ import annotations
+
+import secrets
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mailer.errors import MailerError
+from mailer.signing import Keyring
+
+
+class BadSetting(MailerError):
+    """A setting cannot be read."""
+
+
+class Settings(BaseSettings):
+    """What the operator chose. Immutable; make one per process and pass it on."""
+
+    model_config = SettingsConfigDict(env_prefix="MAILER_", frozen=True, extra="ignore")
+
+    data: Path = Field(Path("data"), description="Data folder: SQLite file, journal, secret, caught letters.")
+    database_url: str = Field(
+        "", description="SQLAlchemy URL. Empty: SQLite in the data folder. Production: postgresql+psycopg://…"
+    )
+    redis_url: str = Field(
+        "", description="Broker, redis://…; set: workers and beat run as own processes. Empty: embedded."
+    )
+    smtp_url: str = Field(
+        "",
+        description="Relays, tried in order, separated by spaces: smtp://user:password@host:587 or smtps://…"
+        " Empty: the built-in listener catches every letter.",
+    )
+    base_url: str = Field(
+        "", description="How readers reach the web app. Empty: http://HOST:PORT of `mailer serve`."
+    )
+    host: str = Field("127.0.0.1", description="Address the web app listens on.")
+    port: int = Field(8000, description="Port the web app listens on.")
+    listener_host: str = Field("127.0.0.1", description="Address the built-in SMTP listener listens on.")
+    listener_port: int = Field(2525, description="Port of the built-in SMTP listener; 0: any free one.")
+    bounce_domain: str = Field(
+        "bounces.mailer.example",
+        description="Domain of return paths; its MX is the listener. Must be yours in production.",
+    )
+    secret: str = Field(
+        "",
+        description="Keys that sign links and return paths, `id:key` separated by commas, newest first."
+        " Empty: one made in the data folder. All machines of one installation must share it.",
+        repr=False,
+    )
+    secure_cookies: bool | None = Field(
+        None, description="Send cookies over HTTPS only. Unset: when the base URL starts with https."
+    )
+    lease_seconds: int = Field(
+        300, description="How long a worker may hold a batch before others may take what it never began."
+    )
+
+    @property
+    def embedded(self) -> bool:
+        """True when worker and beat run inside ``mailer serve``."""
+        return not self.redis_url
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force."""
+        return self.database_url or f"sqlite:///{self.data.resolve() / 'mailer.db'}"
+
+    @property
+    def public_url(self) -> str:
+        """The web app's address as readers see it, without a trailing slash."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return (self.base_url or f"http://{host}:{self.port}").rstrip("/")
+
+    @property
+    def relay_urls(self) -> tuple[str, ...]:
+        """Relays in order of preference; the built-in listener when none is configured."""
+        return tuple(self.smtp_url.split()) or (f"smtp://{self.listener_host}:{self.listener_port}",)
+
+    @property
+    def journal(self) -> Path:
+        """The folder of the send journals. Local disk, never shared between machines."""
+        return self.data / "journal"
+
+    @cached_property
+    def keys(self) -> Keyring:
+        """The signing keys; makes the data folder's own on first use (mode 0600)."""
+        if self.secret:
+            return Keyring.parse(self.secret)
+        file = self.data / "secret"
+        if not file.exists():
+            self.data.mkdir(parents=True, exist_ok=True)
+            file.touch(mode=0o600, exist_ok=True)
+            file.write_text(f"1:{secrets.token_urlsafe(32)}\n")
+        return Keyring.parse(file.read_text().strip())
+
+
+def load(**overrides: object) -> Settings:
+    """Read the environment; ``overrides`` that are not None win (command line options).
+
+    :raises BadSetting: a value cannot be used; the message names the variable
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = f"MAILER_{str(first['loc'][0]).upper()}" if first["loc"] else "A setting"
+        raise BadSetting(f"{name} cannot be used: {first['msg']}. Correct it and start again.") from error
+
+
+def templates() -> Path:
+    """Return the folder that holds letters/, pages/ and locale/: inside the wheel or beside the package."""
+    package = Path(__file__).parent
+    inside = package / "templates"
+    return inside if inside.is_dir() else package.parent / "templates"
