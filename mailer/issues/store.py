@@ -1,0 +1,118 @@
+"""Tables of publications and issues, and all their SQL."""
+
+from __future__ import annotations
+
+import datetime as dt
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from mailer.database import Base, BigId, Json, UTCDateTime
+
+
+class Publication(Base):
+    """A newsletter. What differs by language is in its voices."""
+
+    __tablename__ = "publications"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    code: Mapped[str] = mapped_column(String(40), unique=True)
+    zone: Mapped[str] = mapped_column(String(60), default="Asia/Shanghai")  # IANA
+    list_id: Mapped[str] = mapped_column(String(200))  # RFC 2919, without angle brackets
+    sender_address: Mapped[str] = mapped_column(String(320))
+    desk_address: Mapped[str] = mapped_column(String(320))  # where a reader's own answer is passed on
+    accent: Mapped[str] = mapped_column(String(7), default="#0b6b4f")  # the theme's colour
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Voice(Base):
+    """A publication in one language: its name, who it comes from, where answers go."""
+
+    __tablename__ = "voices"
+
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"), primary_key=True)
+    language: Mapped[str] = mapped_column(String(2), primary_key=True)
+    name: Mapped[str] = mapped_column(String(200))
+    sender_name: Mapped[str] = mapped_column(String(200))
+    reply_to: Mapped[str] = mapped_column(String(320), default="")  # empty: the sender's address
+    organisation: Mapped[str] = mapped_column(String(200))
+    postal_address: Mapped[str] = mapped_column(String(400))
+
+
+class Issue(Base):
+    """One number of a publication. Number and date may still be unknown while it is a draft."""
+
+    __tablename__ = "issues"
+    __table_args__ = (UniqueConstraint("publication_id", "number"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[UUID] = mapped_column(unique=True)
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"), index=True)
+    number: Mapped[str | None] = mapped_column(String(40))
+    date: Mapped[dt.date | None]
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    created_by: Mapped[str] = mapped_column(String(320))
+
+
+class Edition(Base):
+    """An issue in one language: the document as it is being written."""
+
+    __tablename__ = "editions"
+    __table_args__ = (UniqueConstraint("issue_id", "language"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    issue_id: Mapped[int] = mapped_column(ForeignKey("issues.id"))
+    language: Mapped[str] = mapped_column(String(2))
+    document: Mapped[Any] = mapped_column(Json)  # content.document.Document
+    version: Mapped[int] = mapped_column(default=1)  # counts edits: two editors do not overwrite each other
+    doubts: Mapped[Any | None] = mapped_column(Json)  # what the reader of the file guessed: [{line, what}]
+    dropped: Mapped[Any | None] = mapped_column(Json)  # what it left out: [{line, text, why}]
+    updated_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    updated_by: Mapped[str] = mapped_column(String(320))
+
+
+class FrozenEdition(Base):
+    """An edition's compiled bytes. Never changed: a template upgrade does not touch what was approved."""
+
+    __tablename__ = "frozen_editions"
+    __table_args__ = (UniqueConstraint("edition_id", "hash"),)
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    edition_id: Mapped[int] = mapped_column(ForeignKey("editions.id"))
+    language: Mapped[str] = mapped_column(String(2))
+    hash: Mapped[str] = mapped_column(String(64))  # SHA-256 over blueprint and web version
+    subject: Mapped[str] = mapped_column(String(400))
+    blueprint: Mapped[bytes] = mapped_column(LargeBinary)  # content.letter.Blueprint, serialised
+    web_html: Mapped[str] = mapped_column(Text)  # the public web version, without slots
+    html_bytes: Mapped[int]  # of the HTML part as a reader gets it
+    text_bytes: Mapped[int]
+    links: Mapped[Any] = mapped_column(Json)  # list of URLs; a click carries the index
+    frozen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class StoredFigure(Base):
+    """A picture, by content: ``name`` is the start of its SHA-256 and its suffix."""
+
+    __tablename__ = "figures"
+
+    name: Mapped[str] = mapped_column(String(80), primary_key=True)
+    media_type: Mapped[str] = mapped_column(String(40))
+    width: Mapped[int]
+    height: Mapped[int]
+    content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class Attachment(Base):
+    """A file that travels with every letter of an issue; ``language`` None: with every edition."""
+
+    __tablename__ = "attachments"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    issue_id: Mapped[int] = mapped_column(ForeignKey("issues.id"), index=True)
+    language: Mapped[str | None] = mapped_column(String(2))
+    file_name: Mapped[str] = mapped_column(String(200))
+    media_type: Mapped[str] = mapped_column(String(100))
+    content: Mapped[bytes] = mapped_column(LargeBinary)
