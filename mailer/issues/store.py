@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, UniqueConstraint, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.database import Base, BigId, Json, UTCDateTime
 
@@ -116,3 +116,60 @@ class Attachment(Base):
     file_name: Mapped[str] = mapped_column(String(200))
     media_type: Mapped[str] = mapped_column(String(100))
     content: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+def publication_by_code(session: Session, code: str) -> Publication | None:
+    """Return the publication of that code."""
+    return session.scalar(select(Publication).where(Publication.code == code))
+
+
+def publications(session: Session) -> list[Publication]:
+    """Return every publication, oldest first."""
+    return list(session.scalars(select(Publication).order_by(Publication.id)))
+
+
+def voices(session: Session, publication_id: int) -> dict[str, Voice]:
+    """Return a publication's voices by language."""
+    rows = session.scalars(select(Voice).where(Voice.publication_id == publication_id))
+    return {voice.language: voice for voice in rows}
+
+
+def issues_of(session: Session, publication_id: int | None = None) -> list[Issue]:
+    """Return issues, newest first, of one publication or of all."""
+    query = select(Issue).order_by(Issue.id.desc())
+    if publication_id is not None:
+        query = query.where(Issue.publication_id == publication_id)
+    return list(session.scalars(query))
+
+
+def issue_by_public_id(session: Session, public_id: UUID) -> Issue | None:
+    """Return the issue the outside knows by ``public_id``."""
+    return session.scalar(select(Issue).where(Issue.public_id == public_id))
+
+
+def issue_by_number(session: Session, publication_id: int, number: str) -> Issue | None:
+    """Return the issue of that number."""
+    return session.scalar(select(Issue).where(Issue.publication_id == publication_id, Issue.number == number))
+
+
+def editions(session: Session, issue_id: int) -> dict[str, Edition]:
+    """Return an issue's editions by language, Chinese first."""
+    rows = session.scalars(
+        select(Edition).where(Edition.issue_id == issue_id).order_by(Edition.language.desc())
+    )
+    return {edition.language: edition for edition in rows}
+
+
+def attachments(session: Session, issue_id: int, language: str | None = None) -> list[Attachment]:
+    """Return an issue's attachments; with ``language``, those that edition carries."""
+    query = select(Attachment).where(Attachment.issue_id == issue_id).order_by(Attachment.id)
+    if language is not None:
+        query = query.where((Attachment.language == language) | Attachment.language.is_(None))
+    return list(session.scalars(query))
+
+
+def frozen(session: Session, edition_id: int, digest: str) -> FrozenEdition | None:
+    """Return the edition frozen under that hash."""
+    return session.scalar(
+        select(FrozenEdition).where(FrozenEdition.edition_id == edition_id, FrozenEdition.hash == digest)
+    )
