@@ -187,7 +187,7 @@ class Masthead(_Node):
 
     title: Line
     issuer: Line = ""
-    number: Line | None = None
+    number: Annotated[Line | None, AfterValidator(lambda number: number or None)] = None
     date: datetime.date | None = None
 
 
@@ -203,7 +203,7 @@ class Document(_Node):
 
 
 def stats(document: Document) -> dict[str, int]:
-    """Count what ``mailer issue import --json`` reports: quotes and moderators by person, contacts by block."""
+    """Count what ``mailer issue import --json`` reports: quotes and moderators singly, contacts by block."""
     blocks = [block for section in document.sections for block in section.blocks]
     kinds = Counter(block.kind for block in blocks)
     return {

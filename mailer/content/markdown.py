@@ -62,9 +62,9 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import get_args
 
 from mailer.content.document import (
+    LANGUAGES,
     Article,
     Banner,
     BannerText,
@@ -75,7 +75,6 @@ from mailer.content.document import (
     Divider,
     Document,
     Figure,
-    Language,
     Link,
     Masthead,
     Moderators,
@@ -97,7 +96,7 @@ _FIGURE = re.compile(
 _BARE_TARGET = re.compile(r"(?:[^\s<>()\\]|\([^\s<>()\\]*\))*")
 _STRUCTURE = re.compile(r"(?:#{1,2}(?:\s.*)?|:::.*)")
 _OPENING = re.compile(r":::\s*(?P<name>[^\s:]+)(?:\s+(?P<title>.*))?")
-_SAID_BY = re.compile(r"(?:[—–―]+|--+)(?P<who>.*)")  # noqa: RUF001 - editors type every kind of dash
+_SAID_BY = re.compile(r"(?:[—–―]+|--+)(?P<who>.*)")  # editors type every kind of dash
 _FIELD = re.compile(r"(?P<key>[A-Za-z_]+)\s*[:：]\s*(?P<value>.*)")
 _NEEDS_QUOTES = re.compile(r"[\s\"'#&*!|>%@`\[\]{},?:-].*|.*: .*|.* #.*|.*:|", re.DOTALL)  # YAML's own signs
 
@@ -274,13 +273,12 @@ def from_markdown(text: str) -> Document:
             raise BadMarkdown(
                 piece.line, "this stands before the first section; put a line “# Title” above it"
             )
-    return Document(
-        **head, sections=tuple(Section(title=title, blocks=tuple(blocks)) for title, blocks in sections)
-    )
+    read = tuple(Section(title=title, blocks=tuple(blocks)) for title, blocks in sections)
+    return head.model_copy(update={"sections": read})
 
 
-def _read_front_matter(lines: Sequence[str]) -> tuple[dict[str, object], int]:
-    """Return the document's head as arguments, and how many lines it took."""
+def _read_front_matter(lines: Sequence[str]) -> tuple[Document, int]:
+    """Return the document's head, still without sections, and how many lines it took."""
     fences = [n for n, line in enumerate(lines) if line.strip() == "---"][:2]
     if len(fences) < 2 or any(line.strip() for line in lines[: fences[0]]):
         raise BadMarkdown(1, "the file must start with its head, “key: value” lines between two lines “---”")
@@ -294,12 +292,10 @@ def _read_front_matter(lines: Sequence[str]) -> tuple[dict[str, object], int]:
     return _document_head(values, fences[0] + 1), fences[1] + 1
 
 
-def _document_head(values: dict[str, str], line: int) -> dict[str, object]:
-    language = values.get("language")
-    if language not in get_args(Language):
-        raise BadMarkdown(
-            line, f"the head must say “language: {'” or “language: '.join(get_args(Language))}”"
-        )
+def _document_head(values: dict[str, str], line: int) -> Document:
+    spoken = next((known for known in LANGUAGES if known == values.get("language")), None)
+    if spoken is None:
+        raise BadMarkdown(line, f"the head must say “language: {'” or “language: '.join(LANGUAGES)}”")
     if "title" not in values:
         raise BadMarkdown(line, "the head must say the newsletter's name: “title: …”")
     masthead = Masthead(
@@ -308,8 +304,12 @@ def _document_head(values: dict[str, str], line: int) -> dict[str, object]:
         number=values.get("number"),
         date=_read_date(values.get("date"), line),
     )
-    said = {key: values[key] for key in ("subject", "preheader") if key in values}
-    return {"language": language, "masthead": masthead, **said}
+    return Document(
+        language=spoken,
+        masthead=masthead,
+        subject=values.get("subject", ""),
+        preheader=values.get("preheader", ""),
+    )
 
 
 def _read_date(value: str | None, line: int) -> datetime.date | None:
@@ -461,10 +461,10 @@ def _read_moderators(piece: _Piece) -> Moderators:
 def _read_banner(piece: _Piece) -> Banner:
     texts: dict[str, BannerText] = {}
     for number, line in piece.filled():
-        language, value = _read_field(number, line, get_args(Language))
+        language, value = _read_field(number, line, LANGUAGES)
         title, date, place = _padded(_fit(piece, number, value, 3), 3)
         texts[language] = BannerText(title=title, date=date, place=place)
-    if missing := [language for language in get_args(Language) if language not in texts]:
+    if missing := [language for language in LANGUAGES if language not in texts]:
         raise piece.error(f"the line “{missing[0]}: title | date | place” is missing")
     return Banner(zh=texts["zh"], en=texts["en"])
 
