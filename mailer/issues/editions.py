@@ -183,7 +183,7 @@ def with_stored_figures(session: Session, document: Document, pictures: Mapping[
             names[figure.src] = figures.add(session, pictures[figure.src]).name
         elif session.get(store.StoredFigure, figure.src) is None:
             raise MissingFigure(
-                f"The picture “{figure.src}” is not there: put it beside the file, or take it out of the text."
+                f"The picture “{figure.src}” is not there: put it beside the file or take it out of the text."
             )
     return renamed_figures(document, names)
 

@@ -82,6 +82,7 @@ class FrozenEdition(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     edition_id: Mapped[int] = mapped_column(ForeignKey("editions.id"))
+    version: Mapped[int]  # of the edition when it was frozen: a later edit voids an approval
     language: Mapped[str] = mapped_column(String(2))
     hash: Mapped[str] = mapped_column(String(64))  # SHA-256 over blueprint and web version
     subject: Mapped[str] = mapped_column(String(400))
