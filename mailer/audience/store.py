@@ -39,6 +39,7 @@ class ConsentKind(StrEnum):
     INVITED = "invited"  # invited by a partner, confirmed by the person
     VOUCHED = "vouched"  # a trusted partner answers for it
     IMPORTED = "imported"  # the secretariat imported it with its evidence
+    NONE = "none"  # no consent on record, only the person's wish to leave
 
 
 class Partner(Base):
@@ -59,11 +60,24 @@ class Partner(Base):
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
-class Subscriber(Base):
+class _Names:
+    """A person's names, ``audience.names.Names``; ``name_*`` is always the full name when one is known."""
+
+    family_zh: Mapped[str] = mapped_column(String(80), default="")
+    given_zh: Mapped[str] = mapped_column(String(80), default="")
+    name_zh: Mapped[str] = mapped_column(String(160), default="")
+    honorific_zh: Mapped[str] = mapped_column(String(40), default="")  # after the name: 部长, 女士
+    family_en: Mapped[str] = mapped_column(String(80), default="")
+    given_en: Mapped[str] = mapped_column(String(80), default="")
+    name_en: Mapped[str] = mapped_column(String(160), default="")
+    honorific_en: Mapped[str] = mapped_column(String(40), default="")  # before the name: Dr, Ms
+
+
+class Subscriber(_Names, Base):
     """One address: one row, one letter. The only table that holds addresses of readers.
 
     ``address`` None: erased; the row stays so that ledgers keep their sums.
-    Salutations are kept ready ("尊敬的李部长", "Dear Dr Lee"), so that launching a campaign copies them.
+    Salutations are kept ready ("尊敬的李敏部长：", "Dear Dr Lee,"), so that launching a campaign copies them.
     """
 
     __tablename__ = "subscribers"
@@ -74,20 +88,15 @@ class Subscriber(Base):
     address_key: Mapped[str | None] = mapped_column(String(320), unique=True)  # Address.key
     address_hash: Mapped[str] = mapped_column(String(32), index=True)  # Keyring.address_hash(address_key)
     domain: Mapped[str] = mapped_column(String(255), index=True)  # A-labels, lower case
-    family_zh: Mapped[str] = mapped_column(String(80), default="")
-    given_zh: Mapped[str] = mapped_column(String(80), default="")
-    name_zh: Mapped[str] = mapped_column(String(160), default="")
-    honorific_zh: Mapped[str] = mapped_column(String(40), default="")  # after the name: 部长, 女士
-    family_en: Mapped[str] = mapped_column(String(80), default="")
-    given_en: Mapped[str] = mapped_column(String(80), default="")
-    name_en: Mapped[str] = mapped_column(String(160), default="")
-    honorific_en: Mapped[str] = mapped_column(String(40), default="")  # before the name: Dr, Ms
     salutation_zh: Mapped[str] = mapped_column(String(200), default="")
     salutation_en: Mapped[str] = mapped_column(String(200), default="")
     language: Mapped[str] = mapped_column(String(2))
     country: Mapped[str | None] = mapped_column(String(2))
     zone: Mapped[str | None] = mapped_column(String(60))  # IANA; None: the partner's, else the publication's
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    chosen_at: Mapped[datetime | None] = mapped_column(
+        UTCDateTime
+    )  # the person's own choice outranks others'
     erased_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
@@ -101,8 +110,12 @@ class _Consent:
     consent_origin: Mapped[str] = mapped_column(String(200), default="")  # IP address, file name and line
 
 
-class Membership(_Consent, Base):
-    """A partner's own tie to a person: its own consent and notes. Ending it ends nothing else."""
+class Membership(_Names, _Consent, Base):
+    """A partner's own tie to a person: its own consent, notes, and names and language as it wrote them.
+
+    A partner is shown these and never the subscriber's, which another partner may have written. Ending a
+    membership ends no other partner's.
+    """
 
     __tablename__ = "memberships"
     __table_args__ = (UniqueConstraint("partner_id", "subscriber_id"),)
@@ -111,6 +124,7 @@ class Membership(_Consent, Base):
     public_id: Mapped[UUID] = mapped_column(unique=True)
     partner_id: Mapped[int] = mapped_column(ForeignKey("partners.id"))
     subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    language: Mapped[str | None] = mapped_column(String(2))
     notes: Mapped[str] = mapped_column(Text, default="")
     joined_at: Mapped[datetime] = mapped_column(UTCDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
@@ -190,6 +204,7 @@ class Import(Base):
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     public_id: Mapped[UUID] = mapped_column(unique=True)
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"))
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("partners.id"), index=True)
     file_name: Mapped[str] = mapped_column(String(200))
     file_hash: Mapped[str] = mapped_column(String(64))  # SHA-256: a second run of the same file resumes
@@ -200,7 +215,10 @@ class Import(Base):
 
 
 class ImportRow(Base):
-    """The verdict on one row of a file; ``before`` is what undoing restores."""
+    """The verdict on one row of a file.
+
+    ``before`` is what undoing restores, where the row still stands as ``after`` says.
+    """
 
     __tablename__ = "import_rows"
 
@@ -208,8 +226,9 @@ class ImportRow(Base):
     line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     verdict: Mapped[str] = mapped_column(String(20))  # added | updated | unchanged | refused
     message: Mapped[str] = mapped_column(Text, default="")
-    subscriber_id: Mapped[int | None] = mapped_column(ForeignKey("subscribers.id"))
+    subscriber_id: Mapped[int | None] = mapped_column(ForeignKey("subscribers.id"), index=True)
     before: Mapped[Any | None] = mapped_column(Json)
+    after: Mapped[Any | None] = mapped_column(Json)
 
 
 Index("ix_subscriptions_confirmed", Subscription.publication_id, Subscription.state)
