@@ -6,8 +6,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, String
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, String, column, delete, select, table, update
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.database import Base, BigId, Json, UTCDateTime
 
@@ -79,3 +79,68 @@ class AuditEntry(Base):
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("partners.id"), index=True)
     before: Mapped[Any | None] = mapped_column(Json)
     after: Mapped[Any | None] = mapped_column(Json)
+
+
+_partners = table("partners", column("id"), column("code"))  # the audience's: it stands above accounts
+
+
+def user_by_email(session: Session, email: str) -> User | None:
+    """Return the account of that address; ``email`` in comparing form, or as typed."""
+    return session.scalar(select(User).where(User.email == email.strip().casefold()))
+
+
+def users(session: Session, partner_id: int | None = None) -> list[User]:
+    """Return accounts by address, of one partner or all."""
+    query = select(User).order_by(User.email)
+    return list(session.scalars(query if partner_id is None else query.where(User.partner_id == partner_id)))
+
+
+def partner_id(session: Session, code: str) -> int | None:
+    """Return the id of the partner of that code."""
+    found: int | None = session.scalar(select(_partners.c.id).where(_partners.c.code == code))
+    return found
+
+
+def open_session(session: Session, id_hash: str, now: datetime) -> tuple[User, str] | None:
+    """Return the account and CSRF token of a session that still counts."""
+    row = session.execute(
+        select(User, UserSession.csrf)
+        .join(UserSession, UserSession.user_id == User.id)
+        .where(UserSession.id_hash == id_hash, UserSession.expires_at > now, User.disabled_at.is_(None))
+    ).first()
+    return row.tuple() if row else None
+
+
+def close_session(session: Session, id_hash: str) -> None:
+    """Drop one session."""
+    session.execute(delete(UserSession).where(UserSession.id_hash == id_hash))
+
+
+def close_sessions(session: Session, user_id: int) -> None:
+    """Drop every session and unused link of an account."""
+    session.execute(delete(UserSession).where(UserSession.user_id == user_id))
+    session.execute(delete(SignInLink).where(SignInLink.user_id == user_id, SignInLink.used_at.is_(None)))
+
+
+def use_link(session: Session, token_hash: str, now: datetime) -> int | None:
+    """Mark a link used and return its account's id; of two who come at once, one gets None."""
+    return session.scalar(
+        update(SignInLink)
+        .where(SignInLink.token_hash == token_hash, SignInLink.used_at.is_(None), SignInLink.expires_at > now)
+        .values(used_at=now)
+        .returning(SignInLink.user_id)
+    )
+
+
+def forget_expired(session: Session, now: datetime) -> None:
+    """Delete sessions and links past their time."""
+    session.execute(delete(UserSession).where(UserSession.expires_at <= now))
+    session.execute(delete(SignInLink).where(SignInLink.expires_at <= now))
+
+
+def audit_entries(session: Session, limit: int, partner_id: int | None) -> list[AuditEntry]:
+    """Return the newest entries, of one partner or all."""
+    query = select(AuditEntry).order_by(AuditEntry.id.desc()).limit(limit)
+    if partner_id is not None:
+        query = query.where(AuditEntry.partner_id == partner_id)
+    return list(session.scalars(query))

@@ -1,0 +1,74 @@
+"""The audit log: who did what to what. Entries are added, never changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.orm import Session
+
+from mailer.accounts import store
+from mailer.accounts.store import AuditEntry
+from mailer.errors import NotFound
+
+
+class NoAccount(NotFound):
+    """There is no account with that address: `mailer user list` shows those that exist."""
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who acts. ``user_id`` None: nobody signed in, so ``name`` is ``system`` or ``shell``."""
+
+    user_id: int | None
+    name: str
+
+    @classmethod
+    def named(cls, session: Session, email: str) -> Actor:
+        """Return the account of that address as an actor.
+
+        :raises NoAccount: none, or it was disabled
+        """
+        user = store.user_by_email(session, email)
+        if user is None or user.disabled_at is not None:
+            raise NoAccount
+        return cls(user.id, user.email)
+
+
+SYSTEM = Actor(None, "system")
+
+
+def record(
+    session: Session,
+    *,
+    now: datetime,
+    actor: Actor,
+    action: str,
+    subject: str,
+    before: Any = None,
+    after: Any = None,
+    partner_id: int | None = None,
+) -> None:
+    """Write one entry. ``action`` is noun and verb (``campaign.approve``), ``subject`` noun and id.
+
+    ``before`` and ``after`` are JSON values; they carry no addresses of readers. ``partner_id``: the
+    partner whose people it is about, so that the partner's desk can show it.
+    """
+    session.add(
+        AuditEntry(
+            at=now,
+            user_id=actor.user_id,
+            actor=actor.name,
+            action=action,
+            subject=subject,
+            before=before,
+            after=after,
+            partner_id=partner_id,
+        )
+    )
+
+
+def entries(session: Session, *, limit: int = 50, partner_id: int | None = None) -> list[AuditEntry]:
+    """Return the newest entries; with ``partner_id``, only those about that partner's people."""
+    return store.audit_entries(session, limit, partner_id)

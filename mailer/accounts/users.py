@@ -1,0 +1,182 @@
+"""Users: accounts, what their roles may do, and signing in with a password."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import cache
+from threading import BoundedSemaphore
+
+from argon2 import PasswordHasher
+from argon2.exceptions import Argon2Error, InvalidHashError
+from sqlalchemy.orm import Session
+
+from mailer import address
+from mailer.accounts import audit, store
+from mailer.accounts.audit import Actor, NoAccount
+from mailer.accounts.store import Role, User
+from mailer.errors import Conflict, Invalid, MailerError, NotFound
+
+SHORTEST_PASSWORD = 12  # characters; long enough that guessing at the sign-in's rate limit is hopeless
+LONGEST_PASSWORD = 1024  # characters; hashing more would only cost time
+
+_SECRETARIAT = frozenset({Role.ADMIN, Role.EDITOR, Role.APPROVER, Role.SENDER, Role.VIEWER})
+ACTIONS: dict[str, frozenset[Role]] = {
+    "issue.write": frozenset({Role.ADMIN, Role.EDITOR}),
+    "campaign.create": frozenset({Role.ADMIN, Role.EDITOR}),
+    "campaign.approve": frozenset({Role.ADMIN, Role.APPROVER}),
+    "campaign.launch": frozenset({Role.ADMIN, Role.SENDER}),  # also pause, resume, cancel
+    "report.read": _SECRETARIAT,
+    "event.read": frozenset({Role.ADMIN}),
+    "people.manage": frozenset({Role.ADMIN, Role.EDITOR}),  # every partner's people
+    "partner.manage": frozenset({Role.PARTNER}),  # only one's own partner's people
+    "user.manage": frozenset({Role.ADMIN}),
+}
+
+_hasher = PasswordHasher()  # argon2id, RFC 9106 §4, second recommended option: 64 MiB a check
+_checks = BoundedSemaphore(4)  # hence at most 256 MiB at once, however many sign in
+
+
+class BadSignIn(MailerError):
+    """The address or the password is not right: try again, or ask for a sign-in link."""
+
+    http_status = 401
+
+
+class AddressTaken(Conflict):
+    """There is an account with that address already: `mailer user list` shows it."""
+
+
+class BadPassword(Invalid):
+    """The password must have 12 to 1024 characters: choose another."""
+
+
+class PartnerMismatch(Invalid):
+    """A partner manager needs a partner, and no other role may have one: give both or neither."""
+
+
+class NoSuchPartner(NotFound):
+    """There is no partner with that code: `mailer partner list` shows those that exist."""
+
+
+def may(role: str, action: str) -> bool:
+    """Say whether an account of ``role`` may do ``action``. An unknown action is a bug, not a refusal."""
+    return role in ACTIONS[action]
+
+
+def add(
+    session: Session,
+    *,
+    email: str,
+    role: str,
+    now: datetime,
+    actor: Actor,
+    partner_code: str | None = None,
+    name: str = "",
+    language: str = "en",
+    password: str | None = None,
+) -> User:
+    """Make an account. ``password`` None: it signs in by links only.
+
+    :raises BadAddress: not an address
+    :raises AddressTaken: it has an account already
+    :raises PartnerMismatch: a partner manager without partner, or a partner for another role
+    """
+    key = address.parse(email).key
+    if store.user_by_email(session, key):
+        raise AddressTaken
+    if (role == Role.PARTNER) != (partner_code is not None):
+        raise PartnerMismatch
+    user = User(
+        email=key,
+        name=" ".join(name.split()),
+        role=Role(role),
+        partner_id=_partner_id(session, partner_code),
+        language=language,
+        password_hash=_hash(password) if password is not None else None,
+        created_at=now,
+    )
+    session.add(user)
+    session.flush()
+    audit.record(
+        session, now=now, actor=actor, action="user.add", subject=f"user {user.id}",
+        after={"email": key, "role": role}, partner_id=user.partner_id,
+    )  # fmt: skip
+    return user
+
+
+def get(session: Session, email: str) -> User:
+    """:raises NoAccount: none of that address"""
+    user = store.user_by_email(session, address.key_of(email))
+    if user is None:
+        raise NoAccount
+    return user
+
+
+def listing(session: Session, *, partner_id: int | None = None) -> list[User]:
+    """Return every account by address; with ``partner_id``, only that partner's managers."""
+    return store.users(session, partner_id)
+
+
+def set_password(session: Session, *, user_id: int, password: str, now: datetime, actor: Actor) -> None:
+    """Give an account a new password and sign it out everywhere.
+
+    :raises BadPassword: too short or too long
+    """
+    session.get_one(User, user_id).password_hash = _hash(password)
+    store.close_sessions(session, user_id)
+    audit.record(session, now=now, actor=actor, action="user.password", subject=f"user {user_id}")
+
+
+def disable(session: Session, *, user_id: int, now: datetime, actor: Actor) -> None:
+    """Close an account and sign it out everywhere. It stays, so that the audit log keeps its names."""
+    user = session.get_one(User, user_id)
+    if user.disabled_at is None:
+        user.disabled_at = now
+        store.close_sessions(session, user_id)
+        audit.record(session, now=now, actor=actor, action="user.disable", subject=f"user {user_id}")
+
+
+def sign_in(session: Session, *, email: str, password: str, now: datetime) -> User:
+    """Return the account. An unknown address takes as long and says the same as a wrong password.
+
+    :raises BadSignIn: unknown, disabled, without a password, or the wrong one
+    """
+    user = store.user_by_email(session, address.key_of(email))
+    stored = user.password_hash if user and user.password_hash else _nobodys_hash()
+    right = _verify(stored, password)
+    if not right or user is None or user.password_hash is None or user.disabled_at is not None:
+        raise BadSignIn
+    if _hasher.check_needs_rehash(stored):
+        user.password_hash = _hash(password)
+    audit.record(session, now=now, actor=Actor(user.id, user.email), action="user.sign_in",
+                 subject=f"user {user.id}")  # fmt: skip
+    return user
+
+
+def _partner_id(session: Session, code: str | None) -> int | None:
+    if code is None:
+        return None
+    found = store.partner_id(session, code)
+    if found is None:
+        raise NoSuchPartner
+    return found
+
+
+def _hash(password: str) -> str:
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        raise BadPassword
+    with _checks:
+        return _hasher.hash(password)
+
+
+def _verify(stored: str, password: str) -> bool:
+    try:
+        with _checks:
+            return _hasher.verify(stored, password[: LONGEST_PASSWORD + 1])
+    except (Argon2Error, InvalidHashError):
+        return False
+
+
+@cache
+def _nobodys_hash() -> str:
+    return _hasher.hash("nobody has this password")
