@@ -1,0 +1,111 @@
+"""What a relay says: replies cut out of its bytes, and what it offers. Pure. RFC 5321 §4.2, RFC 2034."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import NamedTuple
+
+_LONGEST_LINE = 8192  # RFC 5321 §4.5.3.1.5 says 512; some relays are chattier
+_MOST_LINES = 256
+_LONGEST_TEXT = 2000  # characters of a reply worth keeping
+
+
+class Garbled(Exception):
+    """What the other side says is not SMTP; nothing it says from here on can be trusted."""
+
+
+_STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
+
+
+class Reply(NamedTuple):
+    """One reply. ``lines`` are raw, without the code."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+    @property
+    def text(self) -> str:
+        """The words, lines joined by a line feed."""
+        return b"\n".join(self.lines).decode(errors="replace")[:_LONGEST_TEXT]
+
+    @property
+    def status(self) -> str | None:
+        """The enhanced status code (RFC 2034 §4)."""
+        found = _STATUS.match(self.lines[0].decode("ascii", "replace"))
+        return found[0] if found else None
+
+    @property
+    def shown(self) -> str:
+        """The reply in one line, for a message to a person."""
+        return f"{self.code} {' '.join(self.text.split())}"[:300]
+
+
+class ReplyReader:
+    """Cuts replies out of bytes that arrive in any portions (RFC 5321 §4.2.1)."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+        self._lines: list[bytes] = []
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is left over from what was fed."""
+        return not self._rest and not self._lines
+
+    def feed(self, data: bytes) -> list[Reply]:
+        """Return the replies that are complete now.
+
+        :raises Garbled: a line is no reply, or there is no end to it
+        """
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > _LONGEST_LINE:
+            raise Garbled("a reply line has no end")
+        return [reply for line in lines if (reply := self._line(line.rstrip(b"\r")))]
+
+    def _line(self, line: bytes) -> Reply | None:
+        code, mark = line[:3], line[3:4]
+        if not (code.isdigit() and b"200" <= code < b"600" and mark in (b" ", b"-", b"")):
+            raise Garbled(f"“{line[:80].decode(errors='replace')}” is not a reply")
+        self._lines.append(line[4:])
+        if mark == b"-":
+            if len(self._lines) > _MOST_LINES:
+                raise Garbled("a reply has too many lines")
+            return None
+        lines, self._lines = tuple(self._lines), []
+        return Reply(int(code), lines)
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a relay offers in its answer to EHLO. ``size`` 0: it names no limit."""
+
+    pipelining: bool = False
+    chunking: bool = False
+    starttls: bool = False
+    eight_bit: bool = False
+    smtputf8: bool = False
+    sized: bool = False
+    size: int = 0
+    auth: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, reply: Reply) -> Features:
+        """Read the answer to EHLO; keywords nobody knows, empty lines and odd sizes are passed over."""
+        words = [
+            line.decode("ascii", "replace").upper().replace("AUTH=", "AUTH ").split() for line in reply.lines
+        ]
+        offers: dict[str, list[str]] = {}
+        for first, *rest in filter(None, words[1:]):
+            offers.setdefault(first, []).extend(rest)
+        size = "".join(offers.get("SIZE", []))
+        return cls(
+            pipelining="PIPELINING" in offers,
+            chunking="CHUNKING" in offers,
+            starttls="STARTTLS" in offers,
+            eight_bit="8BITMIME" in offers,
+            smtputf8="SMTPUTF8" in offers,
+            sized="SIZE" in offers,
+            size=int(size) if size.isascii() and size.isdigit() else 0,
+            auth=frozenset(offers.get("AUTH", [])),
+        )

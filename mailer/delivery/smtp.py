@@ -1,0 +1,484 @@
+"""SMTP without sockets: one conversation with one relay, bytes in and bytes out. Pure.
+
+RFC 5321 with PIPELINING (RFC 2920), CHUNKING (RFC 3030), STARTTLS (RFC 3207), AUTH (RFC 4954, 4616),
+SMTPUTF8 (RFC 6531), 8BITMIME (RFC 6152), SIZE (RFC 1870) and enhanced status codes (RFC 2034).
+
+With PIPELINING a letter costs one round trip: its body and the next letter's envelope leave together, and
+the relay's answers to both come back together. One body is in flight at a time. A letter's body is sent
+only when the relay has agreed to sender and recipient; a relay that says 354 after it refused the
+recipient gets a lone dot (RFC 2920 §3.1), any other an RSET. Without PIPELINING each command waits.
+
+``Conversation`` never decides to send a body: it says ``cleared``, and its driver, once the journal holds
+the ``begin``, calls ``transmit``.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections import deque
+from collections.abc import Generator
+from enum import Enum, StrEnum, auto
+from typing import NamedTuple
+
+import idna
+
+from mailer.delivery.relay import Relay, RelayUnavailable, StartTls, is_loopback
+from mailer.delivery.reply import Features, Garbled, Reply, ReplyReader
+
+
+class Kind(StrEnum):
+    """What became of a letter."""
+
+    ACCEPTED = "accepted"
+    DEFERRED = "deferred"  # 4xx: try again later
+    REJECTED = "rejected"  # 5xx, or no SMTP can carry it there
+    UNCERTAIN = "uncertain"  # body begun, reply never seen: never send again by itself
+    UNSENT = "unsent"  # body never begun: send again at will
+
+
+_KIND_OF = {2: Kind.ACCEPTED, 4: Kind.DEFERRED, 5: Kind.REJECTED}
+
+
+class Envelope(NamedTuple):
+    """A letter with its envelope. ``sender`` "" is the null return path.
+
+    ``clean``: the caller vouches that ``body`` is 7-bit, in CRLF lines none of which begins with a dot,
+    and that the last one is ended, as all letters of our assembler are. Others are looked through.
+    """
+
+    key: int
+    sender: str
+    recipient: str
+    body: bytes
+    clean: bool = False
+
+
+class Outcome(NamedTuple):
+    """What became of a letter, in the relay's words.
+
+    ``command``: MAIL, RCPT, DATA or BODY, whichever the reply answered; "" when the words are our own and
+    no relay was asked. ``code`` is None when no reply was seen; ``status`` is the RFC 3463 code, None when
+    the reply has none.
+    """
+
+    key: int
+    kind: Kind
+    code: int | None
+    status: str | None
+    text: str
+    command: str
+    relay: str
+
+
+# ---- the envelope and the body ----
+
+_ATEXT = r"(?:[^\s\"(),:;<>@\[\\\]\x00-\x1f\x7f]+"
+_MAILBOX = re.compile(
+    _ATEXT + r"|\"(?:[^\"\\\x00-\x1f\x7f]|\\[ -~])*\")@[^\s@<>\x00-\x1f\x7f]+"  # RFC 5321 §4.1.2
+)
+
+
+class Unmailable(Exception):
+    """This letter cannot go through this relay; ``code`` and ``status`` are what a relay would have said."""
+
+    def __init__(self, code: int, status: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+        self.status = status
+
+
+def _mailbox(address: str) -> str:
+    """Return the address as SMTP carries it, its domain in A-labels (RFC 6531 §3.2 allows both).
+
+    :raises Unmailable: it is not a mailbox; line ends in it would be commands
+    """
+    if not _MAILBOX.fullmatch(address):
+        raise Unmailable(553, "5.1.3", "The address is not a mailbox SMTP can name.")
+    local, _, domain = address.rpartition("@")
+    if domain.isascii():
+        return address
+    try:
+        return f"{local}@{idna.encode(domain, uts46=True).decode()}"
+    except idna.IDNAError as error:
+        raise Unmailable(553, "5.1.2", f"The address's domain is not a domain name: {error}") from error
+
+
+def _envelope_commands(letter: Envelope, features: Features) -> bytes:
+    """Return MAIL and RCPT.
+
+    :raises Unmailable: the letter needs what the relay does not offer
+    """
+    sender = _mailbox(letter.sender) if letter.sender else ""
+    recipient = _mailbox(letter.recipient)
+    parameters = f" SIZE={len(letter.body)}" if features.sized else ""
+    if features.size and len(letter.body) > features.size:
+        raise Unmailable(552, "5.3.4", f"The letter is larger than the relay takes ({features.size} bytes).")
+    if not (sender.isascii() and recipient.isascii()) or _has_utf8_header(letter):
+        if not features.smtputf8:
+            raise Unmailable(
+                553, "5.6.7", "The address or a header is not ASCII and the relay lacks SMTPUTF8."
+            )
+        parameters += " SMTPUTF8"
+    if not letter.clean and not letter.body.isascii():
+        if not features.eight_bit:
+            raise Unmailable(554, "5.6.3", "The letter has 8-bit text and the relay does not offer 8BITMIME.")
+        parameters += " BODY=8BITMIME"
+    return f"MAIL FROM:<{sender}>{parameters}\r\nRCPT TO:<{recipient}>\r\n".encode()
+
+
+def _has_utf8_header(letter: Envelope) -> bool:
+    return (
+        not letter.clean and not letter.body.isascii() and not letter.body.partition(b"\r\n\r\n")[0].isascii()
+    )
+
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+
+
+def _in_lines(body: bytes) -> bytes:
+    """Return the body in CRLF lines, the last one ended.
+
+    RFC 5321 §2.3.8 forbids bare CR and LF; a bare LF before a dot would let a letter smuggle in another.
+    """
+    body = _LINE_END.sub(b"\r\n", body)
+    return body if body.endswith(b"\r\n") or not body else body + b"\r\n"
+
+
+def _stuffed(body: bytes) -> bytes:
+    """Double the dots that begin a line (RFC 5321 §4.5.2)."""
+    body = body.replace(b"\r\n.", b"\r\n..")
+    return b"." + body if body.startswith(b".") else body
+
+
+# ---- the opening ----
+
+
+def _command(text: str) -> bytes:
+    return f"{text}\r\n".encode()
+
+
+class Opening:
+    """From the greeting to the last word of AUTH, one command at a time.
+
+    Generators that yield a command and are sent its reply, and return the relay's features.
+    ``greet`` returns None when the socket is to be secured now; ``go_on`` continues from there.
+    """
+
+    def __init__(self, relay: Relay) -> None:
+        self._relay = relay
+        self._secure = relay.tls
+        self.helo = relay.helo
+
+    def greet(self) -> Generator[bytes, Reply, Features | None]:
+        """Hear the greeting, say EHLO, and ask for TLS or sign in.
+
+        :raises RelayUnavailable: the relay refuses, or lacks what is required
+        """
+        greeting = yield b""
+        if greeting.code != 220:
+            raise self._refused("does not greet us", greeting, "try again later or ask its operator")
+        features = yield from self._hello()
+        if self._relay.starttls is StartTls.OFF or self._secure or not self._may_secure(features):
+            yield from self._sign_in(features)
+            return features
+        reply = yield _command("STARTTLS")
+        if reply.code != 220:
+            raise self._refused("refuses STARTTLS", reply, "ask its operator")
+        return None
+
+    def go_on(self) -> Generator[bytes, Reply, Features]:
+        """Begin anew inside TLS: what was said before does not count (RFC 3207 §4.2)."""
+        self._secure = True
+        features = yield from self._hello()
+        yield from self._sign_in(features)
+        return features
+
+    def _may_secure(self, features: Features) -> bool:
+        if self._relay.starttls is StartTls.REQUIRED and not features.starttls:
+            raise RelayUnavailable(
+                f"The relay {self._relay.name} does not offer STARTTLS: use smtps:// or another port,"
+                " or add ?starttls=if-offered to its URL if letters may travel in the clear."
+            )
+        return features.starttls
+
+    def _hello(self) -> Generator[bytes, Reply, Features]:
+        reply = yield _command(f"EHLO {self.helo}")
+        if reply.code == 250:
+            return Features.of(reply)
+        if reply.code != 421:
+            reply = yield _command(f"HELO {self.helo}")  # RFC 5321 §3.2: an old server
+        if reply.code != 250:
+            raise self._refused("refuses our greeting", reply, "check the option helo in its URL")
+        return Features()
+
+    def _sign_in(self, features: Features) -> Generator[bytes, Reply, None]:
+        relay = self._relay
+        if not relay.user:
+            return
+        if not self._secure and relay.starttls is StartTls.IF_OFFERED and not is_loopback(relay.host):
+            raise RelayUnavailable(
+                f"The relay {relay.name} offers no TLS, so the password was not sent:"
+                " use smtps:// or a port with STARTTLS."
+            )
+        if "PLAIN" in features.auth:  # RFC 4616
+            token = base64.b64encode(f"\0{relay.user}\0{relay.password}".encode()).decode()
+            reply = yield _command(f"AUTH PLAIN {token}")
+        elif "LOGIN" in features.auth:
+            reply = yield from self._login()
+        else:
+            raise RelayUnavailable(
+                f"The relay {relay.name} offers neither AUTH PLAIN nor LOGIN here:"
+                " use smtps://, ?starttls=required or another port."
+            )
+        if reply.code != 235:
+            raise self._refused("does not accept our user and password", reply, "correct them in its URL")
+
+    def _login(self) -> Generator[bytes, Reply, Reply]:
+        reply = yield _command("AUTH LOGIN")
+        for word in (self._relay.user, self._relay.password):
+            if reply.code != 334:
+                break
+            reply = yield _command(base64.b64encode(word.encode()).decode())
+        return reply
+
+    def _refused(self, what: str, reply: Reply, advice: str) -> RelayUnavailable:
+        return RelayUnavailable(
+            f"The relay {self._relay.name} {what} ({reply.shown}): {advice}.", code=reply.code
+        )
+
+
+# ---- the conversation ----
+
+
+class Step(Enum):
+    """A reply that is awaited."""
+
+    OPENING = auto()
+    MAIL = auto()
+    RCPT = auto()
+    DATA = auto()
+    BODY = auto()
+    RESET = auto()  # RSET or a lone dot: whatever the answer, the transaction is over
+
+
+class Conversation:
+    """One connection's side of SMTP. The driver feeds ``receive`` and sends what ``out`` holds.
+
+    ``settled`` collects outcomes for the driver to take. ``secure_now``: wrap the socket in TLS, then call
+    ``secured``. ``closed``: the relay has said goodbye; hang up and call ``lost``.
+    """
+
+    def __init__(self, relay: Relay) -> None:
+        self.out: list[bytes] = []
+        self.settled: list[Outcome] = []
+        self.flying: Envelope | None = None  # its body is on its way
+        self.ahead: Envelope | None = None  # its envelope is being agreed
+        self.cleared = False  # ``ahead`` may send its body
+        self.ready = False
+        self.secure_now = False
+        self.closed = False
+        self.features = Features()
+        self._relay = relay
+        self._opening = Opening(relay)
+        self._generator: Generator[bytes, Reply, Features | None] = self._opening.greet()
+        self._reader = ReplyReader()
+        self._awaited: deque[Step] = deque([Step.OPENING])
+        self._script: deque[bytes] = deque()  # commands that wait for an answer before they are said
+        self._refusal: tuple[Step, Reply] | None = None
+        self.farewell: Reply | None = None  # the 421 that closed it
+        self._chunked = False
+        self._last = Step.DATA
+        self._envelope_steps: tuple[Step, ...] = ()
+        next(self._generator)
+
+    @property
+    def idle(self) -> bool:
+        """Whether a letter may be offered and none is on its way."""
+        free = self.ready and self.flying is None and self.ahead is None and not self.closed
+        return free and (self.features.pipelining or not self._awaited)
+
+    @property
+    def engaged(self) -> bool:
+        """Whether a letter is on its way or being agreed."""
+        return self.flying is not None or self.ahead is not None
+
+    @property
+    def awaiting(self) -> bool:
+        """Whether a reply is due."""
+        return bool(self._awaited)
+
+    def introduce(self, helo: str) -> None:
+        """Set the name to say in EHLO, before the first ``receive``."""
+        self._opening.helo = helo
+
+    # -- hearing --
+
+    def receive(self, data: bytes, *, unfinished: bool = False) -> None:
+        """Take in what the relay said. ``unfinished``: our body has not left whole yet.
+
+        :raises Garbled: it is not SMTP; hang up and call ``lost``
+        :raises RelayUnavailable: the opening failed
+        """
+        for reply in self._reader.feed(data):
+            step = self._awaited.popleft() if self._awaited else None
+            if step is Step.OPENING:
+                self._hear_opening(reply)
+            elif reply.code == 421:
+                self._hear_goodbye(step, reply)
+                return
+            elif step is None:
+                raise Garbled("a reply to nothing")
+            else:
+                self._hear(step, reply, unfinished)
+
+    def _hear_opening(self, reply: Reply) -> None:
+        try:
+            self.out.append(self._generator.send(reply))
+            self._awaited.append(Step.OPENING)
+        except StopIteration as done:
+            self._opened(done.value)
+
+    def _opened(self, features: Features | None) -> None:
+        if features is None:
+            if not self._reader.empty:
+                raise Garbled("words before TLS began")  # somebody in between put them there: CVE-2011-0411
+            self.secure_now = True
+        else:
+            self.features, self.ready = features, True
+            self._chunked = features.chunking and self._relay.chunking
+            self._last = Step.RCPT if self._chunked else Step.DATA
+            self._envelope_steps = (
+                (Step.MAIL, Step.RCPT) if self._chunked else (Step.MAIL, Step.RCPT, Step.DATA)
+            )
+
+    def secured(self) -> None:
+        """Go on inside TLS."""
+        self.secure_now = False
+        self._generator = self._opening.go_on()
+        self.out.append(next(self._generator))
+        self._awaited.append(Step.OPENING)
+
+    def _hear(self, step: Step, reply: Reply, unfinished: bool) -> None:
+        kind = reply.code // 100
+        if step is Step.BODY:
+            self._hear_body(reply, kind, unfinished)
+        elif step is not Step.RESET:
+            self._hear_envelope(step, reply, kind)
+        if self._script and not self._awaited:
+            self._say_next()
+
+    def _hear_envelope(self, step: Step, reply: Reply, kind: int) -> None:
+        if kind == (2 if step is Step.DATA else 3):
+            raise Garbled(f"{reply.code} in answer to {step.name}")
+        if kind > 3 and self._refusal is None:
+            self._refusal = (step, reply)
+        if step is self._last or (self._refusal and not self.features.pipelining):
+            self._conclude(asked_for_body=kind == 3)
+
+    def _hear_body(self, reply: Reply, kind: int, unfinished: bool) -> None:
+        if kind == 3 or (kind == 2 and unfinished):
+            raise Garbled(f"{reply.code} in answer to a body")
+        letter, self.flying = self.flying, None
+        assert letter is not None
+        self.settled.append(self._outcome(letter, _KIND_OF[kind], Step.BODY, reply))
+        self.closed = unfinished  # refused before its end: the rest of the body would be read as commands
+
+    def _conclude(self, *, asked_for_body: bool) -> None:
+        """All of the envelope has been answered."""
+        if self._refusal is None:
+            self.cleared = True
+            return
+        letter, self.ahead = self.ahead, None
+        assert letter is not None
+        (step, reply), self._refusal = self._refusal, None
+        self._script.clear()
+        self.settled.append(self._outcome(letter, _KIND_OF[reply.code // 100], step, reply))
+        self.out.append(b".\r\n" if asked_for_body else b"RSET\r\n")
+        self._awaited.append(Step.RESET)
+
+    def _hear_goodbye(self, step: Step | None, reply: Reply) -> None:
+        """421: the relay closes the connection. It is an answer to the body, and to nothing else of ours."""
+        self.closed = True
+        self.farewell = reply
+        if step is Step.BODY and self.flying:
+            self.settled.append(self._outcome(self.flying, Kind.DEFERRED, Step.BODY, reply))
+            self.flying = None
+
+    def _outcome(self, letter: Envelope, kind: Kind, step: Step, reply: Reply) -> Outcome:
+        return Outcome(letter.key, kind, reply.code, reply.status, reply.text, step.name, self._relay.name)
+
+    # -- saying --
+
+    def offer(self, letter: Envelope) -> bool:
+        """Say a letter's envelope, or, when no SMTP could carry it, settle it and return False."""
+        try:
+            commands = _envelope_commands(letter, self.features)
+        except Unmailable as error:
+            own_words = (error.code, error.status, str(error), "", self._relay.name)
+            self.settled.append(Outcome(letter.key, Kind.REJECTED, *own_words))
+            return False
+        self.ahead = letter
+        if not self._chunked:
+            commands += b"DATA\r\n"
+        if self.features.pipelining:
+            self.out.append(commands)
+            self._awaited.extend(self._envelope_steps)
+        else:
+            self._script.extend(commands.splitlines(keepends=True))
+            if not self._awaited:
+                self._say_next()
+        return True
+
+    def _say_next(self) -> None:
+        command = self._script.popleft()
+        self.out.append(command)
+        self._awaited.append(Step[command[:4].decode()])
+
+    def transmit(self) -> None:
+        """Say the body of the letter that is ``cleared``. Its ``begin`` must be in the journal by now."""
+        letter = self.ahead
+        assert letter is not None
+        assert self.cleared
+        self.flying, self.ahead, self.cleared = letter, None, False
+        body = letter.body if letter.clean else _in_lines(letter.body)
+        if self._chunked:
+            self.out += (b"BDAT %d LAST\r\n" % len(body), body)
+        else:
+            self.out += (body if letter.clean else _stuffed(body), b".\r\n")
+        self._awaited.append(Step.BODY)
+
+    def withdraw(self) -> Envelope:
+        """Give back the letter that is ``cleared``. After a 354 only hanging up undoes it."""
+        letter = self.ahead
+        assert letter is not None
+        self.ahead, self.cleared = None, False
+        if self._chunked:
+            self.out.append(b"RSET\r\n")
+            self._awaited.append(Step.RESET)
+        else:
+            self.closed = True
+        return letter
+
+    def quit(self) -> None:
+        """Say goodbye (RFC 5321 §4.1.1.10)."""
+        self.out.append(b"QUIT\r\n")
+        self.closed = True
+
+    def lost(self, why: str, *, begun: bool) -> list[Envelope]:
+        """The connection is gone: settle what can be settled, return the letters that may be sent again.
+
+        ``begun``: a byte of the body in flight had left; only then can the relay have taken the letter.
+        """
+        self.closed = True
+        unsent = [] if begun or not self.flying else [self.flying]
+        if begun and self.flying:
+            words = (None, None, why, Step.BODY.name, self._relay.name)
+            self.settled.append(Outcome(self.flying.key, Kind.UNCERTAIN, *words))
+        if self.ahead and self._refusal:
+            step, reply = self._refusal
+            self.settled.append(self._outcome(self.ahead, _KIND_OF[reply.code // 100], step, reply))
+        elif self.ahead:
+            unsent.append(self.ahead)
+        self.flying = self.ahead = None
+        return unsent

@@ -1,0 +1,388 @@
+"""The send path's engine: letters over kept connections to one relay.
+
+``Transport.send`` runs up to ``relay.connections`` links in one epoll loop. It opens connections in
+parallel and only as many as there are letters, and keeps them for the next call.
+
+What is promised for every letter taken from the caller's iterable:
+
+- exactly one outcome;
+- its ``begin`` is in the journal before its body's first byte leaves;
+- ``halt`` is asked before its body leaves, and once it says True nothing more begins;
+- when a connection breaks before the body, it goes out once more on another one; when it breaks between
+  body and answer, it is ``uncertain``.
+"""
+
+from __future__ import annotations
+
+import selectors
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Protocol
+
+from mailer.delivery.link import Broken, Link, resolve, trust
+from mailer.delivery.relay import Relay, RelayUnavailable
+from mailer.delivery.reply import Garbled, Reply
+from mailer.delivery.smtp import Conversation, Envelope, Kind, Outcome
+from mailer.errors import MailerError
+
+_WAKE = 0.25  # seconds between looks at the clock while nothing happens
+_TRIES = 2  # connections a letter may see break before its body
+_LAST_CHANCE = 10.0  # seconds that bodies in flight get for their answers when the caller walks away
+
+
+class Notes(Protocol):
+    """Where begins and ends are written; ``journal.Pen`` is one."""
+
+    def begin(self, n: int) -> None: ...
+    def end(self, outcome: Outcome) -> None: ...
+    def flush(self) -> None: ...
+
+
+class NoNotes:
+    """For letters outside the ledger, such as tests to a colleague."""
+
+    def begin(self, n: int) -> None:
+        """Note nothing."""
+
+    def end(self, outcome: Outcome) -> None:
+        """Note nothing."""
+
+    def flush(self) -> None:
+        """Write nothing."""
+
+
+def never() -> bool:
+    """Do not halt."""
+    return False
+
+
+class Transport:
+    """A relay and the connections to it. For one thread and one process: make it after fork."""
+
+    def __init__(self, relay: Relay) -> None:
+        """Connect to nothing yet.
+
+        :raises BadRelay: the file of trusted certificates cannot be read
+        """
+        self.relay = relay
+        self.selector = selectors.DefaultSelector()
+        self.links: list[Link] = []
+        self._context = trust(relay)
+
+    def send(
+        self,
+        letters: Iterable[Envelope],
+        *,
+        notes: Notes | None = None,
+        deadline: float | None = None,
+        halt: Callable[[], bool] = never,
+    ) -> Iterator[Outcome]:
+        """Send letters; yield one outcome for each that was taken from ``letters``, in the order of answers.
+
+        Letters are taken one by one as connections have room, at most two for each. ``deadline``, in the
+        time of ``time.monotonic()``: none is taken after it, those taken are finished. ``halt`` is asked
+        before each body: once True, nothing more begins and letters taken but not begun come back unsent.
+        A caller that stops listening leaves bodies in flight: their answers still go into the journal.
+
+        :raises RelayUnavailable: no connection can be had; letters taken have come back unsent before
+        :raises MailerError: the journal cannot be written; likewise, and answers on their way were awaited
+        """
+        sending = Sending(self, iter(letters), notes or NoNotes(), deadline, halt)
+        try:
+            yield from sending.outcomes()
+        finally:
+            sending.wind_up()
+
+    def check(self) -> None:
+        """Connect and sign in, send nothing.
+
+        :raises RelayUnavailable: and why
+        """
+        sending = Sending(self, iter(()), NoNotes(), None, never)
+        sending.open_one()
+
+    def open(self) -> None:
+        """Begin to open one more connection.
+
+        :raises RelayUnavailable: the relay's name is not known
+        """
+        self.links.append(Link(self.relay, resolve(self.relay), self._context, self.selector))
+
+    def drop(self, link: Link) -> None:
+        """Close a connection that is of no more use."""
+        self.links.remove(link)
+        link.hang_up()
+
+    def close(self) -> None:
+        """Take leave of the relay and close every connection."""
+        for link in self.links:
+            if link.talk.idle:
+                link.quit()
+            else:
+                link.hang_up()
+        self.links.clear()
+        self.selector.close()
+
+
+class Sending:
+    """One call of ``Transport.send``: who goes next, and what became of each."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        letters: Iterator[Envelope],
+        notes: Notes,
+        deadline: float | None,
+        halt: Callable[[], bool],
+    ) -> None:
+        self._transport = transport
+        self._relay = transport.relay
+        self._letters = letters
+        self._notes = notes
+        self._deadline = deadline
+        self._halt = halt
+        self._halted = False
+        self._exhausted = False  # no more letters are taken
+        self._waiting: deque[Envelope] = deque()  # taken, with no connection yet
+        self._broken: Counter[int] = Counter()  # by key: connections that broke before the body
+        self._results: list[Outcome] = []
+        self._trouble: Exception | None = None
+        self._room = self._relay.connections  # connections the relay seems to grant us
+        self._strikes = 0  # connections lost since the last answer about a letter
+        self._slack = True  # an idle connection or a waiting letter may lack the other
+        self._looked = time.monotonic()
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Run until nothing is left to do."""
+        self._turn(wait=0)  # connections the relay has closed since the last call
+        self._strikes = 0
+        while True:
+            self._hand_out()
+            self._flush_notes()
+            results, self._results = self._results, []
+            yield from results
+            if not self._busy() and not self._results:
+                break
+            self._turn(wait=_WAKE)
+        if self._trouble:
+            raise self._trouble
+
+    def wind_up(self) -> None:
+        """Wait for the answers to bodies in flight and note them: nobody is left to be told."""
+        self._halted = True
+        give_up = time.monotonic() + _LAST_CHANCE
+        while self._engaged() and time.monotonic() < give_up:
+            self._turn(wait=_WAKE)
+        for link in self._engaged():
+            self._lose(link, "the sender went away")
+        self._flush_notes()
+
+    def open_one(self) -> None:
+        """Open one connection, unless one is open, and wait until it is ready."""
+        self._turn(wait=0)
+        if not self._transport.links:
+            self._transport.open()
+        while self._trouble is None and not any(link.talk.ready for link in self._transport.links):
+            self._turn(wait=_WAKE)
+        if self._trouble:
+            raise self._trouble
+
+    # -- letters --
+
+    def _next(self) -> Envelope | None:
+        return self._waiting.popleft() if self._waiting else self._take()
+
+    def _take(self) -> Envelope | None:
+        """Take a letter from the caller, who may be assembling it right then."""
+        if self._exhausted or self._halted:
+            return None
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self._exhausted = True
+            return None
+        try:
+            return next(self._letters)
+        except StopIteration:
+            self._exhausted = True
+        except Exception as error:
+            self._stop(error)
+        return None
+
+    def _stop(self, error: Exception) -> None:
+        """Begin nothing more; ``error`` is raised once all that is in flight has been answered."""
+        self._halted = True
+        self._trouble = self._trouble or error
+
+    def _give_back(self, letter: Envelope, why: str, reply: Reply | None = None) -> None:
+        code, status = (reply.code, reply.status) if reply else (None, None)
+        self._results.append(Outcome(letter.key, Kind.UNSENT, code, status, why, "", self._relay.name))
+
+    def _again(self, letter: Envelope, why: str, reply: Reply | None) -> None:
+        """Send a letter once more on another connection, or give it back."""
+        self._broken[letter.key] += 1
+        if self._broken[letter.key] >= _TRIES or self._halted:
+            self._give_back(letter, why, reply)
+        else:
+            self._waiting.append(letter)
+            self._slack = True
+
+    def _collect(self, talk: Conversation) -> None:
+        """Take what the conversation has settled, and note it."""
+        for outcome in talk.settled:
+            self._notes.end(outcome)
+            if outcome.code is not None:
+                self._strikes = 0
+        self._results += talk.settled
+        talk.settled.clear()
+
+    def _flush_notes(self) -> None:
+        try:
+            self._notes.flush()
+        except MailerError as error:
+            self._stop(error)
+
+    # -- connections --
+
+    def _hand_out(self) -> None:
+        """Bring idle connections and waiting letters together; open connections for the rest."""
+        if self._halted:
+            while self._waiting:
+                self._give_back(self._waiting.popleft(), "sending was halted")
+        if not self._slack:
+            return
+        self._slack = False
+        for link in list(self._transport.links):
+            if link.talk.idle:
+                self._serve(link, 0)
+        opening = sum(not link.talk.ready for link in self._transport.links)
+        while len(self._transport.links) < self._room and self._stocked(opening + 1):
+            opening += 1
+            self._open()
+
+    def _stocked(self, count: int) -> bool:
+        """Take letters until ``count`` wait, and say whether they do."""
+        while len(self._waiting) < count and (letter := self._take()):
+            self._waiting.append(letter)
+        return len(self._waiting) >= count
+
+    def _open(self) -> None:
+        try:
+            self._transport.open()
+        except RelayUnavailable as error:
+            self._room = 0
+            self._without(error)
+        except OSError as error:
+            self._room = 0
+            self._without(
+                RelayUnavailable(f"No connection can be opened ({error.strerror}): check `ulimit -n`.")
+            )
+
+    def _without(self, error: Exception) -> None:
+        """Go on without a connection, as long as there is another."""
+        if not self._transport.links:
+            self._stop(error)
+
+    def _engaged(self) -> list[Link]:
+        return [link for link in self._transport.links if link.talk.engaged]
+
+    def _busy(self) -> bool:
+        links = self._transport.links
+        return bool(self._waiting) or any(
+            link.talk.engaged or (link.talk.ready and link.talk.awaiting) for link in links
+        )
+
+    def _turn(self, *, wait: float) -> None:
+        """Serve every connection that has something, or wait for one."""
+        for key, mask in self._transport.selector.select(wait):
+            self._serve(key.data, mask)
+        now = time.monotonic()
+        if now - self._looked >= _WAKE:
+            self._looked = now
+            for link in list(self._transport.links):
+                self._guard(link, partial(link.check, now))
+
+    def _serve(self, link: Link, mask: int) -> None:
+        self._guard(link, partial(self._move, link, mask))
+
+    def _guard(self, link: Link, action: Callable[[], None]) -> None:
+        """Do something with a connection that may break in it."""
+        try:
+            action()
+            if link.talk.closed:
+                reply = link.talk.farewell
+                raise Broken(f"said goodbye: {reply.shown}" if reply else "was hung up on")
+        except RelayUnavailable as error:
+            self._forget(link, error)
+        except (Broken, Garbled) as error:
+            if link.talk.ready:
+                self._lose(link, str(error))
+            else:
+                self._forget(link, RelayUnavailable(f"The relay {self._relay.name} {error}: check its URL."))
+
+    def _move(self, link: Link, mask: int) -> None:
+        """One step of one connection: hear, settle, send the next body and envelope."""
+        if mask:
+            link.handle(mask)
+        talk = link.talk
+        if talk.settled:
+            self._collect(talk)
+        if talk.cleared:
+            self._begin(link)
+        if talk.idle:
+            self._offer_next(talk)
+        link.say()
+
+    def _begin(self, link: Link) -> None:
+        """Send the body of the letter that is cleared, unless told to halt, and the next envelope with it."""
+        talk = link.talk
+        letter = talk.ahead
+        assert letter is not None
+        if not self._may_begin(letter):
+            talk.withdraw()
+            self._give_back(letter, "sending was halted")
+            return
+        talk.transmit()
+        link.prepare_body()
+        self._offer_next(talk)
+
+    def _may_begin(self, letter: Envelope) -> bool:
+        self._halted = self._halted or self._halt()
+        if self._halted:
+            return False
+        self._notes.begin(letter.key)
+        self._flush_notes()
+        if self._halted:
+            self._notes.end(Outcome(letter.key, Kind.UNSENT, None, None, "", "", self._relay.name))
+        return not self._halted
+
+    def _offer_next(self, talk: Conversation) -> None:
+        while (letter := self._next()) and not talk.offer(letter):
+            self._collect(talk)
+
+    def _lose(self, link: Link, why: str) -> None:
+        """A connection broke after its opening: settle what it carried, send again what it had not begun."""
+        talk = link.talk
+        self._transport.drop(link)
+        self._strikes += talk.engaged
+        in_flight = talk.flying
+        for letter in talk.lost(f"The relay {why}.", begun=link.begun):
+            if letter is in_flight:
+                self._notes.end(Outcome(letter.key, Kind.UNSENT, None, None, why, "", self._relay.name))
+            self._again(letter, f"The relay {why}.", talk.farewell)
+        self._collect(talk)
+        if self._strikes > self._relay.connections + 2:
+            code = talk.farewell.code if talk.farewell else None
+            self._stop(
+                RelayUnavailable(
+                    f"The relay {self._relay.name} {why}, again and again: ask its operator what is wrong.",
+                    code=code,
+                )
+            )
+
+    def _forget(self, link: Link, error: RelayUnavailable) -> None:
+        """A connection could not be opened: do with fewer."""
+        self._transport.drop(link)
+        self._room -= 1
+        self._slack = True
+        self._without(error)
