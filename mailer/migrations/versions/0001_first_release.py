@@ -89,6 +89,14 @@ def upgrade() -> None:
         sa.Column("address_key", sa.String(length=320), nullable=True),
         sa.Column("address_hash", sa.String(length=32), nullable=False),
         sa.Column("domain", sa.String(length=255), nullable=False),
+        sa.Column("salutation_zh", sa.String(length=200), nullable=False),
+        sa.Column("salutation_en", sa.String(length=200), nullable=False),
+        sa.Column("language", sa.String(length=2), nullable=False),
+        sa.Column("country", sa.String(length=2), nullable=True),
+        sa.Column("zone", sa.String(length=60), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("chosen_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("family_zh", sa.String(length=80), nullable=False),
         sa.Column("given_zh", sa.String(length=80), nullable=False),
         sa.Column("name_zh", sa.String(length=160), nullable=False),
@@ -97,13 +105,6 @@ def upgrade() -> None:
         sa.Column("given_en", sa.String(length=80), nullable=False),
         sa.Column("name_en", sa.String(length=160), nullable=False),
         sa.Column("honorific_en", sa.String(length=40), nullable=False),
-        sa.Column("salutation_zh", sa.String(length=200), nullable=False),
-        sa.Column("salutation_en", sa.String(length=200), nullable=False),
-        sa.Column("language", sa.String(length=2), nullable=False),
-        sa.Column("country", sa.String(length=2), nullable=True),
-        sa.Column("zone", sa.String(length=60), nullable=True),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("erased_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_subscribers")),
         sa.UniqueConstraint("address_key", name=op.f("uq_subscribers_address_key")),
         sa.UniqueConstraint("public_id", name=op.f("uq_subscribers_public_id")),
@@ -127,6 +128,7 @@ def upgrade() -> None:
         "imports",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("public_id", sa.Uuid(), nullable=False),
+        sa.Column("publication_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("partner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("file_name", sa.String(length=200), nullable=False),
         sa.Column("file_hash", sa.String(length=64), nullable=False),
@@ -135,6 +137,9 @@ def upgrade() -> None:
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("undone_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], name=op.f("fk_imports_partner_id_partners")),
+        sa.ForeignKeyConstraint(
+            ["publication_id"], ["publications.id"], name=op.f("fk_imports_publication_id_publications")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_imports")),
         sa.UniqueConstraint("public_id", name=op.f("uq_imports_public_id")),
     )
@@ -166,9 +171,18 @@ def upgrade() -> None:
         sa.Column("public_id", sa.Uuid(), nullable=False),
         sa.Column("partner_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("subscriber_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column("language", sa.String(length=2), nullable=True),
         sa.Column("notes", sa.Text(), nullable=False),
         sa.Column("joined_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("family_zh", sa.String(length=80), nullable=False),
+        sa.Column("given_zh", sa.String(length=80), nullable=False),
+        sa.Column("name_zh", sa.String(length=160), nullable=False),
+        sa.Column("honorific_zh", sa.String(length=40), nullable=False),
+        sa.Column("family_en", sa.String(length=80), nullable=False),
+        sa.Column("given_en", sa.String(length=80), nullable=False),
+        sa.Column("name_en", sa.String(length=160), nullable=False),
+        sa.Column("honorific_en", sa.String(length=40), nullable=False),
         sa.Column("consent_kind", sa.String(length=20), nullable=False),
         sa.Column("consent_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("consent_by", sa.String(length=320), nullable=False),
@@ -375,6 +389,7 @@ def upgrade() -> None:
         sa.Column("message", sa.Text(), nullable=False),
         sa.Column("subscriber_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=True),
         sa.Column("before", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+        sa.Column("after", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.ForeignKeyConstraint(
             ["import_id"], ["imports.id"], name=op.f("fk_import_rows_import_id_imports"), ondelete="CASCADE"
         ),
@@ -383,6 +398,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("import_id", "line", name=op.f("pk_import_rows")),
     )
+    with op.batch_alter_table("import_rows", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_import_rows_subscriber_id"), ["subscriber_id"], unique=False)
+
     op.create_table(
         "sign_in_links",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
