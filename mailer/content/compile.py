@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from html import escape
 
 from mailer.content import mjml, prose, slots, text, theme, words
-from mailer.content.document import Article, Document, Link
+from mailer.content.document import Article, Document, Language, Link
 from mailer.content.links import Links
 from mailer.content.look import Look
 from mailer.content.theme import Places
@@ -35,7 +35,7 @@ class Compiled:
     that were cut to a teaser.
     """
 
-    language: str
+    language: Language
     subject: str
     mjml: str
     html: str
