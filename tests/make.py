@@ -204,7 +204,8 @@ class Make:
         """An edition frozen with bytes that only stand for a letter: ``issues.freeze`` makes real ones."""
         web = f"<p>Edition {edition.id}</p>"
         facts = {
-            "edition_id": edition.id, "language": edition.language, "subject": "Green Observer 12",
+            "edition_id": edition.id, "version": edition.version, "language": edition.language,
+            "subject": "Green Observer 12",
             "hash": hashlib.sha256(web.encode()).hexdigest(), "blueprint": b"", "web_html": web,
             "html_bytes": 1000, "text_bytes": 500, "links": list(links), "frozen_at": NOON,
         }  # fmt: skip
