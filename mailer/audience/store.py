@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, String, Text, UniqueConstraint
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    CheckConstraint,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Select,
+    String,
+    Text,
+    UniqueConstraint,
+    and_,
+    delete,
+    func,
+    or_,
+    select,
+)
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.database import Base, BigId, Json, UTCDateTime
 
@@ -232,3 +247,135 @@ class ImportRow(Base):
 
 
 Index("ix_subscriptions_confirmed", Subscription.publication_id, Subscription.state)
+
+
+# Partners and topics
+
+
+def partner_by_code(session: Session, code: str) -> Partner | None:
+    """Return the partner of that code."""
+    return session.scalar(select(Partner).where(Partner.code == code))
+
+
+def partners(session: Session) -> list[tuple[Partner, int]]:
+    """Return every partner by code, with how many people it has now."""
+    people = (
+        select(Membership.partner_id, func.count().label("people"))
+        .where(Membership.ended_at.is_(None))
+        .group_by(Membership.partner_id)
+        .subquery()
+    )
+    rows = session.execute(
+        select(Partner, func.coalesce(people.c.people, 0))
+        .join(people, people.c.partner_id == Partner.id, isouter=True)
+        .order_by(Partner.code)
+    )
+    return [row.tuple() for row in rows]
+
+
+def people_of(session: Session, partner_ids: Collection[int]) -> dict[int, int]:
+    """Return how many people each partner has now."""
+    rows = session.execute(
+        select(Membership.partner_id, func.count())
+        .where(Membership.partner_id.in_(partner_ids), Membership.ended_at.is_(None))
+        .group_by(Membership.partner_id)
+    )
+    return {**dict.fromkeys(partner_ids, 0), **dict(row.tuple() for row in rows)}
+
+
+def topics(session: Session, publication_id: int) -> list[Topic]:
+    """Return a publication's topics by code."""
+    return list(
+        session.scalars(select(Topic).where(Topic.publication_id == publication_id).order_by(Topic.code))
+    )
+
+
+def chosen_topics(session: Session, subscriber_id: int, publication_id: int) -> list[str]:
+    """Return the codes of the topics a reader chose within a publication."""
+    return list(
+        session.scalars(
+            select(Topic.code)
+            .join(SubscriberTopic, SubscriberTopic.topic_id == Topic.id)
+            .where(SubscriberTopic.subscriber_id == subscriber_id, Topic.publication_id == publication_id)
+            .order_by(Topic.code)
+        )
+    )
+
+
+def choose_topics(
+    session: Session, subscriber_id: int, offered: Collection[int], chosen: Sequence[int]
+) -> None:
+    """Make ``chosen`` the reader's topics among those ``offered``."""
+    session.execute(
+        delete(SubscriberTopic).where(
+            SubscriberTopic.subscriber_id == subscriber_id, SubscriberTopic.topic_id.in_(offered)
+        )
+    )
+    session.add_all(
+        SubscriberTopic(subscriber_id=subscriber_id, topic_id=topic) for topic in sorted(set(chosen))
+    )
+    session.flush()
+
+
+# Suppressions
+
+
+def _standing(now: datetime) -> ColumnElement[bool]:
+    return and_(Suppression.released_at.is_(None), or_(Suppression.until.is_(None), Suppression.until > now))
+
+
+def suppression_in_force(now: datetime, publication_id: int | ColumnElement[int]) -> ColumnElement[bool]:
+    """The condition that a Subscriber of the query must not be written to."""
+    return (
+        select(Suppression.id)
+        .where(
+            Suppression.address_hash == Subscriber.address_hash,
+            _standing(now),
+            or_(Suppression.publication_id.is_(None), Suppression.publication_id == publication_id),
+        )
+        .correlate_except(Suppression)
+        .exists()
+    )
+
+
+def suppression_like(
+    session: Session, address_hash: str, reason: str, publication_id: int | None, now: datetime
+) -> Suppression | None:
+    """Return the suppression in force that says the same of the same address."""
+    return session.scalar(
+        select(Suppression)
+        .where(
+            Suppression.address_hash == address_hash,
+            Suppression.reason == reason,
+            Suppression.publication_id.is_not_distinct_from(publication_id),
+            _standing(now),
+        )
+        .order_by(Suppression.id)
+        .limit(1)
+    )
+
+
+def suppressions_of(
+    session: Session, hashes: Collection[str], now: datetime, publication_id: int | None = None
+) -> list[Suppression]:
+    """Return what is in force against addresses; ``publication_id``: only what counts for it."""
+    query = select(Suppression).where(Suppression.address_hash.in_(hashes), _standing(now))
+    if publication_id is not None:
+        query = query.where(
+            or_(Suppression.publication_id.is_(None), Suppression.publication_id == publication_id)
+        )
+    return list(session.scalars(query.order_by(Suppression.id)))
+
+
+def suppressions(session: Session, now: datetime, page: int, size: int) -> tuple[list[Suppression], int]:
+    """Return a page of the suppressions in force, newest first, and how many there are."""
+    found = _page(
+        session, select(Suppression).where(_standing(now)).order_by(Suppression.id.desc()), page, size
+    )
+    return list(found), session.scalar(
+        select(func.count()).select_from(Suppression).where(_standing(now))
+    ) or 0
+
+
+def _page(session: Session, query: Select[Any], page: int, size: int) -> Sequence[Any]:
+    return session.scalars(query.limit(size).offset((max(page, 1) - 1) * size)).all()

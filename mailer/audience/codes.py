@@ -1,0 +1,57 @@
+"""Codes: languages, countries and time zones as people write them, and as they are stored."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from zoneinfo import available_timezones
+
+from mailer.errors import Invalid
+
+LANGUAGES = ("zh", "en")
+_LANGUAGE_WORDS = {
+    "zh": ("zh", "zh-cn", "zh-hans", "zh-hant", "zh-tw", "cn", "chinese", "中文", "汉语", "简体中文"),
+    "en": ("en", "en-gb", "en-us", "english", "英文", "英语"),
+}
+_LANGUAGE_OF = {word: code for code, words in _LANGUAGE_WORDS.items() for word in words}
+
+
+class BadCode(Invalid):
+    """This code cannot be used."""
+
+
+def language(text: str) -> str:
+    """Return ``zh`` or ``en`` for a code or a word such as 中文.
+
+    :raises BadCode: neither
+    """
+    found = _LANGUAGE_OF.get(text.strip().lower().replace("_", "-"))
+    if found is None:
+        raise BadCode(f"“{text.strip()[:40]}” is not a language of the newsletter: write zh or en.")
+    return found
+
+
+def country(text: str) -> str:
+    """Return an ISO 3166-1 alpha-2 code in capitals.
+
+    :raises BadCode: not two letters
+    """
+    code = text.strip().upper()
+    if not re.fullmatch(r"[A-Z]{2}", code):
+        raise BadCode(f"“{text.strip()[:40]}” is not a country code: write two letters, such as CN or FR.")
+    return code
+
+
+def zone(text: str) -> str:
+    """Return an IANA time zone.
+
+    :raises BadCode: no such zone
+    """
+    if text.strip() not in _zones():
+        raise BadCode(f"“{text.strip()[:40]}” is not a time zone: write one such as Asia/Shanghai.")
+    return text.strip()
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())

@@ -1,0 +1,110 @@
+"""Names: what a person is called in Chinese and in Latin script, and how a letter greets them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import asdict, dataclass, fields, replace
+
+from mailer.errors import Invalid
+
+_LONGEST = {"name_zh": 160, "name_en": 160, "honorific_zh": 40, "honorific_en": 40}  # store._Names
+_LONGEST_PART = 80
+_LONGEST_SALUTATION = 200  # store.Subscriber.salutation_zh, delivery.store.Delivery.salutation
+
+_HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+_PADDED = re.compile(f"(?<={_HAN})[ \u3000]+(?={_HAN})")  # 李　敏: padded so that names align in a table
+_ONLY_HAN = re.compile(f"{_HAN}+")
+_UNSEEN = frozenset(
+    {"Cc", "Cs", "Cn", "Zl", "Zp", "Zs"}
+)  # not Cf: joiners are part of Persian and Hindi names
+
+
+class NameTooLong(Invalid):
+    """A name is too long: shorten it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """A person's names; any may be empty. ``name_*`` is the full name as the person writes it."""
+
+    family_zh: str = ""
+    given_zh: str = ""
+    name_zh: str = ""
+    honorific_zh: str = ""  # after the name: 部长, 女士
+    family_en: str = ""
+    given_en: str = ""
+    name_en: str = ""
+    honorific_en: str = ""  # before the name: Dr, Ms
+
+    def full(self, language: str) -> str:
+        """Return the full name in ``zh`` or ``en``, joined from its parts where it was not given whole."""
+        if language == "zh":
+            gap = "" if _ONLY_HAN.fullmatch(self.family_zh + self.given_zh) else " "
+            return self.name_zh or f"{self.family_zh}{gap}{self.given_zh}".strip()
+        return self.name_en or f"{self.given_en} {self.family_en}".strip()
+
+    @property
+    def known(self) -> bool:
+        """Whether the person has any name; an honorific alone is none."""
+        return bool(self.full("zh") or self.full("en"))
+
+    def over(self, older: Names) -> Names:
+        """Return these names, and ``older`` where these are empty.
+
+        A full name is not kept beside new parts that contradict it: parts and whole change together.
+        """
+        mine, theirs = asdict(self), asdict(older)
+        for language in ("zh", "en"):
+            if any(mine[f"{part}_{language}"] for part in ("family", "given", "name")):
+                theirs |= {f"{part}_{language}": "" for part in ("family", "given", "name")}
+        return Names(**{field: mine[field] or theirs[field] for field in mine})
+
+
+def clean(names: Names) -> Names:
+    """Return the names as they are stored: white space settled, full names filled in.
+
+    :raises NameTooLong: longer than its column
+    """
+    tidy = {field.name: _tidy(getattr(names, field.name)) for field in fields(names)}
+    found = Names(**tidy)
+    tidy |= {"name_zh": found.full("zh"), "name_en": found.full("en")}
+    for field, text in tidy.items():
+        if len(text) > _LONGEST.get(field, _LONGEST_PART):
+            raise NameTooLong(f"The name “{text[:30]}…” is too long: shorten it.")
+    return Names(**tidy)
+
+
+def salutation(names: Names, language: str) -> str:
+    """Return the greeting that opens a letter in ``zh`` or ``en``.
+
+    "尊敬的李敏部长：", "Dear Dr Lee,"; where only the other script's name is known, that one; without any
+    name "您好，" and "Hello,". Never longer than 200 characters: the honorific goes first.
+    """
+    greet = _greet_zh if language == "zh" else _greet_en
+    greeting = greet(names)
+    if len(greeting) <= _LONGEST_SALUTATION:
+        return greeting
+    return greet(replace(names, honorific_zh="", honorific_en="", family_en=""))
+
+
+def _greet_zh(names: Names) -> str:
+    own = f"{names.full('zh')}{names.honorific_zh}"
+    if names.full("zh") and own != names.family_zh:  # 尊敬的李： greets nobody
+        return f"尊敬的{own}："
+    if names.full("en"):
+        return f"尊敬的 {' '.join(filter(None, (names.honorific_en, names.full('en'))))}："
+    return "您好，"
+
+
+def _greet_en(names: Names) -> str:
+    if names.honorific_en and names.family_en:
+        return f"Dear {names.honorific_en} {names.family_en},"
+    if names.full("en"):
+        return f"Dear {' '.join(filter(None, (names.honorific_en, names.full('en'))))},"
+    return f"Dear {names.full('zh')}," if names.full("zh") != names.family_zh else "Hello,"
+
+
+def _tidy(text: str) -> str:
+    visible = "".join(" " if unicodedata.category(sign) in _UNSEEN else sign for sign in text)
+    return _PADDED.sub("", " ".join(visible.split()))

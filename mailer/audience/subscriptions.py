@@ -1,0 +1,69 @@
+"""Subscriptions: a person and a publication. Only the person can come back after leaving."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from mailer.audience.store import ConsentKind, Subscription, SubscriptionState
+
+_REASON = 200  # characters kept, store.Subscription.left_reason
+
+
+def get(session: Session, subscriber_id: int, publication_id: int) -> Subscription | None:
+    """Return how a person stands with a publication; None: the two have never met."""
+    return session.get(Subscription, (publication_id, subscriber_id))
+
+
+def leave(
+    session: Session, *, subscriber_id: int, publication_id: int, now: datetime, reason: str = ""
+) -> bool:
+    """Record that a person left; False when they had before (the first moment and reason stay).
+
+    A person without a subscription is recorded too, so that no import subscribes them afterwards.
+    """
+    subscription = get(session, subscriber_id, publication_id)
+    if subscription is None:
+        subscription = Subscription(
+            publication_id=publication_id, subscriber_id=subscriber_id, consent_kind=ConsentKind.NONE,
+            consent_at=now,
+        )  # fmt: skip
+        session.add(subscription)
+    elif subscription.state == SubscriptionState.LEFT:
+        return False
+    _move(subscription, SubscriptionState.LEFT, now)
+    subscription.left_reason = " ".join(reason.split())[:_REASON]
+    session.flush()
+    return True
+
+
+def confirm(
+    session: Session, *, subscriber_id: int, publication_id: int, now: datetime, origin: str = ""
+) -> bool:
+    """Record that a person confirmed what was asked for them; False when nothing was pending."""
+    subscription = get(session, subscriber_id, publication_id)
+    if subscription is None or subscription.state != SubscriptionState.PENDING:
+        return False
+    _move(subscription, SubscriptionState.CONFIRMED, now)
+    subscription.consent_at, subscription.consent_origin = now, origin[:200]
+    return True
+
+
+def rejoin(
+    session: Session, *, subscriber_id: int, publication_id: int, now: datetime, origin: str = ""
+) -> bool:
+    """Undo a leave, at the person's own wish; False when they had not left. It is a new consent."""
+    subscription = get(session, subscriber_id, publication_id)
+    if subscription is None or subscription.state != SubscriptionState.LEFT:
+        return False
+    _move(subscription, SubscriptionState.CONFIRMED, now)
+    subscription.left_reason = ""
+    subscription.consent_kind, subscription.consent_at = ConsentKind.SIGN_UP, now
+    subscription.consent_by, subscription.consent_wording = "", "undo of leaving"
+    subscription.consent_origin = origin[:200]
+    return True
+
+
+def _move(subscription: Subscription, state: SubscriptionState, now: datetime) -> None:
+    subscription.state, subscription.changed_at = state, now
