@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+import zlib
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import (
+    ColumnElement,
+    ForeignKey,
+    LargeBinary,
+    String,
+    Text,
+    and_,
+    delete,
+    exists,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
+from mailer.audience.store import Subscriber
 from mailer.database import Base, BigId, UTCDateTime
+from mailer.delivery.events import MACHINE
+from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState, Event, EventInbox, EventKind
 
 
 class ReturnedMail(Base):
@@ -19,7 +39,7 @@ class ReturnedMail(Base):
     received_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     fingerprint: Mapped[str] = mapped_column(String(64), unique=True)  # SHA-256: stored once
     envelope_to: Mapped[str] = mapped_column(String(320))
-    kind: Mapped[str] = mapped_column(String(20))  # feedback.message.Kind
+    kind: Mapped[str] = mapped_column(String(20))  # feedback.message.Kind, or "leave"
     campaign_id: Mapped[int | None]  # None: no valid token, backscatter, it changed nothing
     n: Mapped[int | None]
     content: Mapped[bytes] = mapped_column(LargeBinary)  # zlib
@@ -35,3 +55,118 @@ class Decision(Base):
     action: Mapped[str] = mapped_column(String(20))  # suppress | count | none
     reason: Mapped[str] = mapped_column(Text)
     suppression_id: Mapped[int | None] = mapped_column(ForeignKey("suppressions.id"))
+
+
+def keep_mail(
+    session: Session,
+    *,
+    raw: bytes,
+    fingerprint: str,
+    envelope_to: str,
+    kind: str,
+    delivery: tuple[int, int] | None,
+    now: datetime,
+) -> int | None:
+    """Store a mail and return its id; None when the same mail is stored already."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    campaign_id, n = delivery or (None, None)
+    statement = dialect.insert(ReturnedMail).values(
+        received_at=now,
+        fingerprint=fingerprint,
+        envelope_to=envelope_to,
+        kind=kind,
+        campaign_id=campaign_id,
+        n=n,
+        content=zlib.compress(raw),
+    )
+    stored: int | None = session.scalar(statement.on_conflict_do_nothing().returning(ReturnedMail.id))
+    return stored
+
+
+def mail_content(session: Session, mail_id: int) -> bytes | None:
+    """Return a stored mail as it came; None when its retention is over."""
+    content = session.scalar(select(ReturnedMail.content).where(ReturnedMail.id == mail_id))
+    return None if content is None else zlib.decompress(content)
+
+
+def delivery_exists(session: Session, campaign_id: int, n: int) -> bool:
+    """Tell whether the ledger has this delivery: a signed token may outlive it."""
+    return session.get(Delivery, (campaign_id, n)) is not None
+
+
+class Pending(NamedTuple):
+    """An event that policy has not looked at, and whom it concerns."""
+
+    event: Event
+    subscriber_id: int
+    address_hash: str
+    publication_id: int
+
+
+def pending(session: Session, limit: int) -> Sequence[Pending]:
+    """Take the oldest events of the inbox; on PostgreSQL those that nobody else is applying just now."""
+    rows = session.execute(
+        select(Event, Delivery.subscriber_id, Subscriber.address_hash, Campaign.publication_id)
+        .join(EventInbox, EventInbox.event_id == Event.id)
+        .join(Delivery, and_(Delivery.campaign_id == Event.campaign_id, Delivery.n == Event.n))
+        .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
+        .join(Campaign, Campaign.id == Event.campaign_id)
+        .order_by(EventInbox.event_id)
+        .limit(limit)
+        .with_for_update(of=EventInbox, skip_locked=True)
+    )
+    return [Pending(*row) for row in rows]
+
+
+def bounces_of(session: Session, subscriber_ids: Collection[int], since: datetime) -> dict[int, list[Event]]:
+    """Return the bounces of these people's letters since an instant, oldest first."""
+    rows = session.execute(
+        select(Delivery.subscriber_id, Event)
+        .join(Event, _of_its_delivery(EventKind.BOUNCE))
+        .where(Delivery.subscriber_id.in_(subscriber_ids), Event.at >= since)
+        .order_by(Event.at, Event.id)
+    )
+    found: dict[int, list[Event]] = defaultdict(list)
+    for subscriber_id, event in rows:
+        found[subscriber_id].append(event)
+    return found
+
+
+def signs_of_life(
+    session: Session, subscriber_ids: Collection[int], *, settled: datetime
+) -> dict[int, datetime]:
+    """Return when each person was last seen alive: a click or an open by a person, or a letter that came
+    through. A letter has come through when it was accepted before ``settled`` and nothing bounced."""
+    acts = (
+        select(Delivery.subscriber_id, func.max(Event.at))
+        .join(Event, _of_its_delivery(EventKind.CLICK, EventKind.OPEN))
+        .where(Delivery.subscriber_id.in_(subscriber_ids), ~Event.detail.startswith(MACHINE))
+        .group_by(Delivery.subscriber_id)
+    )
+    letters = (
+        select(Delivery.subscriber_id, func.max(Attempt.at))
+        .join(Attempt, and_(Attempt.campaign_id == Delivery.campaign_id, Attempt.n == Delivery.n))
+        .where(
+            Delivery.subscriber_id.in_(subscriber_ids),
+            Attempt.state == DeliveryState.ACCEPTED,
+            Attempt.at <= settled,
+            ~exists().where(_of_its_delivery(EventKind.BOUNCE)),
+        )
+        .group_by(Delivery.subscriber_id)
+    )
+    seen: dict[int, datetime] = {}
+    for statement in (acts, letters):
+        for subscriber_id, at in session.execute(statement):
+            seen[subscriber_id] = max(at, seen.get(subscriber_id, at))
+    return seen
+
+
+def file_decisions(session: Session, decisions: Sequence[dict[str, object]]) -> None:
+    """Write one decision for each event, as columns of ``Decision``, and take the events out of the inbox."""
+    session.execute(insert(Decision), decisions)
+    done = [decision["event_id"] for decision in decisions]
+    session.execute(delete(EventInbox).where(EventInbox.event_id.in_(done)))
+
+
+def _of_its_delivery(*kinds: EventKind) -> ColumnElement[bool]:
+    return and_(Event.campaign_id == Delivery.campaign_id, Event.n == Delivery.n, Event.kind.in_(kinds))

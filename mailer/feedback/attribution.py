@@ -1,0 +1,75 @@
+"""Attribution: which delivery a mail speaks of, by what only we could have signed.
+
+The token is in the address the mail came to. A complaint may come to another address and have the reader's
+redacted: then the letter it encloses tells, by its own return path or Message-ID. Addresses named in a
+report are never compared: after forwarding they are not the one we wrote to.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+
+from mailer.feedback.message import Addresses, Kind
+from mailer.signing import BadToken, Keyring, Purpose
+
+_SIGNED = re.compile(r"(b|leave|m)-([a-z2-7]{34})@", re.IGNORECASE)
+_PURPOSES = {"b": Purpose.RETURN_PATH, "leave": Purpose.LEAVE, "m": Purpose.MESSAGE_ID}
+_MAILBOXES = frozenset({Purpose.RETURN_PATH, Purpose.LEAVE})
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A token that was read: what it is for, and the delivery it names."""
+
+    purpose: Purpose
+    campaign_id: int
+    n: int
+
+    @property
+    def delivery(self) -> tuple[int, int]:
+        """The key of the ledger."""
+        return self.campaign_id, self.n
+
+
+def mailbox(address: str, keys: Keyring, now: datetime) -> Sealed | None:
+    """Return whose return path or leave address this is; None: not one of ours, forged, or expired."""
+    return _read(address, keys, now, _MAILBOXES)
+
+
+def delivery_of(
+    kind: Kind, envelope_to: str, found: Addresses, keys: Keyring, now: datetime
+) -> Sealed | None:
+    """Return the delivery a mail of this kind speaks of; None: backscatter, which changes nothing."""
+    for address in (envelope_to, *found.delivered_to):
+        if sealed := mailbox(address, keys, now):
+            return sealed
+    if kind is not Kind.COMPLAINT:
+        return None
+    inside = (
+        (found.original_return_path, Purpose.RETURN_PATH),
+        (found.original_message_id, Purpose.MESSAGE_ID),
+    )
+    for text, purpose in inside:
+        if sealed := _read(text or "", keys, now, frozenset({purpose})):
+            return sealed
+    return None
+
+
+def token_in(found: Addresses) -> str | None:
+    """Return the first thing in these addresses that is written like a token of ours, signed or not."""
+    for text in (*found.delivered_to, found.original_return_path, found.original_message_id):
+        if match := _SIGNED.search(text or ""):
+            return match[2].lower()
+    return None
+
+
+def _read(text: str, keys: Keyring, now: datetime, purposes: frozenset[Purpose]) -> Sealed | None:
+    match = _SIGNED.match(text.strip().lstrip("<"))
+    if match is None or (purpose := _PURPOSES[match[1].lower()]) not in purposes:
+        return None
+    try:
+        return Sealed(purpose, *keys.read(purpose, match[2], now=now))
+    except BadToken:
+        return None
