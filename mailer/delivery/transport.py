@@ -19,7 +19,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from typing import Protocol
+from typing import Protocol, Self
 
 from mailer.delivery.link import Broken, Link, resolve, trust
 from mailer.delivery.relay import Relay, RelayUnavailable
@@ -59,7 +59,10 @@ def never() -> bool:
 
 
 class Transport:
-    """A relay and the connections to it. For one thread and one process: make it after fork."""
+    """A relay and the connections to it, closed at the end of ``with``.
+
+    For one thread and one process: make it after fork.
+    """
 
     def __init__(self, relay: Relay) -> None:
         """Connect to nothing yet.
@@ -70,6 +73,12 @@ class Transport:
         self.selector = selectors.DefaultSelector()
         self.links: list[Link] = []
         self._context = trust(relay)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def send(
         self,
@@ -225,7 +234,6 @@ class Sending:
             self._give_back(letter, why, reply)
         else:
             self._waiting.append(letter)
-            self._slack = True
 
     def _collect(self, talk: Conversation) -> None:
         """Take what the conversation has settled, and note it."""
@@ -364,6 +372,7 @@ class Sending:
         """A connection broke after its opening: settle what it carried, send again what it had not begun."""
         talk = link.talk
         self._transport.drop(link)
+        self._slack = True
         self._strikes += talk.engaged
         in_flight = talk.flying
         for letter in talk.lost(f"The relay {why}.", begun=link.begun):

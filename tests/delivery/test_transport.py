@@ -1,0 +1,666 @@
+"""Letters over real sockets to a real server on loopback, and what becomes of each when things break."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import smtplib
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mailer.delivery.journal import Journal, JournalUnwritable, read
+from mailer.delivery.relay import BadRelay, Relay, RelayUnavailable
+from mailer.delivery.smtp import Envelope, Kind, Outcome
+from mailer.delivery.transport import Transport
+from tests.smtphost import SmtpHost, self_signed
+
+BODY = b"Subject: News\r\n\r\nGood news.\r\n"
+STEPS = ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA", "HALF", "BODY", "KEEP"]
+WAYS = {
+    "pipelined": ("PIPELINING", "8BITMIME", "SMTPUTF8"),
+    "in lock-step": ("8BITMIME", "SMTPUTF8"),
+    "in chunks": ("PIPELINING", "CHUNKING", "8BITMIME", "SMTPUTF8"),
+    "in chunks and lock-step": ("CHUNKING",),
+}
+
+
+def letters(count: int, *, body: bytes = BODY) -> list[Envelope]:
+    return [
+        Envelope(n, "b@lists.test", f"reader{n}@example.org", body, clean=True) for n in range(1, count + 1)
+    ]
+
+
+def send(host: SmtpHost, envelopes: Iterable[Envelope], **options: object) -> list[Outcome]:
+    with dial(host, **({"connections": 2} | options)) as transport:
+        return list(transport.send(envelopes))
+
+
+def dial(host: SmtpHost, **options: object) -> Transport:
+    return Transport(Relay.from_url(host.url_with(**options)))
+
+
+def kinds(outcomes: Iterable[Outcome]) -> dict[int, str]:
+    outcomes = list(outcomes)
+    found = Counter(outcome.key for outcome in outcomes)
+    assert set(found.values()) <= {1}, "one outcome for each letter"
+    return {outcome.key: outcome.kind.value for outcome in outcomes}
+
+
+@pytest.fixture
+def host() -> Iterator[SmtpHost]:
+    with SmtpHost() as host:
+        yield host
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return self_signed(tmp_path_factory.mktemp("certificate"))
+
+
+@pytest.mark.parametrize("offers", WAYS.values(), ids=list(WAYS))
+def test_every_letter_arrives_once_as_it_was(offers: tuple[str, ...]) -> None:
+    """Whatever the relay offers, it gets each letter with its own envelope and body."""
+    sent = [
+        Envelope(
+            n, f"b-{n}@lists.test", f"reader{n}@example.org", b"Subject: %d\r\n\r\nHello.\r\n" % n, clean=True
+        )
+        for n in range(40)
+    ]
+    with SmtpHost(offers=offers) as host:
+        outcomes = send(host, sent, connections=4)
+    assert kinds(outcomes) == dict.fromkeys(range(40), "accepted")
+    taken = {(letter.sender, letter.recipient, letter.body) for letter in host.letters}
+    assert taken == {(letter.sender, letter.recipient, letter.body) for letter in sent}
+    assert len(host.letters) == 40
+
+
+@pytest.mark.parametrize("offers", WAYS.values(), ids=list(WAYS))
+def test_refusals_in_between_hit_only_their_own_letters(offers: tuple[str, ...]) -> None:
+    """Refused at RCPT, at DATA or after the body, each outcome carries the relay's words and the command."""
+    with SmtpHost(offers=offers) as host:
+        host.answers_rcpt("550 5.1.1 No such user", address="reader3@example.org")
+        host.answers_rcpt("452 4.2.2 Mailbox full", address="reader4@example.org")
+        host.answers("BODY", "554-5.7.1 We do not\n554 5.7.1 like it", address="reader6@example.org")
+        outcomes = {outcome.key: outcome for outcome in send(host, letters(9), connections=1)}
+    assert outcomes[3][1:] == (
+        Kind.REJECTED,
+        550,
+        "5.1.1",
+        "5.1.1 No such user",
+        "RCPT",
+        f"127.0.0.1:{host.port}",
+    )
+    assert outcomes[4][1:5] == (Kind.DEFERRED, 452, "4.2.2", "4.2.2 Mailbox full")
+    assert outcomes[6][1:6] == (Kind.REJECTED, 554, "5.7.1", "5.7.1 We do not\n5.7.1 like it", "BODY")
+    arrived = [letter.recipient for letter in host.letters]
+    assert arrived == [f"reader{n}@example.org" for n in (1, 2, 5, 7, 8, 9)]
+
+
+@pytest.mark.parametrize("offers", [WAYS["pipelined"], WAYS["in lock-step"]])
+def test_a_refusal_of_data_defers_that_letter_alone(offers: tuple[str, ...]) -> None:
+    """451 in answer to DATA, where 354 was expected."""
+    with SmtpHost(offers=offers) as host:
+        host.answers("DATA", "451 4.3.0 Not now", address="reader2@example.org")
+        outcomes = send(host, letters(3), connections=1)
+    assert kinds(outcomes) == {1: "accepted", 2: "deferred", 3: "accepted"}
+
+
+def test_a_relay_that_wants_a_body_for_nobody_gets_a_lone_dot(host: SmtpHost) -> None:
+    """RFC 2920 §3.1: 354 after the recipient was refused; the letter behind it still goes through."""
+    host.answers("DATA", "354 Go ahead all the same", times=2)
+    host.answers_rcpt("550 5.1.1 No such user", address="reader2@example.org")
+    outcomes = send(host, letters(3), connections=1)
+    assert kinds(outcomes) == {1: "accepted", 2: "rejected", 3: "accepted"}
+    assert [letter.recipient for letter in host.letters] == ["reader1@example.org", "reader3@example.org"]
+    assert "RSET" not in host.commands
+
+
+def test_a_refused_sender_refuses_each_letter_without_its_body(host: SmtpHost) -> None:
+    """The reply to MAIL counts, not the 503s that follow from it."""
+    host.answers("MAIL", "550 5.7.1 Sender not allowed")
+    outcomes = send(host, letters(3), connections=1)
+    assert {(outcome.code, outcome.command) for outcome in outcomes} == {(550, "MAIL")}
+    assert not host.letters
+
+
+def test_a_body_and_the_next_envelope_leave_in_one_write(host: SmtpHost) -> None:
+    """One round trip per letter: the relay reads body, dot, MAIL, RCPT and DATA at once."""
+    send(host, letters(5), connections=1)
+    together = [data for data in host.reads if data.startswith(b"Subject:") and data.endswith(b"DATA\r\n")]
+    assert len(together) == 4
+
+
+def test_without_pipelining_no_command_goes_before_its_answer() -> None:
+    """A relay that does not offer it hears one command at a time."""
+    with SmtpHost(offers=("8BITMIME",)) as host:
+        host.answers_rcpt("550 5.1.1 No such user", address="reader2@example.org")
+        send(host, letters(3), connections=1)
+    assert all(data.count(b"\r\n") == 1 or data.endswith(b"\r\n.\r\n") for data in host.reads)
+
+
+@pytest.mark.parametrize("offers", [WAYS["pipelined"], WAYS["in chunks"]])
+@given(bodies=st.lists(st.binary(max_size=60) | st.text(".\r\na", max_size=30).map(str.encode), max_size=4))
+@settings(max_examples=40, deadline=None)
+def test_any_bytes_arrive_in_lines_and_cannot_smuggle(offers: tuple[str, ...], bodies: list[bytes]) -> None:
+    """Dots, bare CR and LF, no last line end: the relay gets the text in CRLF lines, nothing more."""
+    bodies = [b"Subject: x\r\n\r\n" + body for body in bodies]
+    with SmtpHost(offers=offers) as host:
+        sent = [Envelope(n, "b@lists.test", "ann@example.org", body) for n, body in enumerate(bodies)]
+        assert set(kinds(send(host, sent, connections=1)).values()) <= {"accepted"}
+    expected = [body.replace(b"\r\n", b"\n").replace(b"\r", b"\n") for body in bodies]
+    assert [letter.body for letter in host.letters] == [
+        (body if body.endswith(b"\n") else body + b"\n").replace(b"\n", b"\r\n") for body in expected
+    ]
+
+
+def test_a_letter_larger_than_the_socket_takes_arrives_whole(host: SmtpHost) -> None:
+    """Eight megabytes leave in many portions, with the next envelope behind them."""
+    body = b"Subject: big\r\n\r\n" + b"0123456789abcdef\r\n" * 450_000
+    outcomes = send(host, letters(2, body=body), connections=1)
+    assert kinds(outcomes) == {1: "accepted", 2: "accepted"}
+    assert {letter.body for letter in host.letters} == {body}
+
+
+def test_our_envelopes_are_those_of_smtplib(host: SmtpHost) -> None:
+    """The standard library is the oracle: same sender, recipient and body on the wire."""
+    body = b"Subject: dots\r\n\r\n.one\r\n..two\r\n.\r\nend\r\n"
+    send(host, [Envelope(1, "b-token@lists.test", "ann@example.org", body)], connections=1)
+    with smtplib.SMTP("127.0.0.1", host.port) as client:
+        client.sendmail("b-token@lists.test", ["ann@example.org"], body)
+    ours, theirs = host.letters
+    assert (ours.sender, ours.recipient, ours.body) == (theirs.sender, theirs.recipient, theirs.body)
+
+
+# ---- addresses ----
+
+
+def test_a_local_part_in_chinese_goes_with_smtputf8(host: SmtpHost) -> None:
+    """RFC 6531: the parameter is said and the domain goes as A-labels."""
+    send(host, [Envelope(1, "b@lists.test", "张三@例子.公司", BODY, clean=True)])
+    (letter,) = host.letters
+    assert (letter.recipient, letter.options) == ("张三@xn--fsqu00a.xn--55qx5d", "SMTPUTF8")
+
+
+def test_a_local_part_in_chinese_is_refused_where_the_relay_lacks_smtputf8() -> None:
+    """The reason is our own, and the letters behind it go out."""
+    with SmtpHost(offers=("PIPELINING",)) as host:
+        outcomes = send(host, [Envelope(0, "b@lists.test", "张三@例子.公司", BODY, clean=True), *letters(1)])
+    refused = outcomes[0]
+    assert refused[1:4] == (Kind.REJECTED, 553, "5.6.7")
+    assert refused.command == ""
+    assert "SMTPUTF8" in refused.text
+    assert outcomes[1].kind == Kind.ACCEPTED
+
+
+@pytest.mark.parametrize(
+    ("recipient", "body", "offers", "status"),
+    [
+        ("ann@example.org>\r\nRSET", BODY, (), "5.1.3"),
+        ("ann", BODY, (), "5.1.3"),
+        ("ann@exa mple.org", BODY, (), "5.1.3"),
+        ("ann@-例.org", BODY, (), "5.1.2"),
+        ("ann@example.org", b"Subject: a\r\n\r\n\xe4\r\n", (), "5.6.3"),
+        ("ann@example.org", "Subject: 好\r\n\r\n\r\n".encode(), ("8BITMIME",), "5.6.7"),
+        ("ann@example.org", BODY * 50, ("SIZE 100",), "5.3.4"),
+    ],
+)
+def test_what_no_smtp_can_carry_there_is_refused_without_asking(
+    recipient: str, body: bytes, offers: tuple[str, ...], status: str
+) -> None:
+    """Commands in addresses, 8-bit text for a 7-bit relay, letters beyond SIZE: nothing reaches the wire."""
+    with SmtpHost(offers=("PIPELINING", *offers)) as host:
+        (outcome,) = send(host, [Envelope(1, "b@lists.test", recipient, body)])
+    assert (outcome.kind, outcome.status, outcome.command) == (Kind.REJECTED, status, "")
+    assert not any(command.startswith(("MAIL", "RCPT")) for command in host.commands)
+
+
+def test_eight_bit_text_and_size_are_announced() -> None:
+    """RFC 6152 and RFC 1870; the null return path is <>."""
+    with SmtpHost(offers=("PIPELINING", "8BITMIME", "SIZE")) as host:
+        send(host, [Envelope(1, "", '"a b"@example.org', b"Subject: a\r\n\r\n\xe4\r\n")])
+    (letter,) = host.letters
+    assert (letter.sender, letter.recipient, letter.options) == (
+        "",
+        '"a b"@example.org',
+        "SIZE=17 BODY=8BITMIME",
+    )
+
+
+# ---- when it breaks ----
+
+
+@pytest.mark.parametrize("offers", [WAYS["pipelined"], WAYS["in lock-step"]])
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+def test_a_connection_lost_before_the_body_costs_nothing(step: str, offers: tuple[str, ...]) -> None:
+    """The letter goes out on another connection; what was in flight before it is told apart."""
+    with SmtpHost(offers=offers) as host:
+        host.drops(step, times=1, address="reader5@example.org" if step != "MAIL" else None)
+        outcomes = send(host, letters(8), connections=1)
+    found = kinds(outcomes)
+    assert set(found) == set(range(1, 9))
+    assert set(found.values()) <= {"accepted", "uncertain"}
+    arrived = Counter(letter.recipient for letter in host.letters)
+    assert max(arrived.values()) == 1
+    accepted = {f"reader{key}@example.org" for key, kind in found.items() if kind == "accepted"}
+    assert accepted <= set(arrived)
+    assert sum(kind == "uncertain" for kind in found.values()) <= 1
+
+
+@pytest.mark.parametrize("step", ["HALF", "BODY", "KEEP"])
+def test_a_connection_lost_after_the_body_began_leaves_one_uncertain(step: str) -> None:
+    """Taken or not, nobody can tell: it is never sent again by itself."""
+    with SmtpHost() as host:
+        host.drops(step, times=1, address="reader3@example.org")
+        outcomes = send(host, letters(6, body=BODY * 3000), connections=1)
+    assert kinds(outcomes) == {
+        1: "accepted",
+        2: "accepted",
+        3: "uncertain",
+        4: "accepted",
+        5: "accepted",
+        6: "accepted",
+    }
+    arrived = Counter(letter.recipient for letter in host.letters)
+    assert arrived["reader3@example.org"] == (1 if step == "KEEP" else 0)
+    assert max(arrived.values()) == 1
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA"])
+def test_421_before_the_body_sends_the_letter_on_another_connection(step: str) -> None:
+    """Relays end a connection so after so many letters: it says nothing about this one."""
+    with SmtpHost() as host:
+        host.answers(step, "421 4.7.0 Too many letters", times=1)
+        outcomes = send(host, letters(4), connections=1)
+    assert kinds(outcomes) == dict.fromkeys(range(1, 5), "accepted")
+    assert len(host.letters) == 4
+    assert host.connections == 2
+
+
+def test_421_again_and_again_gives_the_letter_back_with_the_relays_words(host: SmtpHost) -> None:
+    """After two connections the letter is unsent, for its batch to try later."""
+    host.answers_rcpt("421 4.3.2 Shutting down", address="reader2@example.org")
+    outcomes = {outcome.key: outcome for outcome in send(host, letters(4), connections=1)}
+    assert kinds(outcomes.values()) == {1: "accepted", 2: "unsent", 3: "accepted", 4: "accepted"}
+    assert (outcomes[2].code, outcomes[2].status) == (421, "4.3.2")
+
+
+def test_421_in_answer_to_a_body_defers_the_letter(host: SmtpHost) -> None:
+    """A reply was seen, so nothing is uncertain."""
+    host.answers("BODY", "421 4.3.2 Shutting down", times=1, address="reader2@example.org")
+    assert kinds(send(host, letters(3), connections=1)) == {1: "accepted", 2: "deferred", 3: "accepted"}
+
+
+def test_a_body_refused_before_its_end_is_refused_not_uncertain(host: SmtpHost) -> None:
+    """A relay that has had enough says 552 and closes while we are still sending."""
+    host.answers("HALF", "552 5.3.4 Too big", times=1)
+    body = BODY + b"0123456789abcdef\r\n" * 600_000
+    found = {outcome.key: outcome for outcome in send(host, letters(2, body=body), connections=1)}
+    assert found[1].kind in (Kind.REJECTED, Kind.UNCERTAIN)  # the reset may have overtaken the reply
+    assert found[2].kind == Kind.ACCEPTED
+
+
+@pytest.mark.parametrize("step", ["MAIL", "RCPT", "DATA", "BODY", "RSET"])
+@pytest.mark.parametrize("nonsense", ["hello there", "999 9.9.9 What", "25O Ok", "354 Go on", "250"])
+def test_nonsense_loses_no_letter_and_sends_none_twice(step: str, nonsense: str) -> None:
+    """After garbage the connection is given up; an answer not understood leaves its letter uncertain."""
+    with SmtpHost() as host:
+        host.answers(step, nonsense, times=1)
+        host.answers_rcpt("550 5.1.1 No such user", address="reader3@example.org")
+        outcomes = send(host, letters(5), connections=1)
+    found = kinds(outcomes)
+    arrived = Counter(letter.recipient for letter in host.letters)
+    assert set(found) == set(range(1, 6))
+    assert max(arrived.values()) == 1
+    for key, kind in found.items():
+        if kind != "uncertain":
+            assert (kind == "accepted") == (arrived[f"reader{key}@example.org"] == 1)
+
+
+def test_a_silent_relay_is_given_up_after_its_time(host: SmtpHost) -> None:
+    """Silence after a body is uncertain; silence before it is not."""
+    host.answers("BODY", "SILENCE", address="reader2@example.org")
+    started = time.monotonic()
+    outcomes = send(host, letters(3), connections=1, final_timeout=0.4)
+    assert kinds(outcomes) == {1: "accepted", 2: "uncertain", 3: "accepted"}
+    assert time.monotonic() - started < 5
+
+
+def test_a_relay_that_takes_no_letter_is_unavailable_and_nothing_is_lost(host: SmtpHost) -> None:
+    """It hangs up on everybody: what was taken from the caller comes back, then the reason."""
+    host.drops("RCPT")
+    with dial(host, connections=2) as transport:
+        outcomes: list[Outcome] = []
+        with pytest.raises(RelayUnavailable, match="closed the connection, again and again"):
+            outcomes.extend(transport.send(letters(50)))
+        assert {outcome.kind for outcome in outcomes} == {Kind.UNSENT}
+        assert not host.letters
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    way=st.sampled_from(sorted(WAYS)),
+    connections=st.integers(1, 4),
+    breaks=st.lists(
+        st.tuples(
+            st.sampled_from(
+                [*STEPS[2:], "421 MAIL", "421 RCPT", "421 BODY", "550 RCPT", "451 BODY", "354 MAIL"]
+            ),
+            st.integers(0, 12),
+        ),
+        max_size=5,
+    ),
+)
+def test_whatever_breaks_no_letter_is_lost_or_sent_twice(
+    way: str, connections: int, breaks: list[tuple[str, int]]
+) -> None:
+    """The relay's own record, the outcomes and the letters always add up."""
+    with SmtpHost(offers=WAYS[way]) as host:
+        for step, at in breaks:
+            code, _, command = step.rpartition(" ")
+            if code:
+                host.answers(command, f"{code} because", times=1, address=f"reader{at}@example.org")
+            else:
+                host.drops(step, times=1, after=at)
+        outcomes: list[Outcome] = []
+        with dial(host, connections=connections) as transport, contextlib.suppress(RelayUnavailable):
+            outcomes.extend(transport.send(letters(12)))
+            assert len(outcomes) == 12
+    found = kinds(outcomes)
+    arrived = Counter(letter.recipient for letter in host.letters)
+    assert max(arrived.values(), default=0) <= 1
+    for key in range(1, 13):
+        there, kind = arrived[f"reader{key}@example.org"], found.get(key, "unsent")
+        assert kind == "uncertain" or (kind == "accepted") == (there == 1)
+    assert sum(kind == "uncertain" for kind in found.values()) <= len(breaks)
+
+
+# ---- opening ----
+
+
+def test_an_unreachable_relay_is_named_and_no_letter_is_taken_for_sent() -> None:
+    """Connection refused: one sentence; the letters that were taken come back unsent."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with Transport(Relay.from_url(f"smtp://127.0.0.1:{port}")) as transport:
+        outcomes: list[Outcome] = []
+        with pytest.raises(
+            RelayUnavailable, match=rf"127.0.0.1:{port} cannot be reached \(Connection refused\)"
+        ):
+            outcomes.extend(transport.send(letters(9)))
+        assert {outcome.kind for outcome in outcomes} <= {Kind.UNSENT}
+
+
+@pytest.mark.parametrize(
+    ("step", "reply", "says"),
+    [
+        ("CONNECT", "554 5.7.1 Go away", "does not greet us"),
+        ("CONNECT", "421 4.3.2 Busy", "does not greet us"),
+        ("CONNECT", "nonsense", "is not a reply"),
+        ("EHLO", "421 4.3.2 Busy", "refuses our greeting"),
+    ],
+)
+def test_a_relay_that_does_not_let_us_in_says_why(host: SmtpHost, step: str, reply: str, says: str) -> None:
+    """Its own words are in the sentence."""
+    host.answers(step, reply)
+    with pytest.raises(RelayUnavailable, match=says):
+        send(host, letters(1))
+
+
+@pytest.mark.parametrize("step", ["CONNECT", "EHLO"])
+def test_a_relay_that_hangs_up_in_the_opening_is_unavailable(host: SmtpHost, step: str) -> None:
+    """No letter was near the wire."""
+    host.drops(step)
+    with pytest.raises(RelayUnavailable, match="closed the connection"):
+        send(host, letters(1))
+
+
+def test_an_old_server_without_ehlo_is_spoken_to_with_helo(host: SmtpHost) -> None:
+    """RFC 5321 §3.2; then nothing is pipelined."""
+    host.answers("EHLO", "500 5.5.1 What?")
+    assert kinds(send(host, letters(2))) == {1: "accepted", 2: "accepted"}
+    assert any(command.startswith("HELO ") for command in host.commands)
+
+
+def test_connections_the_relay_does_not_grant_are_done_without(host: SmtpHost) -> None:
+    """It lets in one of four: the letters go over that one."""
+    host.delay = 0.01
+    host.answers("EHLO", "421 4.7.0 Too many connections", times=3)
+    assert kinds(send(host, letters(20), connections=4)) == dict.fromkeys(range(1, 21), "accepted")
+
+
+def test_a_single_letter_opens_a_single_connection(host: SmtpHost) -> None:
+    """Connections are opened for letters, and together."""
+    send(host, letters(1), connections=8)
+    assert host.connections == 1
+    host.delay = 0.05
+    send(host, letters(30), connections=8)
+    assert host.most_at_once == 8
+
+
+def test_connections_are_kept_between_calls_and_left_with_quit(host: SmtpHost) -> None:
+    """One handshake for many slices."""
+    with dial(host, connections=1) as transport:
+        for _ in range(3):
+            assert len(list(transport.send(letters(3)))) == 3
+    assert host.connections == 1
+    assert host.commands[-1] == "QUIT"
+
+
+def test_a_kept_connection_that_the_relay_has_closed_is_replaced(host: SmtpHost) -> None:
+    """Idle relays hang up; nobody needs to hear of it."""
+    with dial(host, connections=1) as transport:
+        list(transport.send(letters(1)))
+        host.hangs_up()
+        assert kinds(transport.send(letters(2))) == {1: "accepted", 2: "accepted"}
+
+
+def test_check_signs_in_and_sends_nothing(host: SmtpHost) -> None:
+    """For `mailer doctor`."""
+    with dial(host) as transport:
+        transport.check()
+    assert [command.split()[0] for command in host.commands] == ["EHLO", "QUIT"]
+
+
+# ---- TLS and AUTH ----
+
+
+@pytest.mark.parametrize("implicit", [True, False])
+@pytest.mark.parametrize("auth", ["PLAIN LOGIN", "LOGIN"])
+def test_letters_travel_in_tls_with_a_password(certificate: Path, implicit: bool, auth: str) -> None:
+    """Implicit TLS and STARTTLS; AUTH PLAIN where offered, else LOGIN."""
+    with SmtpHost(
+        implicit_tls=implicit,
+        starttls=not implicit,
+        certificate=certificate,
+        user="desk",
+        password="geheim",
+        auth=auth,
+    ) as host:
+        options = {"ca": certificate} | ({} if implicit else {"starttls": "required"})
+        outcomes = send(host, letters(8, body=BODY * 9000), **options)
+    assert kinds(outcomes) == dict.fromkeys(range(1, 9), "accepted")
+    assert {(letter.tls, letter.user, letter.body) for letter in host.letters} == {
+        (True, "desk", BODY * 9000)
+    }
+
+
+def test_a_certificate_nobody_vouches_for_is_refused(certificate: Path) -> None:
+    """Unless told not to verify."""
+    with SmtpHost(implicit_tls=True, certificate=certificate) as host:
+        with pytest.raises(RelayUnavailable, match=r"certificate .* is not trusted .*\?ca=FILE"):
+            send(host, letters(1))
+        assert kinds(send(host, letters(1), tls_verify="no")) == {1: "accepted"}
+
+
+def test_a_certificate_for_another_name_is_refused(tmp_path: Path) -> None:
+    """Trusted, but not this relay's: the name in the URL counts."""
+    other = self_signed(tmp_path, host="other.test")
+    with (
+        SmtpHost(implicit_tls=True, certificate=other) as host,
+        pytest.raises(RelayUnavailable, match="IP address mismatch"),
+    ):
+        send(host, letters(1), ca=other)
+
+
+def test_required_tls_that_is_not_offered_stops_everything(host: SmtpHost) -> None:
+    """No letter and no password goes in the clear."""
+    with pytest.raises(RelayUnavailable, match="does not offer STARTTLS"):
+        send(host, letters(1), starttls="required")
+    assert not host.letters
+
+
+def test_words_slipped_in_before_tls_are_not_believed(certificate: Path) -> None:
+    """CVE-2011-0411: somebody in between answers ahead of the encryption."""
+    with SmtpHost(starttls=True, certificate=certificate) as host:
+        host.answers("STARTTLS", "220 Go ahead\n250 host.test")
+        with pytest.raises(RelayUnavailable):
+            send(host, letters(1), starttls="required", ca=certificate)
+
+
+@pytest.mark.parametrize("auth", ["PLAIN", "LOGIN"])
+def test_a_wrong_password_is_told_without_the_password(auth: str) -> None:
+    """The relay's words and what to mend."""
+    with (
+        SmtpHost(user="desk", password="right", auth=auth) as host,
+        Transport(Relay.from_url(host.url.replace("right", "wr0ng"))) as transport,
+        pytest.raises(RelayUnavailable, match="does not accept our user and password") as caught,
+    ):
+        list(transport.send(letters(1)))
+    assert "wr0ng" not in str(caught.value)
+    assert caught.value.code == 535
+
+
+def test_a_relay_without_a_way_to_sign_in_is_unavailable() -> None:
+    """A password was given and cannot be used."""
+    with (
+        SmtpHost(user="desk", password="x", auth="GSSAPI") as host,
+        pytest.raises(RelayUnavailable, match="neither AUTH PLAIN nor LOGIN"),
+    ):
+        send(host, letters(1))
+
+
+def test_a_missing_file_of_certificates_is_named() -> None:
+    """Before anything is sent."""
+    with pytest.raises(BadRelay, match=r"/nowhere/ca\.pem .*No such file"):
+        Transport(Relay.from_url("smtps://127.0.0.1?ca=/nowhere/ca.pem"))
+
+
+# ---- halting, and the journal ----
+
+
+def test_halt_is_asked_before_each_body(host: SmtpHost) -> None:
+    """A pause: letters whose envelope was said come back unsent, and no body is cut."""
+    with dial(host, connections=1) as transport:
+        asked = itertools.count(1)
+        outcomes = list(transport.send(letters(10), halt=lambda: next(asked) > 3))
+        assert kinds(outcomes) == {1: "accepted", 2: "accepted", 3: "accepted", 4: "unsent"}
+        assert len(host.letters) == 3
+        assert kinds(transport.send(letters(2))) == {1: "accepted", 2: "accepted"}
+
+
+def test_in_chunks_a_halt_keeps_the_connection() -> None:
+    """Nothing has asked for a body yet, so RSET is enough."""
+    with SmtpHost(offers=WAYS["in chunks"]) as host, dial(host, connections=1) as transport:
+        assert kinds(transport.send(letters(3), halt=lambda: True)) == {1: "unsent"}
+        assert kinds(transport.send(letters(2))) == {1: "accepted", 2: "accepted"}
+    assert host.connections == 1
+
+
+def test_after_the_deadline_no_letter_is_taken_and_those_taken_are_finished(host: SmtpHost) -> None:
+    """A slice ends in time with its connections whole."""
+    host.delay = 0.02
+    taken: list[int] = []
+
+    def endless() -> Iterator[Envelope]:
+        for letter in letters(10_000):
+            taken.append(letter.key)
+            yield letter
+
+    with dial(host, connections=2) as transport:
+        outcomes = list(transport.send(endless(), deadline=time.monotonic() + 0.4))
+    assert kinds(outcomes) == dict.fromkeys(taken, "accepted")
+    assert 2 <= len(taken) < 100
+    assert host.connections == 2
+
+
+def test_an_error_in_assembling_lets_what_is_in_flight_be_answered(host: SmtpHost) -> None:
+    """The caller's own error comes out, after the outcomes."""
+
+    def broken() -> Iterator[Envelope]:
+        yield from letters(3)
+        raise KeyError("slot")
+
+    outcomes: list[Outcome] = []
+    with dial(host) as transport, pytest.raises(KeyError, match="slot"):
+        outcomes.extend(transport.send(broken()))
+    accepted = {outcome.key for outcome in outcomes if outcome.kind == Kind.ACCEPTED}
+    assert len(host.letters) == len(accepted)
+    assert set(kinds(outcomes)) == {1, 2, 3}
+
+
+def test_begin_is_on_disk_before_the_body_and_end_with_the_next_begin(host: SmtpHost, tmp_path: Path) -> None:
+    """What the relay has seen of a body is never ahead of the journal."""
+    journal = Journal(tmp_path, "w1")
+    pen = journal.pen(campaign=7, batch=70, attempt=1)
+    seen = []
+
+    def watching() -> Iterator[Envelope]:
+        for letter in letters(4):
+            seen.append((len(host.letters), len(read(journal.path.read_bytes()).uncertain)))
+            yield letter
+
+    with dial(host, connections=1) as transport:
+        list(transport.send(watching(), notes=pen))
+    left = read(journal.path.read_bytes())
+    assert [letter.n for letter, _ in left.ended] == [1, 2, 3, 4]
+    assert not left.uncertain
+    assert [uncertain for _, uncertain in seen] == [0, 1, 1, 1]
+    journal.close()
+
+
+def test_a_full_disk_stops_before_the_body(host: SmtpHost, tmp_path: Path) -> None:
+    """Known outcomes are told, then the error; the letter that could not be noted is unsent."""
+    journal = Journal(tmp_path, "w1")
+    pen = journal.pen(campaign=7, batch=70, attempt=1)
+    written = itertools.count(1)
+
+    class FullAtTheThird:
+        begin, end = pen.begin, pen.end
+
+        def flush(self) -> None:
+            if next(written) >= 3 and journal.lines:
+                raise JournalUnwritable("full")
+            pen.flush()
+
+    outcomes: list[Outcome] = []
+    with dial(host, connections=1) as transport:
+        with pytest.raises(JournalUnwritable):
+            outcomes.extend(transport.send(letters(9), notes=FullAtTheThird()))
+        found = kinds(outcomes)
+        assert sum(kind == "accepted" for kind in found.values()) == len(host.letters) < 3
+        assert "unsent" in found.values()
+        assert not journal.open
+        journal.close()
+
+
+def test_a_caller_who_walks_away_leaves_the_answers_in_the_journal(host: SmtpHost, tmp_path: Path) -> None:
+    """The database is gone in mid-slice: what the relay took is known afterwards."""
+    journal = Journal(tmp_path, "w1")
+    with dial(host, connections=2) as transport:
+        sending = transport.send(letters(20), notes=journal.pen(campaign=7, batch=70, attempt=1))
+        next(sending)
+        sending.close()  # type: ignore[attr-defined]
+        left = read(journal.path.read_bytes())
+        assert not left.uncertain
+        arrived = {letter.recipient for letter in host.letters}
+        assert {
+            f"reader{letter.n}@example.org" for letter, end in left.ended if end.kind == "accepted"
+        } == arrived
+    journal.close()
