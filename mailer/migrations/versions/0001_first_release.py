@@ -532,7 +532,7 @@ def upgrade() -> None:
             ["edition_id"], ["editions.id"], name=op.f("fk_frozen_editions_edition_id_editions")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_frozen_editions")),
-        sa.UniqueConstraint("edition_id", "hash", name=op.f("uq_frozen_editions_edition_id")),
+        sa.UniqueConstraint("edition_id", "version", "hash", name=op.f("uq_frozen_editions_edition_id")),
     )
     op.create_table(
         "attempts",
