@@ -11,7 +11,8 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
-from mailer.feedback.message import Addresses, Kind
+from mailer.feedback.kind import Kind
+from mailer.feedback.message import Addresses
 from mailer.signing import BadToken, Keyring, Purpose
 
 _SIGNED = re.compile(r"(b|leave|m)-([a-z2-7]{34})@", re.IGNORECASE)

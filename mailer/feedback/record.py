@@ -15,7 +15,8 @@ from mailer.delivery.store import EventKind
 from mailer.diagnosis import Category
 from mailer.feedback import store
 from mailer.feedback.attribution import Sealed, delivery_of
-from mailer.feedback.message import FailedRecipient, Kind, Returned, addresses_to, classify
+from mailer.feedback.kind import Kind
+from mailer.feedback.message import FailedRecipient, Returned, addresses_to, classify
 from mailer.signing import Keyring, Purpose
 
 LEAVE = "leave"  # the kind under which a mail to a leave address is kept

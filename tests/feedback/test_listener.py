@@ -1,0 +1,265 @@
+"""The listener over real SMTP: whom it takes letters for, and that a 250 means stored."""
+
+from __future__ import annotations
+
+import smtplib
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from mailer.audience.store import Subscription
+from mailer.database import Base, Database
+from mailer.delivery.store import Delivery, Event
+from mailer.errors import MailerError
+from mailer.feedback.listener import SIZE_LIMIT, CannotListen, Listener
+from mailer.feedback.outbox import Outbox
+from mailer.feedback.store import ReturnedMail
+from mailer.settings import Settings
+from mailer.signing import Purpose
+from tests.feedback import samples
+from tests.make import KEYS, Make
+
+Start = Callable[..., Listener]
+LETTER = b"From: observer@news.example\r\nSubject: Rivers return\r\n\r\n..and so do we.\r\n.\r\n"
+
+
+@pytest.fixture
+def outbox(settings: Settings) -> Iterator[Outbox]:
+    box = Outbox(settings.data)
+    yield box
+    box.close()
+
+
+@pytest.fixture
+def start(settings: Settings, sqlite_database: Database, outbox: Outbox) -> Iterator[Start]:
+    """Start listeners; they are stopped at the end."""
+    running: list[Listener] = []
+
+    def begin(database: Database = sqlite_database, **given: object) -> Listener:
+        changed = {name: given.pop(name) for name in ("redis_url", "listener_port") if name in given}
+        listener = Listener(settings.model_copy(update=changed), database, outbox, **given)  # type: ignore[arg-type]
+        listener.start()
+        running.append(listener)
+        return listener
+
+    yield begin
+    for listener in running:
+        listener.stop()
+
+
+def client(listener: Listener) -> smtplib.SMTP:
+    return smtplib.SMTP("127.0.0.1", listener.port, local_hostname="relay.example.net", timeout=10)
+
+
+def send(listener: Listener, to: str | list[str], content: bytes = LETTER, sender: str = "") -> None:
+    with client(listener) as smtp:
+        smtp.sendmail(sender, to, content)
+
+
+def refusal(listener: Listener, to: str, content: bytes = LETTER) -> tuple[int, bytes]:
+    """Send, and return the reply that refused it."""
+    with client(listener) as smtp:
+        try:
+            smtp.sendmail("", [to], content)
+        except smtplib.SMTPRecipientsRefused as refused:
+            return next(iter(refused.recipients.values()))
+        except smtplib.SMTPResponseException as refused:
+            return refused.smtp_code, refused.smtp_error  # type: ignore[return-value]
+    raise AssertionError("the letter was taken")
+
+
+def fresh_path(delivery: Delivery) -> str:
+    """A return path that is valid today: the listener reads the real clock."""
+    expires = datetime.now(UTC) + timedelta(days=60)
+    token = KEYS.sign(Purpose.RETURN_PATH, delivery.campaign_id, delivery.n, expires=expires)
+    return f"b-{token}@{samples.BOUNCES}"
+
+
+def count(database: Database, table: type[Base]) -> int:
+    with database.read() as session:
+        return session.scalar(select(func.count()).select_from(table)) or 0
+
+
+def test_embedded_it_catches_letters_for_anyone(start: Start, outbox: Outbox) -> None:
+    """Stored before the 250 is heard, byte for byte, dots undone."""
+    send(start(), "ann@example.org", sender="observer@news.example")
+    [caught] = outbox.listing()
+    assert (caught.mail_from, caught.rcpt_to) == ("observer@news.example", "ann@example.org")
+    assert outbox.letter(caught.id) == LETTER
+
+
+def test_a_letter_to_many_is_kept_for_each(start: Start, outbox: Outbox) -> None:
+    """One body, three readers."""
+    send(start(), ["a@example.org", "b@example.org", "c@example.org"])
+    assert outbox.count() == 3
+
+
+def test_addresses_and_bodies_beyond_ascii_are_taken(start: Start, outbox: Outbox) -> None:
+    """SMTPUTF8 and 8BITMIME."""
+    body = "Subject: 绿色\r\n\r\n河流\r\n".encode()
+    with client(start()) as smtp:
+        smtp.sendmail("", ["张三@例子.example"], body, mail_options=["SMTPUTF8", "BODY=8BITMIME"])
+    [caught] = outbox.listing("张三")
+    assert outbox.letter(caught.id) == body
+    assert caught.subject == "绿色"
+
+
+def test_commands_sent_together_are_answered_in_order(start: Start, outbox: Outbox) -> None:
+    """RFC 2920: two letters in one write."""
+    one = "MAIL FROM:<>\r\nRCPT TO:<{}@example.org>\r\nDATA\r\nSubject: {}\r\n\r\nx\r\n.\r\n"
+    with socket.create_connection(("127.0.0.1", start().port), timeout=10) as sock:
+        talk = sock.makefile("rb")
+        sock.sendall(b"EHLO relay.example.net\r\n")
+        greeting = [talk.readline()]
+        while not greeting[-1].startswith(b"250 "):
+            greeting.append(talk.readline())
+        sock.sendall((one.format("a", 1) + one.format("b", 2) + "QUIT\r\n").encode())
+        codes = [line[:3] for line in talk]
+    assert b"250-PIPELINING\r\n" in greeting
+    assert codes == [b"250", b"250", b"354", b"250", b"250", b"250", b"354", b"250", b"221"]
+    assert [caught.subject for caught in outbox.listing()] == ["2", "1"]
+
+
+def test_manners_refuse_and_defer_whom_they_name(start: Start, outbox: Outbox) -> None:
+    """The demonstration's readers behave like the world's."""
+    replies = {"gone@example.org": "550 5.1.1 No such user", "busy@example.org": "451 4.3.2 Try later"}
+    listener = start(manners=replies.get)
+    assert refusal(listener, "gone@example.org") == (550, b"5.1.1 No such user")
+    assert refusal(listener, "busy@example.org") == (451, b"4.3.2 Try later")
+    send(listener, "ann@example.org")
+    assert outbox.count() == 1
+
+
+def test_a_bounce_that_comes_back_is_heard_and_not_caught(
+    start: Start, sqlite_database: Database, outbox: Outbox
+) -> None:
+    """With the null sender, as RFC 5321 wants it; the outbox counts letters to readers only."""
+    delivery = Make(sqlite_database).delivery()
+    send(start(), fresh_path(delivery), samples.dsn(("ann@example.org", samples.GONE)))
+    with sqlite_database.read() as session:
+        assert session.scalars(select(Event.category)).all() == ["bad_mailbox"]
+    assert outbox.count() == 0
+
+
+def test_production_hears_bounces_into_postgres(postgres_database: Database, start: Start) -> None:
+    """The same listener on the production database."""
+    delivery = Make(postgres_database).delivery()
+    listener = start(database=postgres_database, redis_url="redis://127.0.0.1:1")
+    send(listener, fresh_path(delivery).upper(), samples.dsn(("ann@example.org", samples.GONE)))
+    assert count(postgres_database, Event) == 1
+
+
+def test_a_mail_to_a_leave_address_leaves(start: Start, sqlite_database: Database) -> None:
+    """The mailto form of List-Unsubscribe."""
+    delivery = Make(sqlite_database).delivery()
+    send(start(), samples.leave_address(delivery), samples.answer("unsubscribe"), sender="ann@example.org")
+    with sqlite_database.read() as session:
+        assert session.scalars(select(Subscription.state)).all() == ["left"]
+
+
+def test_embedded_a_forged_return_path_is_backscatter(
+    start: Start, sqlite_database: Database, outbox: Outbox
+) -> None:
+    """It came to the bounce domain: kept for looking at, it changes nothing."""
+    Make(sqlite_database).delivery()
+    send(start(), f"b-{'a' * 34}@{samples.BOUNCES}", samples.dsn(("ann@example.org", samples.GONE)))
+    assert count(sqlite_database, ReturnedMail) == 1
+    assert count(sqlite_database, Event) == outbox.count() == 0
+
+
+@pytest.mark.parametrize("to", ["ann@example.org", f"b-{'a' * 34}@{samples.BOUNCES}", f"x@{samples.BOUNCES}"])
+def test_production_takes_nothing_but_what_it_signed(
+    start: Start, outbox: Outbox, sqlite_database: Database, to: str
+) -> None:
+    """It is no relay and no catch-all."""
+    code, words = refusal(start(redis_url="redis://127.0.0.1:1"), to)
+    assert (code, words[:5]) == (550, b"5.7.1")
+    assert outbox.count() == count(sqlite_database, ReturnedMail) == 0
+
+
+def test_production_refuses_an_expired_return_path(start: Start, sqlite_database: Database) -> None:
+    """No relay still tries after sixty days."""
+    delivery = Make(sqlite_database).delivery()
+    expired = KEYS.sign(
+        Purpose.RETURN_PATH, delivery.campaign_id, delivery.n, expires=datetime.now(UTC) - timedelta(days=2)
+    )
+    listener = start(redis_url="redis://127.0.0.1:1")
+    assert refusal(listener, f"b-{expired}@{samples.BOUNCES}")[0] == 550
+
+
+def test_while_the_database_is_away_the_peer_is_asked_to_come_again(
+    start: Start, sqlite_database: Database
+) -> None:
+    """451, and once the database is back the same letter is taken."""
+    delivery = Make(sqlite_database).delivery()
+    listener = start()
+    report = samples.dsn(("ann@example.org", samples.GONE))
+    with sqlite_database.write() as session:
+        session.connection().exec_driver_sql("ALTER TABLE returned_mail RENAME TO away")
+    code, words = refusal(listener, fresh_path(delivery), report)
+    assert (code, words[:5]) == (451, b"4.3.0")
+    with sqlite_database.write() as session:
+        session.connection().exec_driver_sql("ALTER TABLE away RENAME TO returned_mail")
+    send(listener, fresh_path(delivery), report)
+    assert count(sqlite_database, Event) == 1
+
+
+def test_a_letter_beyond_the_size_limit_is_refused(start: Start, outbox: Outbox) -> None:
+    """Said before it is sent, to a peer that tells its size (RFC 1870), and after it to others."""
+    listener = start()
+    with client(listener) as smtp:
+        smtp.ehlo()
+        assert smtp.esmtp_features["size"] == str(SIZE_LIMIT)
+        assert smtp.mail("", [f"SIZE={SIZE_LIMIT + 1}"])[0] == 552
+    with client(listener) as smtp:
+        smtp.helo()
+        smtp.mail("")
+        smtp.rcpt("ann@example.org")
+        assert smtp.data((b"x" * 998 + b"\r\n") * (SIZE_LIMIT // 1000 + 1))[0] == 552
+    assert outbox.count() == 0
+
+
+def test_lines_longer_than_allowed_are_taken(start: Start, outbox: Outbox) -> None:
+    """Bounces quote HTML in one line; refusing them would lose them."""
+    body = b"Subject: long\r\n\r\n" + b"x" * 100_000 + b"\r\n"
+    send(start(), "ann@example.org", body)
+    assert outbox.letter(1) == body
+
+
+def test_a_port_that_is_taken_is_said_in_one_sentence(start: Start) -> None:
+    """A second server beside the first."""
+    listener = start()
+    with pytest.raises(CannotListen, match=r"another server uses that port.*MAILER_LISTENER_PORT") as caught:
+        start(listener_port=listener.port)
+    assert isinstance(caught.value, MailerError)
+
+
+def test_many_peers_at_once_lose_nothing(start: Start, outbox: Outbox) -> None:
+    """Twenty connections, five letters each."""
+    listener = start()
+
+    def talk() -> None:
+        with client(listener) as smtp:
+            for _ in range(5):
+                smtp.sendmail("", ["ann@example.org"], LETTER)
+
+    peers = [threading.Thread(target=talk) for _ in range(20)]
+    for peer in peers:
+        peer.start()
+    for peer in peers:
+        peer.join()
+    assert outbox.count() == 100
+
+
+def test_it_stops_while_peers_are_connected(start: Start) -> None:
+    """Nobody waits for an idle peer, and a second stop does nothing."""
+    listener = start()
+    with socket.create_connection(("127.0.0.1", listener.port), timeout=10) as idle:
+        idle.recv(100)
+        listener.stop()
+        assert idle.recv(100) == b""
+    listener.stop()
