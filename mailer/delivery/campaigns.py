@@ -43,7 +43,7 @@ class NobodyMeant(Invalid):
 
 
 class NoSender(Conflict):
-    """The publication's sender address is still the placeholder: set a real one with `mailer publication set`."""
+    """The sender address is still the placeholder: set a real one with `mailer publication set`."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,9 @@ def create(
     fallback: bool = True,
     scheduled_at: datetime | None = None,
 ) -> Campaign:
-    """Make a draft. ``languages`` in order of fallback; empty: all the issue has. ``scheduled_at`` None: by hand.
+    """Make a draft.
+
+    ``languages`` in order of fallback; empty: all the issue has. ``scheduled_at`` None: launched by hand.
 
     :raises BadRule: the audience cannot be read
     :raises NotFound: the issue lacks an edition in one of the languages
@@ -225,7 +227,7 @@ def launch(
 
 
 def launch_due(session: Session, *, settings: Settings, now: datetime) -> int:
-    """Launch the scheduled campaigns whose time has come; one that cannot be says why and goes to the desk."""
+    """Launch the scheduled campaigns whose time has come; one that cannot be goes back and says why."""
     due = store.due_to_launch(session, now)
     for campaign_id in due:
         try:

@@ -324,7 +324,7 @@ def candidates(
         (Subscriber.address.is_(None), "erased"),
         (Subscription.state == SubscriptionState.LEFT, "left"),
         (Subscription.state != SubscriptionState.CONFIRMED, "pending"),
-        (suppressions.in_force(publication_id=publication_id, now=now), "suppressed"),
+        (suppressions.in_force(now, publication_id), "suppressed"),
         (~own if not fallback else false(), "no_edition"),
         else_="",
     )
@@ -398,7 +398,8 @@ def write_ledger(session: Session, campaign_id: int, query: Select[Any]) -> tupl
 
 
 _CANDIDATES = """CREATE TEMPORARY TABLE launch_candidates (
-subscriber_id bigint PRIMARY KEY, partner_id bigint, language varchar(2), domain varchar(255), salutation varchar(200), reason varchar(40))"""
+    subscriber_id bigint PRIMARY KEY, partner_id bigint, language varchar(2),
+    domain varchar(255), salutation varchar(200), reason varchar(40))"""
 
 _candidates = table(
     "launch_candidates",
@@ -508,6 +509,14 @@ def held(session: Session, batch_id: int, owner: str) -> Batch | None:
     )
 
 
+def holds(session: Session, batch_id: int, owner: str) -> bool:
+    """Tell whether ``owner`` still holds a batch's lease."""
+    found = session.scalar(
+        select(Batch.id).where(Batch.id == batch_id, Batch.owner == owner, Batch.state == BatchState.LEASED)
+    )
+    return found is not None
+
+
 def expired(session: Session, now: datetime) -> list[Batch]:
     """Return leased batches whose lease has run out, their rows locked."""
     return list(
@@ -569,7 +578,7 @@ def addressees(
         (Subscriber.address.is_(None), "erased"),
         (Subscription.state == SubscriptionState.LEFT, "left"),
         (Subscription.state != SubscriptionState.CONFIRMED, "pending"),
-        (suppressions.in_force(publication_id=publication_id, now=now), "suppressed"),
+        (suppressions.in_force(now, publication_id), "suppressed"),
         else_="",
     )
     rows = session.execute(
@@ -592,6 +601,32 @@ def addressees(
         .order_by(Delivery.n)
     )
     return [Addressee(*row) for row in rows]
+
+
+def not_recorded(session: Session, campaign_id: int, attempt: int, numbers: Sequence[int]) -> list[int]:
+    """Return those of ``numbers`` (in order) whose attempt of that number is not in the ledger yet."""
+    if not numbers:
+        return []
+    there = set(
+        session.scalars(
+            select(Attempt.n).where(
+                Attempt.campaign_id == campaign_id,
+                Attempt.attempt == attempt,
+                Attempt.n.between(numbers[0], numbers[-1]),
+            )
+        )
+    )
+    return [n for n in numbers if n not in there]
+
+
+def domains(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, str]:
+    """Return the domain each letter goes to."""
+    if not numbers:
+        return {}
+    rows = session.execute(
+        select(Delivery.n, Delivery.domain).where(Delivery.campaign_id == campaign_id, _among(numbers))
+    )
+    return {row.n: row.domain for row in rows}
 
 
 def first_attempts(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, datetime]:
@@ -686,6 +721,7 @@ def forget_workers(session: Session, before: datetime) -> None:
     session.execute(delete(Worker).where(Worker.seen_at < before))
 
 
-def alive(session: Session, since: datetime) -> int:
-    """Count the workers seen since then."""
-    return session.scalar(select(func.count()).select_from(Worker).where(Worker.seen_at >= since)) or 0
+def alive(session: Session, worker: str, since: datetime) -> bool:
+    """Tell whether a worker was seen since then."""
+    found = session.scalar(select(Worker.id).where(Worker.id == worker, Worker.seen_at >= since))
+    return found is not None

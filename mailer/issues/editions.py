@@ -54,6 +54,11 @@ def edition(session: Session, issue_id: int, language: str | None = None) -> Edi
     return found[language]
 
 
+def languages(session: Session, issue_id: int) -> list[str]:
+    """Return the languages an issue has an edition in, Chinese first."""
+    return list(store.editions(session, issue_id))
+
+
 def document(edition: Edition) -> Document:
     """Return the document an edition holds."""
     return Document.model_validate(edition.document)

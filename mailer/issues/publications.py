@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from zoneinfo import available_timezones
 
 from sqlalchemy.orm import Session
 
 from mailer import address
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.errors import Conflict, NotFound
+from mailer.errors import Conflict, Invalid, NotFound
 from mailer.issues import store
 from mailer.issues.store import Publication, Voice
 
@@ -78,6 +79,48 @@ def get(session: Session, code: str) -> Publication:
     if found is None:
         raise NoPublication
     return found
+
+
+def change(
+    session: Session,
+    *,
+    code: str,
+    now: datetime,
+    actor: Actor,
+    sender_address: str | None = None,
+    desk_address: str | None = None,
+    zone: str | None = None,
+) -> Publication:
+    """Change what is given and leave the rest. A campaign's approval names its sender, so it is void then.
+
+    :raises Invalid: the zone is not an IANA name
+    """
+    publication = get(session, code)
+    before = {
+        "sender": publication.sender_address,
+        "desk": publication.desk_address,
+        "zone": publication.zone,
+    }
+    if sender_address is not None:
+        publication.sender_address = address.parse(sender_address).wire
+    if desk_address is not None:
+        publication.desk_address = address.parse(desk_address).wire
+    if zone is not None:
+        if zone not in available_timezones():
+            raise Invalid(f"“{zone}” is not a time zone: write it like Asia/Shanghai.")
+        publication.zone = zone
+    session.flush()
+    after = {"sender": publication.sender_address, "desk": publication.desk_address, "zone": publication.zone}
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        action="publication.change",
+        subject=f"publication {code}",
+        before=before,
+        after=after,
+    )
+    return publication
 
 
 def default(session: Session, *, name: str, issuer: str, now: datetime, actor: Actor) -> Publication:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -78,7 +79,7 @@ class FrozenEdition(Base):
     """An edition's compiled bytes. Never changed: a template upgrade does not touch what was approved."""
 
     __tablename__ = "frozen_editions"
-    __table_args__ = (UniqueConstraint("edition_id", "hash"),)
+    __table_args__ = (UniqueConstraint("edition_id", "version", "hash"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     edition_id: Mapped[int] = mapped_column(ForeignKey("editions.id"))
@@ -161,6 +162,15 @@ def editions(session: Session, issue_id: int) -> dict[str, Edition]:
     return {edition.language: edition for edition in rows}
 
 
+def languages_of(session: Session, issue_ids: Sequence[int]) -> dict[int, list[str]]:
+    """Return the languages each issue has an edition in, Chinese first, without loading the documents."""
+    query = select(Edition.issue_id, Edition.language).where(Edition.issue_id.in_(issue_ids))
+    found: dict[int, list[str]] = {}
+    for issue_id, language in session.execute(query.order_by(Edition.language.desc())):
+        found.setdefault(issue_id, []).append(language)
+    return found
+
+
 def attachments(session: Session, issue_id: int, language: str | None = None) -> list[Attachment]:
     """Return an issue's attachments; with ``language``, those that edition carries."""
     query = select(Attachment).where(Attachment.issue_id == issue_id).order_by(Attachment.id)
@@ -169,8 +179,12 @@ def attachments(session: Session, issue_id: int, language: str | None = None) ->
     return list(session.scalars(query))
 
 
-def frozen(session: Session, edition_id: int, digest: str) -> FrozenEdition | None:
-    """Return the edition frozen under that hash."""
+def frozen(session: Session, edition_id: int, version: int, digest: str) -> FrozenEdition | None:
+    """Return the edition frozen at that version under that hash."""
     return session.scalar(
-        select(FrozenEdition).where(FrozenEdition.edition_id == edition_id, FrozenEdition.hash == digest)
+        select(FrozenEdition).where(
+            FrozenEdition.edition_id == edition_id,
+            FrozenEdition.version == version,
+            FrozenEdition.hash == digest,
+        )
     )

@@ -1,0 +1,201 @@
+"""The ledger: what became of letters is written down, whoever learns it: a worker, a journal, a person.
+
+Writing the same results twice changes nothing: an attempt is recorded once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TypeVar
+
+from sqlalchemy.orm import Session
+
+from mailer import queue
+from mailer.delivery import campaigns, events, store
+from mailer.delivery.events import News
+from mailer.delivery.journal import Begun, Leftover
+from mailer.delivery.retry import next_attempt
+from mailer.delivery.smtp import Kind, Outcome
+from mailer.delivery.store import Batch, BatchState, CampaignState, DeliveryState, EventKind
+from mailer.delivery.sweep import set_apart
+from mailer.diagnosis import Category, Diagnosis, diagnose, provider_of
+
+V = TypeVar("V")
+
+_STATE = {
+    Kind.ACCEPTED: DeliveryState.ACCEPTED,
+    Kind.DEFERRED: DeliveryState.DEFERRED,
+    Kind.REJECTED: DeliveryState.REJECTED,
+    Kind.UNCERTAIN: DeliveryState.UNCERTAIN,
+}
+NO_REPLY = Outcome(0, Kind.UNCERTAIN, None, None, "", "", "")
+
+
+def record(
+    session: Session, *, campaign_id: int, attempt: int, outcomes: Iterable[Outcome], now: datetime
+) -> None:
+    """Write down what became of letters: attempts, states, events, and when deferred ones are due again.
+
+    Unsent letters leave no trace here. ``outcome.key`` is the delivery's number.
+    """
+    told = {outcome.key: outcome for outcome in outcomes if outcome.kind in _STATE}
+    new = store.not_recorded(session, campaign_id, attempt, sorted(told))
+    if not new:
+        return
+    domains = store.domains(session, campaign_id, [n for n in new if told[n].kind is not Kind.ACCEPTED])
+    diagnoses = {n: _diagnosis(told[n], domains[n]) for n in domains}
+    states = {n: _STATE[told[n].kind] for n in new}
+    due = _due(session, campaign_id, attempt, [n for n in new if states[n] is DeliveryState.DEFERRED], now)
+    for n in states.keys() - due.keys():
+        if states[n] is DeliveryState.DEFERRED:
+            states[n] = DeliveryState.REJECTED  # tried for as long as RFC 5321 asks
+    store.add_attempts(
+        session,
+        [_attempt(campaign_id, attempt, told[n], states[n], diagnoses.get(n), now) for n in new],
+    )
+    for state, numbers in _grouped(states).items():
+        store.set_state(session, campaign_id, numbers, state)
+    for due_at, numbers in _grouped(due).items():
+        store.add_batch(session, campaign_id, numbers, attempt=attempt + 1, due_at=due_at)
+    events.record_many(session, _bounces(campaign_id, attempt, told, states, diagnoses, now))
+
+
+def settle(session: Session, *, owner: str, leftover: Leftover, trusted: bool, now: datetime) -> int:
+    """Settle what a dead worker had begun, from its journal (law 2); return how many letters are uncertain.
+
+    Replies in the journal are recorded; a begun letter without one is uncertain; a letter of its slice the
+    journal does not know was never begun, if the journal can be ``trusted``, and uncertain otherwise.
+    """
+    lost = [NO_REPLY._replace(key=letter.n) for letter in leftover.uncertain]
+    for place, outcomes in _by_place(leftover, lost).items():
+        record(session, campaign_id=place[0], attempt=place[1], outcomes=outcomes, now=now)
+    uncertain = len(lost)
+    for batch in store.begun_by(session, owner):
+        uncertain += _close(session, batch, trusted=trusted, now=now)
+    return uncertain
+
+
+def declare_lost(session: Session, *, campaign_id: int, now: datetime) -> int:
+    """Declare the journals of a campaign's orphaned slices lost: what they had begun becomes uncertain."""
+    return sum(
+        _close(session, batch, trusted=False, now=now) for batch in store.orphans(session, campaign_id)
+    )
+
+
+def give_back(
+    session: Session, *, campaign_id: int, numbers: Sequence[int], attempt: int, due_at: datetime
+) -> None:
+    """Have letters that were never begun sent by whoever comes first, as the same attempt."""
+    waiting = store.in_states(session, campaign_id, numbers, (DeliveryState.WAITING, DeliveryState.DEFERRED))
+    if not waiting:
+        return
+    batch = store.add_batch(session, campaign_id, waiting, attempt=attempt, due_at=due_at)
+    if store.state_of(session, campaign_id) == CampaignState.CANCELLED:
+        campaigns.withdraw_batch(session, batch, "cancelled")
+    else:
+        queue.ring(session, queue.WORK)
+
+
+def _close(session: Session, batch: Batch, *, trusted: bool, now: datetime) -> int:
+    """End a dead worker's batch: free what it never began; of its begun slice, what nobody told of."""
+    if batch.state == BatchState.LEASED:
+        set_apart(session, batch, now)
+    begun = campaigns.numbers_of(batch)[batch.done_to : batch.begun_to]
+    batch.state, batch.owner, batch.done_to = BatchState.DONE, None, batch.begun_to
+    session.flush()
+    open_ = store.not_recorded(session, batch.campaign_id, batch.attempt, begun)
+    silent = store.in_states(
+        session, batch.campaign_id, open_, (DeliveryState.WAITING, DeliveryState.DEFERRED)
+    )
+    if trusted:
+        give_back(session, campaign_id=batch.campaign_id, numbers=silent, attempt=batch.attempt, due_at=now)
+        return 0
+    outcomes = [NO_REPLY._replace(key=n) for n in silent]
+    record(session, campaign_id=batch.campaign_id, attempt=batch.attempt, outcomes=outcomes, now=now)
+    return len(silent)
+
+
+def _by_place(leftover: Leftover, lost: Sequence[Outcome]) -> dict[tuple[int, int], list[Outcome]]:
+    pairs: list[tuple[Begun, Outcome]] = [*leftover.ended, *zip(leftover.uncertain, lost, strict=True)]
+    places: dict[tuple[int, int], list[Outcome]] = defaultdict(list)
+    for letter, outcome in pairs:
+        places[letter.campaign, letter.attempt].append(outcome)
+    return places
+
+
+def _diagnosis(outcome: Outcome, domain: str) -> Diagnosis:
+    if not outcome.command:  # our own words: no relay was asked, nothing is known of the address
+        return Diagnosis(Category.TECHNICAL, outcome.status or "", False, False, None, "not sent")
+    return diagnose(
+        provider=provider_of(domain),
+        code=outcome.code,
+        status=outcome.status,
+        text=outcome.text,
+        command=outcome.command,
+    )
+
+
+def _due(
+    session: Session, campaign_id: int, attempt: int, numbers: Sequence[int], now: datetime
+) -> dict[int, datetime]:
+    first = store.first_attempts(session, campaign_id, numbers) if numbers and attempt > 1 else {}
+    due = {n: next_attempt(attempts=attempt, first_at=first.get(n, now), now=now) for n in numbers}
+    return {n: at for n, at in due.items() if at is not None}
+
+
+def _attempt(
+    campaign_id: int,
+    attempt: int,
+    outcome: Outcome,
+    state: DeliveryState,
+    diagnosis: Diagnosis | None,
+    now: datetime,
+) -> dict[str, object]:
+    return {
+        "campaign_id": campaign_id,
+        "n": outcome.key,
+        "attempt": attempt,
+        "at": now,
+        "state": int(state),
+        "relay": outcome.relay,
+        "code": outcome.code,
+        "status": (outcome.status or "")[:12] or None,
+        "category": diagnosis.category.value if diagnosis and outcome.code else None,
+        "reply": outcome.text,
+    }
+
+
+def _bounces(
+    campaign_id: int,
+    attempt: int,
+    told: Mapping[int, Outcome],
+    states: Mapping[int, DeliveryState],
+    diagnoses: Mapping[int, Diagnosis],
+    now: datetime,
+) -> list[News]:
+    return [
+        News(
+            campaign_id=campaign_id,
+            n=n,
+            kind=EventKind.BOUNCE,
+            at=now,
+            source="smtp",
+            key=f"smtp {attempt}",
+            category=diagnoses[n].category.value,
+            status=told[n].status,
+            permanent=told[n].kind is Kind.REJECTED and diagnoses[n].permanent,
+            dead=told[n].kind is Kind.REJECTED and diagnoses[n].dead,
+            detail=f"{told[n].command}: {told[n].code} {told[n].text}",
+        )
+        for n, state in states.items()
+        if state is DeliveryState.REJECTED
+    ]
+
+
+def _grouped(values: Mapping[int, V]) -> dict[V, list[int]]:
+    groups: dict[V, list[int]] = defaultdict(list)
+    for n in sorted(values):
+        groups[values[n]].append(n)
+    return groups

@@ -1,0 +1,61 @@
+"""Test letters: a real letter to a colleague, outside the ledger's sums."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from mailer import address
+from mailer.delivery import campaigns, letters
+from mailer.delivery.relay import Relay, RelayUnavailable
+from mailer.delivery.smtp import Kind, Outcome
+from mailer.delivery.transport import Transport
+from mailer.errors import MailerError
+from mailer.settings import Settings
+
+
+class Refused(MailerError):
+    """The test letter was not taken."""
+
+
+def send(
+    session: Session,
+    *,
+    campaign_id: int,
+    to: str,
+    settings: Settings,
+    now: datetime,
+    language: str | None = None,
+) -> Outcome:
+    """Send ``to`` the letter as it stands now, frozen or not, through the first relay that takes it.
+
+    Its links lead where a reader's would, but count nothing: token number 0 is nobody's.
+
+    :raises BadAddress: ``to`` is no address
+    :raises Refused: the relay did not take it; the message has its words
+    :raises RelayUnavailable: no relay can be reached
+    """
+    recipient = address.parse(to)
+    envelope = letters.trial(
+        session,
+        campaigns.get(session, campaign_id),
+        recipient=recipient,
+        language=language,
+        settings=settings,
+        now=now,
+    )
+    trouble = RelayUnavailable("No relay is configured: set MAILER_SMTP_URL.")
+    for url in settings.relay_urls:
+        transport = Transport(Relay.from_url(url))
+        try:
+            outcome = next(iter(transport.send([envelope])))
+        except RelayUnavailable as error:
+            trouble = error
+            continue
+        finally:
+            transport.close()
+        if outcome.kind is not Kind.ACCEPTED:
+            raise Refused(f"The test letter to {recipient.shown} was not taken: {outcome.text}")
+        return outcome
+    raise trouble

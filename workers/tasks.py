@@ -1,0 +1,49 @@
+"""Tasks: each calls one verb. Safe to run twice, and safe not to run: the timetable rings again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from celery import signals
+
+from mailer import queue
+from mailer.accounts import sessions
+from mailer.delivery import sweep as sweeping
+from mailer.feedback import policy
+from workers.app import app, context
+from workers.timetable import SWEEP, TIDY
+
+
+@app.task(name=queue.WORK)  # type: ignore[untyped-decorator]  # Celery has no types
+def work(**_newer: object) -> None:
+    """Send what is due for about two seconds, chosen fairly. Run twice, it sends once: leases tell."""
+    if context().sender.work(seconds=2.0):
+        queue.ring_now(queue.WORK)
+
+
+@app.task(name=SWEEP)  # type: ignore[untyped-decorator]
+def sweep(**_newer: object) -> None:
+    """Launch what is scheduled, take back what dead workers held, ring while anything is due."""
+    with context().database.write() as session:
+        sweeping.sweep(session, settings=context().settings, now=datetime.now(UTC))
+
+
+@app.task(name=queue.APPLY)  # type: ignore[untyped-decorator]
+def apply(**_newer: object) -> None:
+    """Apply what came back and waits."""
+    with context().database.write() as session:
+        policy.apply_pending(session, now=datetime.now(UTC))
+
+
+@app.task(name=TIDY)  # type: ignore[untyped-decorator]
+def tidy(**_newer: object) -> None:
+    """Forget sessions and sign-in links that have run out."""
+    with context().database.write() as session:
+        sessions.forget_expired(session, now=datetime.now(UTC))
+
+
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+def goodbye(**_newer: Any) -> None:
+    """Close connections when a prefork child ends."""
+    context().close()
