@@ -379,3 +379,16 @@ def suppressions(session: Session, now: datetime, page: int, size: int) -> tuple
 
 def _page(session: Session, query: Select[Any], page: int, size: int) -> Sequence[Any]:
     return session.scalars(query.limit(size).offset((max(page, 1) - 1) * size)).all()
+
+
+# Segments
+
+
+def segment_by_name(session: Session, name: str) -> Segment | None:
+    """Return the saved segment of that name."""
+    return session.scalar(select(Segment).where(Segment.name == name))
+
+
+def segments(session: Session) -> list[Segment]:
+    """Return every saved segment by name."""
+    return list(session.scalars(select(Segment).order_by(Segment.name)))
