@@ -13,9 +13,19 @@ the world's mail systems say in their languages, ``status`` the meaning of RFC 3
 RFC 5321 (replies), RFC 3463 with its registry RFC 5248 (enhanced status), RFC 7372 and 7505 (later codes).
 """
 
-from mailer.diagnosis.judgement import diagnose, diagnose_reply
+from mailer.diagnosis.judgement import best_status, diagnose, diagnose_reply
 from mailer.diagnosis.providers import provider_of
-from mailer.diagnosis.reply import Reply, read_reply
+from mailer.diagnosis.reply import Reply, command_within, read_reply
 from mailer.diagnosis.verdict import Category, Diagnosis
 
-__all__ = ["Category", "Diagnosis", "Reply", "diagnose", "diagnose_reply", "provider_of", "read_reply"]
+__all__ = [
+    "Category",
+    "Diagnosis",
+    "Reply",
+    "best_status",
+    "command_within",
+    "diagnose",
+    "diagnose_reply",
+    "provider_of",
+    "read_reply",
+]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from mailer.diagnosis.phrases import category_said
-from mailer.diagnosis.providers import provider_of, rule_for
+from mailer.diagnosis.phrases import category_said, only_lasted
+from mailer.diagnosis.providers import provider_of, rule_for, self_evident_rule
 from mailer.diagnosis.reply import TEXT_LIMIT, read_reply, status_within
 from mailer.diagnosis.status import meaning_of, meaning_of_code
 from mailer.diagnosis.verdict import ABOUT_THE_ADDRESS, Category, Diagnosis
@@ -22,7 +22,13 @@ def diagnose_reply(reply: str, provider_mx: str | None = None, command: str | No
 
 
 def diagnose(
-    *, provider: str | None, code: int | None, status: str | None, text: str, command: str | None = None
+    *,
+    provider: str | None,
+    code: int | None,
+    status: str | None,
+    text: str,
+    command: str | None = None,
+    heard: bool = True,
 ) -> Diagnosis:
     """Return the judgement on one failure.
 
@@ -31,24 +37,28 @@ def diagnose(
     :param status: the enhanced status (RFC 3463) as reported; None to look for one in ``text``
     :param text: the words, in any language; what lies past 4,000 characters is not read
     :param command: the command answered ("RCPT", "DATA", …): a bare 550 to RCPT speaks of the mailbox
+    :param heard: True when we were the ones spoken to; False when a report tells it, perhaps days later.
+        A report's "user unknown" alone kills no address: it takes a status X.1.x, an answer to RCPT, or a
+        provider that documents what it means (law 4)
     """
     words = normal(text)
     status = best_status(status, status_within(words, code))
     category, reason = _category(provider, code, status, words, command)
-    permanent = _permanent(code, status, category)
+    vouched = category is Category.BAD_DOMAIN or _vouched(status, command, reason)
+    permanent = _permanent(code, status, category, words)
     return Diagnosis(
         category=category,
         status=status,
         permanent=permanent,
-        dead=permanent and category in ABOUT_THE_ADDRESS,
+        dead=permanent and category in ABOUT_THE_ADDRESS and (heard or not code or vouched),
         provider=provider,
         reason=reason,
     )
 
 
 def normal(text: str) -> str:
-    """Lower case, single spaces, straight quotes: the form in which phrases are written down."""
-    return " ".join(text[:TEXT_LIMIT].lower().replace("’", "'").replace("`", "'").split())
+    """Lower case, single spaces, straight quotes, "^" in front: the form phrases are written in."""
+    return "^" + " ".join(text[:TEXT_LIMIT].lower().replace("’", "'").replace("`", "'").split())
 
 
 def best_status(reported: str | None, said: str) -> str:
@@ -62,21 +72,59 @@ def best_status(reported: str | None, said: str) -> str:
 def _category(
     provider: str | None, code: int | None, status: str, words: str, command: str | None
 ) -> tuple[Category, str]:
-    if provider and (rule := rule_for(provider, code, status, words)):
+    if provider and (rule := rule_for(provider, status, words)):
         return rule.category, f"{rule.provider}: {rule.phrase or rule.status}"
+    if rule := self_evident_rule(status, words):
+        return rule.category, f"{rule.provider}: {rule.phrase}"
+    if code in (521, 556) and status in ("", "5.3.2", "5.1.10"):
+        return Category.BAD_DOMAIN, f"code {code}: takes no mail at all (RFC 7504)"
+    if "mailbox unavailable" in words and code:
+        return _mailbox_unavailable(code, status, command)
     if said := category_said(words):
-        return said
+        return _in_reply_to(command, status, *said)
     if category := meaning_of(status):
         return category, f"status {status}"
-    if command and command.upper().startswith("RCPT") and code in (550, 551):
-        return Category.UNKNOWN, f"{code} to RCPT, without a word"
     if category := meaning_of_code(code):
         return category, f"code {code}"
+    if command == "MAIL" and code:
+        return Category.POLICY, f"{code} to MAIL"
     return Category.UNKNOWN, "nothing known is said"
 
 
-def _permanent(code: int | None, status: str, category: Category) -> bool:
-    """The reply code decides, since it is what the protocol acts on; then the status; then the words."""
+def _mailbox_unavailable(code: int, status: str, command: str | None) -> tuple[Category, str]:
+    """RFC 5321 §4.2.3 puts these words beside 450 (busy, blocked for now) and 550 (not found, or policy)."""
+    if code < 500:
+        return Category.TECHNICAL, "busy or blocked for now"
+    meant = meaning_of(status) or Category.BAD_MAILBOX
+    return _in_reply_to(command, status, meant, '"mailbox unavailable"')
+
+
+def _in_reply_to(command: str | None, status: str, category: Category, phrase: str) -> tuple[Category, str]:
+    """Weigh words against the command they answer (RFC 5321 §3.3).
+
+    MAIL and EHLO name no recipient, so "does not exist" there speaks of us. By DATA the recipient had been
+    accepted; a filter that then says "user unknown" hides behind it, unless a status X.1.x says so too.
+    """
+    if category not in ABOUT_THE_ADDRESS:
+        return category, phrase
+    if command == "EHLO":
+        return Category.REPUTATION, f"{phrase} to {command}"
+    if command == "MAIL" or (command == "DATA" and not status[1:].startswith(".1.")):
+        return Category.POLICY, f"{phrase} to {command}"
+    return category, phrase
+
+
+def _vouched(status: str, command: str | None, reason: str) -> bool:
+    return status[1:3] == ".1" or command == "RCPT" or not reason.startswith('"')
+
+
+def _permanent(code: int | None, status: str, category: Category, words: str) -> bool:
+    """The reply code decides, since it is what the protocol acts on; then the status; then the words.
+
+    What merely lasted too long (X.4.7 and its phrases) failed for a passing reason, whatever the code.
+    """
+    if status.endswith(".4.7") or (category not in ABOUT_THE_ADDRESS and only_lasted(words)):
+        return False
     if code:
         return code >= 500
     if status:

@@ -1,0 +1,258 @@
+"""A lenient, bounded reading of MIME (RFC 2045, 2046, 2047) for mail that came back.
+
+The stdlib parser builds a tree of everything; what came back is mostly the letter we sent. This one walks
+the message by offsets, decodes only what is asked for, never raises, and stops at fixed depths and counts,
+so that a hostile message costs no more than an honest one.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import quopri
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+
+DEPTH_LIMIT = 8  # levels of multipart and message; real reports nest three
+PART_LIMIT = 64  # parts looked at in one message
+HEADER_LIMIT = 65_536  # characters of one header block
+TEXT_LIMIT = 262_144  # characters of one part that are decoded and read
+STATUS_LIMIT = 4_194_304  # the same for a delivery-status part: one block for each recipient
+
+_FIELD = re.compile(r"^([!-9;-~]{1,100})[ \t]{0,10}:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
+_ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([bBqQ])\?([^?]{0,2000})\?=(?:\s+(?==\?))?")
+_PARAMETER = re.compile(r';\s*([\w-]{1,40})\*?\s*=\s*(?:"([^"]{0,500})"|([^\s;]{0,500}))')
+_BLANK_LINE = re.compile(r"\n[ \t]*\n")
+_CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "ks_c_5601-1987": "cp949"}
+_CHARSETS |= {
+    "unicode-1-1-utf-7": "utf-7",
+    "iso-8859-8-i": "iso-8859-8",
+    "us-ascii": "utf-8",
+    "ascii": "utf-8",
+}
+
+
+@dataclass(slots=True)
+class Headers:
+    """Field names in lower case -> unfolded values, in order of appearance."""
+
+    fields: dict[str, list[str]] = field(default_factory=dict)
+
+    def get(self, name: str, default: str = "") -> str:
+        """Return the first value of ``name`` (lower case), or ``default``."""
+        values = self.fields.get(name)
+        return values[0] if values else default
+
+    def all(self, name: str) -> list[str]:
+        """Return every value of ``name`` (lower case)."""
+        return self.fields.get(name, [])
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.fields
+
+    def __len__(self) -> int:
+        return len(self.fields)
+
+
+@dataclass
+class Part:
+    """A body with its headers; ``start`` and ``end`` are where the body lies in ``source`` (latin-1 text)."""
+
+    source: str
+    headers: Headers
+    start: int
+    end: int
+    depth: int
+
+    @cached_property
+    def kind(self) -> str:
+        """Content type in lower case, "text/plain" where none is told (RFC 2045 §5.2)."""
+        told = self.headers.get("content-type").partition(";")[0].strip().lower()
+        return told if "/" in told else "text/plain"
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """Parameters of Content-Type, names in lower case."""
+        value = self.headers.get("content-type")[:2_000]
+        return {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(value)}
+
+    def raw(self, limit: int = TEXT_LIMIT) -> str:
+        """Return the body as it came, latin-1 characters, no longer than ``limit``."""
+        return self.source[self.start : min(self.end, self.start + limit)]
+
+    def content(self, limit: int = TEXT_LIMIT) -> bytes:
+        """Return the body with its transfer encoding undone, no longer than ``limit`` before decoding."""
+        raw = self.raw(limit)
+        match self.headers.get("content-transfer-encoding").strip().lower():
+            case "base64":
+                return _from_base64(raw)
+            case "quoted-printable":
+                return quopri.decodestring(raw.encode("latin-1"))
+        return raw.encode("latin-1")
+
+    def text(self, limit: int = TEXT_LIMIT) -> str:
+        """Return the body as people read it; HTML loses its tags and keeps its lines."""
+        text = decode(self.content(limit), self.parameters.get("charset", ""))
+        return plain_of_html(text) if self.kind == "text/html" else text
+
+
+def read(raw: bytes) -> Part:
+    """Return the whole message as a part. Never raises, whatever the bytes."""
+    source = raw.decode("latin-1").replace("\r\n", "\n").replace("\r", "\n")
+    start = 0
+    while source.startswith(("\n", "From ", ">From "), start):  # mbox
+        start = source.find("\n", start) + 1 or len(source)
+    headers, body = read_headers(source, start, len(source))
+    return Part(source, headers, body, len(source), 0)
+
+
+def read_headers(source: str, start: int, end: int) -> tuple[Headers, int]:
+    """Return the header block that begins at ``start`` and where its body begins."""
+    if source.startswith("\n", start):
+        return Headers(), start + 1
+    blank = _BLANK_LINE.search(source, start, min(end, start + HEADER_LIMIT))
+    stop = blank.start() if blank else min(end, start + HEADER_LIMIT)
+    fields: dict[str, list[str]] = {}
+    for name, value in _FIELD.findall(source[start:stop]):
+        fields.setdefault(name.lower(), []).append(
+            " ".join(value.split()) if "\n" in value else value.strip()
+        )
+    if not fields:
+        return Headers(), start
+    return Headers(fields), blank.end() if blank else stop
+
+
+def parts_of(message: Part) -> Iterator[Part]:
+    """Walk the leaves in order; a message/* part is a leaf, see ``inner``. Ends at the limits above."""
+    waiting = [message]
+    seen = 0
+    while waiting and seen < PART_LIMIT:
+        part = waiting.pop()
+        seen += 1
+        children = _children(part)
+        if children:
+            waiting.extend(reversed(children))
+        else:
+            yield part  # a multipart without parts is read as the text it is
+
+
+def inner(part: Part) -> Part:
+    """Return the message a message/rfc822 (or text/rfc822-headers) part carries."""
+    encoding = part.headers.get("content-transfer-encoding").strip().lower()
+    if encoding in ("base64", "quoted-printable"):
+        source = part.content().decode("latin-1").replace("\r\n", "\n")
+        start, end = 0, len(source)
+    else:
+        source, start, end = part.source, part.start, part.end
+    while start < end and source[start] == "\n":
+        start += 1
+    headers, body = read_headers(source, start, end)
+    return Part(source, headers, min(body, end), end, part.depth + 1)
+
+
+def _children(part: Part) -> list[Part]:
+    if not part.kind.startswith("multipart/") or part.depth >= DEPTH_LIMIT:
+        return []
+    boundary = part.parameters.get("boundary") or _boundary_guessed(part)
+    if not boundary:
+        return []
+    spans = _spans(part.source, "--" + boundary.rstrip(), part.start, part.end)
+    return [_child(part, start, end) for start, end in spans]
+
+
+def _child(part: Part, start: int, end: int) -> Part:
+    headers, body = read_headers(part.source, start, end)
+    return Part(part.source, headers, min(body, end), end, part.depth + 1)
+
+
+def _spans(source: str, line: str, start: int, end: int) -> list[tuple[int, int]]:
+    """Return where the parts lie between boundary lines; a missing last boundary is forgiven."""
+    spans: list[tuple[int, int]] = []
+    opened: int | None = None
+    at = start
+    while len(spans) < PART_LIMIT:
+        at = source.find(line, at, end)
+        if at < 0:
+            break
+        after = at + len(line)
+        line_end = source.find("\n", after, end)
+        tail = source[after : line_end if line_end >= 0 else end].strip()
+        line_start = max(source.rfind("\n", start, at) + 1, start)
+        if source[line_start:at].strip() or tail not in ("", "--"):
+            at = after
+            continue
+        if opened is not None:
+            spans.append((opened, at))
+        opened = None if tail else line_end + 1
+        at = line_end if line_end >= 0 else end
+        if tail or line_end < 0:
+            break
+    if opened is not None and opened < end and len(spans) < PART_LIMIT:
+        spans.append((opened, end))
+    return spans
+
+
+def _boundary_guessed(part: Part) -> str:
+    """Read the boundary off the first line that looks like one: some systems forget to name it."""
+    found = re.search(r"^--(\S[^\n]{4,70})\nContent-", part.raw(HEADER_LIMIT), re.MULTILINE | re.IGNORECASE)
+    return found[1] if found else ""
+
+
+def _from_base64(raw: str) -> bytes:
+    letters = re.sub(r"[^A-Za-z0-9+/]", "", raw)
+    letters = letters[: len(letters) - (len(letters) % 4 == 1)]
+    try:
+        return base64.b64decode(letters + "=" * (-len(letters) % 4))
+    except (binascii.Error, ValueError):
+        return b""
+
+
+def decode(content: bytes, charset: str) -> str:
+    """Turn bytes into text by the named charset, else UTF-8, else GB18030, else latin-1. Never raises.
+
+    GB18030 stands before latin-1 because Chinese systems leave the charset out; it refuses most other text.
+    """
+    name = charset.strip().strip("'\"").lower()
+    if name and (decoded := _try(content, _CHARSETS.get(name, name))) is not None:
+        return decoded
+    for guess in ("utf-8", "gb18030"):
+        if (decoded := _try(content, guess)) is not None:
+            return decoded
+    return content.decode("latin-1")
+
+
+def _try(content: bytes, charset: str) -> str | None:
+    try:
+        decoded = content.decode(charset)
+    except (LookupError, ValueError):  # UnicodeError is a ValueError; an embedded NUL in a name as well
+        return None
+    return decoded if isinstance(decoded, str) else None
+
+
+def decode_words(value: str) -> str:
+    """Undo RFC 2047 encoded words in a header's value; raw 8-bit characters become UTF-8 where they can."""
+    if not value.isascii():
+        value = decode(value.encode("latin-1", "replace"), "")
+    return _ENCODED_WORD.sub(_decoded_word, value) if "=?" in value else value
+
+
+def _decoded_word(found: re.Match[str]) -> str:
+    charset, encoding, word = found[1].partition("*")[0], found[2].lower(), found[3]
+    if encoding == "b":
+        return decode(_from_base64(word), charset)
+    return decode(quopri.decodestring(word.encode("utf-8", "replace"), header=True), charset)
+
+
+_DROPPED = re.compile(r"<(style|script|head|title)\b[^>]{0,2000}>.*?</\1\s*>|<!--.*?-->", re.S | re.I)
+_LINE_ENDS = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h\d|/?table|/?pre|hr)\b[^>]{0,2000}>", re.I)
+_TAG = re.compile(r"</?[a-zA-Z!][^<>@]{0,2000}>")
+
+
+def plain_of_html(text: str) -> str:
+    """Strip tags, keep line ends. An unescaped <ann@example.org> in bad HTML is an address, not a tag."""
+    text = _TAG.sub("", _LINE_ENDS.sub("\n", _DROPPED.sub("", text)))
+    text = re.sub(r"<a\b[^<>]{0,2000}>", "", text, flags=re.I)
+    return html.unescape(text).replace("\xa0", " ")

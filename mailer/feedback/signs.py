@@ -1,0 +1,161 @@
+"""By what signs a mail is known: who sends it, how its headers mark it, what its subject and words say."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from mailer.feedback import mime, prose
+from mailer.feedback.mime import Headers
+
+_DAEMON = re.compile(
+    r"mailer-?daemon|postmaster|mail[ ._-]?delivery|delivery[ ._-]?(?:system|subsystem|agent|status)|mdaemon"
+    r"|mail[ ._-]?admin|mail[ ._-]?system|mail[ ._-]?service|system[ ._-]administrator|mail[ ._-]?router"
+    r"|virus|internet mail|smtp|gateway|mailsweeper|^\s*<>\s*$|imss|e500",
+    re.IGNORECASE,
+)
+_FAILURE_SUBJECTS = (
+    "failure notice", "delivery failure", "failure delivery", "delivery failed", "delivery has failed",
+    "failed delivery", "undeliver", "un-deliver", "non-deliver", "nondeliver", "not deliver",
+    "not be deliver", "returned mail", "mail return", "returned to sender", "returning message",
+    "return to sender", "delivery status", "delivery notification", "delivery report", "delivery error",
+    "delivery problem", "error during delivery", "error sending your mail", "mail error",
+    "mail system error", "processing error", "message status", "rejected mail", "mail rejected",
+    "message rejected", "failure report", "user unknown", "could not send", "couldn't be sent",
+    "unable to deliver", "can't deliver", "bounce", "non remis", "échec", "unzustellbar",
+    "nicht zustellbar", "zustellung", "no entreg", "fallo", "falha", "mancata consegna", "mail failure",
+    "not member", "退信", "投递失败", "无法投递", "投递状态", "退回", "未能送达", "配信不能", "配送不能",
+    "送信できません", "не доставлено", "недоставлен", "nie dostarczono", "rejet", "delivery warning",
+    "mail delivery",
+)  # fmt: skip
+_FAILURE_WORDS = (
+    "not be delivered", "n't be delivered", "cannot be delivered", "not delivered", "unable to deliver",
+    "able to deliver", "undeliverable", "not been delivered", "did not reach", "not reach the following",
+    "delivery has failed", "delivery failed", "delivery to the following", "failed to deliver",
+    "failed permanently", "recipients failed", "address(es) failed", "following addresses failed",
+    "following address failed", "permanent error", "fatal error", "permanent fatal", "delivery errors",
+    "transcript of session", "session transcript", "failed recipients", "rejected recipient",
+    "mail has been returned", "message has been returned", "did not receive", "encountered an error",
+    "trouble delivering", "problems delivering", "delivery problem", "failed to send", "could not be sent",
+    "couldn't be sent", "could not send", "not sent to", "has been rejected", "was rejected",
+    "been blocked", "unable to send", "failed addresses", "failure reasons", "invalid final delivery",
+    "message not delivered", "error was detected while processing", "following errors", "cannot deliver",
+    "can not be delivered", "can't be delivered", "has been reject", "user unknown", "unknown user",
+    "no such user", "returned unopened", "incorrectly constructed", "not a member of this",
+    "are not member", "unbekannt", "nicht zugestellt", "nicht ausgeliefert", "n'a pas pu", "pas été remis",
+    "no pudo ser entregado", "no se pudo entregar", "não foi possível entregar", "non è stato possibile",
+    "niet worden bezorgd", "无法投递", "投递失败", "退信", "无法送达", "未能送达", "无法发送", "被退回",
+    "配信できません", "配送できません", "送信できません", "届けることができません",
+    "не может быть доставлено", "не удалось доставить",
+)  # fmt: skip
+_DELAY_WORDS = (
+    "has been delayed", "delivery is delayed", "delivery delayed", "not yet been delivered",
+    "delivery attempts will continue", "will continue to be made", "will be retried", "will keep trying",
+    "will continue trying", "will try again", "continue to try", "still trying", "warning message only",
+    "has not been delivered yet", "delivery will be attempted", "temporarily unable to deliver",
+    "no action is required on your part", "do not need to resend", "需要重试", "继续尝试", "继续为您投递",
+    "投递延迟",
+)  # fmt: skip
+_DELAY_SUBJECTS = (
+    "delayed", "(delay)", "warning: message", "warning: could not send", "delivery delay", "延迟", "延误",
+)  # fmt: skip
+_GIVEN_UP = (
+    "permanent error", "given up", "giving up", "failed permanently", "permanent fatal",
+    "will not be retried", "could not be delivered for", "unable to deliver", "returned to you because",
+    "not going to try again",
+)  # fmt: skip
+_CHALLENGES = (
+    "allowed list", "guest list", "click on the following link to have", "confirm that you are a human",
+    "prove that you are", "verify that you are a", "challenge-response", "challenge response",
+    "to be added to my", "add your address to", "waiting for your confirmation before",
+    "sender verification", "email is protected by", "account is protected by", "one-time confirmation",
+    "spamarrest", "approved senders",
+)  # fmt: skip
+_AUTO_SUBJECTS = re.compile(
+    r"^\W*(?:(?:re|aw|sv|antw|odp|回复|答复)\s*[:：]\s*)?\W*(?:out[ -]of[ -](?:the[ -])?office"
+    r"|auto(?:matic)?[ -]?(?:reply|response|responder|answer)?\s*[:：]|autoreply|auto-?reply|automatic reply"
+    r"|automated (?:reply|response)|vacation|away from|on holiday|abwesen|automatische antwort"
+    r"|r[ée]ponse automatique|absence|respuesta autom|resposta autom|risposta autom|automatyczna odpowied"
+    r"|automatisch antwoord|afwezig|fr[åa]nvaro|автоответ|自动回复|自動回覆|自動返信|不在)",
+    re.IGNORECASE,
+)
+_AUTO_FIELDS = (
+    "x-autoreply", "x-autorespond", "x-autoresponder", "x-auto-reply", "x-mail-autoreply",
+    "x-autogenerated",
+)  # fmt: skip
+
+
+@dataclass
+class Mail:
+    """The headers and the notice of a mail, in the forms the signs are looked for."""
+
+    headers: Headers
+    notice: str
+
+    @cached_property
+    def subject(self) -> str:
+        """The subject, decoded, lower case, single spaces."""
+        return " ".join(mime.decode_words(self.headers.get("subject")[:2_000]).lower().split())
+
+    @cached_property
+    def words(self) -> str:
+        """The first 6,000 characters of the notice, lower case, single spaces."""
+        return " ".join(self.notice[:6_000].lower().replace("’", "'").split())
+
+    @cached_property
+    def from_daemon(self) -> bool:
+        """Whether the name of a mail system stands under it."""
+        sender = self.headers.get("from") or self.headers.get("sender")
+        return bool(_DAEMON.search(sender[:500]))
+
+    @property
+    def from_system(self) -> bool:
+        """Whether a machine sends it; vacation programs too leave the return path empty (RFC 3834 §3.3)."""
+        return self.from_daemon or self.headers.get("return-path").strip() == "<>"
+
+
+def is_failure(mail: Mail) -> bool:
+    """Two of three must speak for it: the sender, the subject, the words."""
+    report = mail.headers.get("content-type").lower().startswith("multipart/report")
+    sender = mail.from_system or report or "x-failed-recipients" in mail.headers
+    return sender + _any(_FAILURE_SUBJECTS, mail.subject) + _any(_FAILURE_WORDS, mail.words) >= 2
+
+
+def is_delay(mail: Mail) -> bool:
+    """A system says that it has not given up."""
+    if not (mail.from_system or _any(_FAILURE_SUBJECTS, mail.subject) or _any(_DELAY_SUBJECTS, mail.subject)):
+        return False
+    said = _any(_DELAY_WORDS, mail.words) or _any(_DELAY_SUBJECTS, mail.subject)
+    return said and not _any(_GIVEN_UP, mail.words)
+
+
+def is_challenge(mail: Mail) -> bool:
+    """A filter asks us to prove something before it shows the letter; a mail system never does."""
+    return not (mail.from_daemon or _any(_FAILURE_SUBJECTS, mail.subject)) and _any(_CHALLENGES, mail.words)
+
+
+def is_auto_reply(mail: Mail) -> bool:
+    """RFC 3834 §5, its elders, and subjects; systems mark bounces with the same header, so those go first."""
+    headers = mail.headers
+    if _any(_FAILURE_SUBJECTS, mail.subject) or "x-failed-recipients" in headers:
+        return False
+    marked = headers.get("auto-submitted").lower().startswith("auto-replied")
+    marked = marked or headers.get("precedence").lower().startswith("auto")
+    marked = marked or any(headers.get(name).lower() not in ("", "no") for name in _AUTO_FIELDS)
+    if marked and not mail.from_daemon:
+        return True
+    return not mail.from_daemon and bool(_AUTO_SUBJECTS.search(mail.subject))
+
+
+def own_addresses(headers: Headers) -> frozenset[str]:
+    """Return, in lower case, the parties of the notice itself: they wrote or received it."""
+    own: set[str] = set()
+    for name in ("from", "to", "delivered-to", "x-original-to", "return-path", "sender", "reply-to"):
+        for value in headers.all(name)[:5]:
+            own.update(found[0].lower() for found in prose.ADDRESS.finditer(value[:2_000]))
+    return frozenset(own)
+
+
+def _any(phrases: tuple[str, ...], words: str) -> bool:
+    return any(phrase in words for phrase in phrases)
