@@ -7,6 +7,11 @@ import click
 from mailer import migrations
 from mailer.cli import Shell, pass_shell
 from mailer.database import Database
+from mailer.errors import MailerError
+
+
+class NoHeartbeat(MailerError):
+    """Nobody sweeps this database: start `mailer serve`, or in production beat and a worker."""
 
 
 @click.group("db")
@@ -28,3 +33,14 @@ def check(shell: Shell) -> None:
     """Say whether the database is at this version's schema; change nothing. Exit status 1 when it is not."""
     migrations.check(Database(shell.settings.database))
     click.echo(f"The database is at revision {migrations.head()}.")
+
+
+@command.command()
+@pass_shell
+def heartbeat(shell: Shell) -> None:
+    """Exit with status 0 if beat and a worker have swept the database within the last 15 seconds."""
+    from mailer.delivery import sweep  # the other commands need no stage
+
+    with Database(shell.settings.database).read() as session:
+        if not sweep.running(session):
+            raise NoHeartbeat
