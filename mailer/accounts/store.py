@@ -108,7 +108,7 @@ def open_session(session: Session, id_hash: str, now: datetime) -> tuple[User, s
         .join(UserSession, UserSession.user_id == User.id)
         .where(UserSession.id_hash == id_hash, UserSession.expires_at > now, User.disabled_at.is_(None))
     ).first()
-    return row.tuple() if row else None
+    return (row[0], row[1]) if row else None
 
 
 def close_session(session: Session, id_hash: str) -> None:

@@ -270,7 +270,7 @@ def partners(session: Session) -> list[tuple[Partner, int]]:
         .join(people, people.c.partner_id == Partner.id, isouter=True)
         .order_by(Partner.code)
     )
-    return [row.tuple() for row in rows]
+    return [(partner, people) for partner, people in rows]
 
 
 def people_of(session: Session, partner_ids: Collection[int]) -> dict[int, int]:
@@ -280,7 +280,7 @@ def people_of(session: Session, partner_ids: Collection[int]) -> dict[int, int]:
         .where(Membership.partner_id.in_(partner_ids), Membership.ended_at.is_(None))
         .group_by(Membership.partner_id)
     )
-    return {**dict.fromkeys(partner_ids, 0), **dict(row.tuple() for row in rows)}
+    return dict.fromkeys(partner_ids, 0) | {row[0]: row[1] for row in rows}
 
 
 def topics(session: Session, publication_id: int) -> list[Topic]:
