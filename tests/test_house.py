@@ -46,7 +46,7 @@ def _graph() -> grimp.ImportGraph:
 def _files() -> tuple[Path, ...]:
     """Every file of the project, as git sees it: no build products, no data."""
     names = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        ["git", "-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT, check=True, capture_output=True, text=True,
     ).stdout  # fmt: skip
     return tuple(path for name in names.split("\0") if name and (path := ROOT / name).is_file())
