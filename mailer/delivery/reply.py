@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 _LONGEST_LINE = 8192  # RFC 5321 §4.5.3.1.5 says 512; some relays are chattier
 _MOST_LINES = 256
+_CODES = {b"%d" % code: code for code in range(200, 600)}
+_WHOLE = {b"%d " % code: code for code in range(200, 600)}  # how a one-line reply begins
 _LONGEST_TEXT = 2000  # characters of a reply worth keeping
 
 
@@ -61,11 +63,18 @@ class ReplyReader:
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > _LONGEST_LINE:
             raise Garbled("a reply line has no end")
-        return [reply for line in lines if (reply := self._line(line.rstrip(b"\r")))]
+        replies = []
+        for line in lines:
+            code = _WHOLE.get(line[:4])
+            if code and not self._lines:  # nearly every reply is one line, four to a letter
+                replies.append(Reply(code, (line[4:].rstrip(b"\r"),)))
+            elif reply := self._line(line.rstrip(b"\r")):
+                replies.append(reply)
+        return replies
 
     def _line(self, line: bytes) -> Reply | None:
         code, mark = line[:3], line[3:4]
-        if not (code.isdigit() and b"200" <= code < b"600" and mark in (b" ", b"-", b"")):
+        if code not in _CODES or mark not in (b" ", b"-", b""):
             raise Garbled(f"“{line[:80].decode(errors='replace')}” is not a reply")
         self._lines.append(line[4:])
         if mark == b"-":
@@ -73,7 +82,7 @@ class ReplyReader:
                 raise Garbled("a reply has too many lines")
             return None
         lines, self._lines = tuple(self._lines), []
-        return Reply(int(code), lines)
+        return Reply(_CODES[code], lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -92,7 +92,8 @@ class Transport:
 
         Letters are taken one by one as connections have room, at most two for each. ``deadline``, in the
         time of ``time.monotonic()``: none is taken after it, those taken are finished. ``halt`` is asked
-        before each body: once True, nothing more begins and letters taken but not begun come back unsent.
+        before each body, and now and then while nothing happens: once True, nothing more begins and letters
+        taken but not begun come back unsent.
         A caller that stops listening leaves bodies in flight: their answers still go into the journal.
 
         :raises RelayUnavailable: no connection can be had; letters taken have come back unsent before
@@ -307,6 +308,7 @@ class Sending:
         now = time.monotonic()
         if now - self._looked >= _WAKE:
             self._looked = now
+            self._halted = self._halted or self._halt()
             for link in list(self._transport.links):
                 self._guard(link, partial(link.check, now))
 
