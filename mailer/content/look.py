@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mailer.errors import Invalid
 
-WHITE, INK = "#ffffff", "#1f2624"
+WHITE, BLACK, INK = "#ffffff", "#000000", "#1f2624"
 NIGHT_CARD = "#1c2221"  # the card's background in dark mode
 _READABLE = 4.5  # WCAG 2.2, 1.4.3: contrast of text with its background
 
@@ -39,13 +39,13 @@ class Look:
 
     @property
     def on_accent(self) -> str:
-        """Text on the accent colour: white, or ink where white could not be read."""
-        return WHITE if contrast(WHITE, self.accent) >= _READABLE else INK
+        """Text on the accent colour: white, or black where white could not be read."""
+        return WHITE if contrast(WHITE, self.accent) >= _READABLE else BLACK
 
     @property
     def link(self) -> str:
         """The accent, darkened until it can be read on white."""
-        return _until_readable(self.accent, "#000000", WHITE)
+        return _until_readable(self.accent, BLACK, WHITE)
 
     @property
     def night_link(self) -> str:
@@ -55,7 +55,7 @@ class Look:
     @property
     def night_masthead(self) -> str:
         """The accent, deepened so that it glows less at night."""
-        return mix(self.accent, "#000000", 0.35)
+        return mix(self.accent, BLACK, 0.35)
 
     @property
     def tint(self) -> str:

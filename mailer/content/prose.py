@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
+from urllib.parse import unquote
 
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.token import Token
 from markdown_it.tree import SyntaxTreeNode
 from mdit_py_cjk_friendly import cjk_friendly, is_cjk
 
@@ -49,32 +51,29 @@ def html(markdown: str, *, href: Hrefs, src: Hrefs, link_colour: str) -> str:
     env: dict[str, object] = {}
     tokens = parser.parse(markdown, env)
     for token in tokens:
-        token.tag = "h4" if token.type.startswith("heading") else token.tag
         for part in (token, *(token.children or ())):
-            if part.nesting >= 0 and (style := _style(part.tag, link_colour)):
-                part.attrSet("style", style)
-    return _sanitised(parser.renderer.render(tokens, parser.options, env), href=href, src=src)
+            _dress(part, href, src, link_colour)
+    return _sanitised(parser.renderer.render(tokens, parser.options, env))
 
 
-def _style(tag: str, link_colour: str) -> str:
-    return f"color:{link_colour}" if tag == "a" else _STYLES.get(tag, "")
+def _dress(token: Token, href: Hrefs, src: Hrefs, link_colour: str) -> None:
+    """Give a token its style and the letter's addresses. Not in nh3's filter: that swallows exceptions."""
+    if token.type.startswith("heading"):
+        token.tag = "h4"
+    if token.type == "link_open":
+        token.attrs["href"] = href(str(token.attrs["href"]))
+    if token.type == "image":
+        token.attrs["src"] = src(unquote(str(token.attrs["src"])))  # markdown-it has quoted a name's signs
+    style = f"color:{link_colour}" if token.tag == "a" else _STYLES.get(token.tag, "")
+    if style and token.nesting >= 0:
+        token.attrSet("style", style)
 
 
-def _sanitised(rough: str, *, href: Hrefs, src: Hrefs) -> str:
-    def attribute(tag: str, name: str, value: str) -> str:
-        match tag, name:
-            case "a", "href":
-                return href(value)
-            case "img", "src":
-                return src(value)
-            case _:
-                return value
-
+def _sanitised(rough: str) -> str:
     return nh3.clean(
         rough,
         tags=_TAGS,
         attributes=_ATTRIBUTES,
-        attribute_filter=attribute,
         filter_style_properties=_PROPERTIES,
         url_schemes={"http", "https", "mailto", "tel"},
         link_rel=None,
