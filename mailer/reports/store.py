@@ -1,0 +1,220 @@
+"""All SQL of reports. It has no tables: it reads those of delivery, feedback and audience."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, func, null, or_, select, union_all
+from sqlalchemy.orm import Session
+
+from mailer.audience.store import Partner, Subscriber
+from mailer.delivery.events import MACHINE
+from mailer.delivery.store import Attempt, Delivery, DeliveryState, Event, EventKind, Exclusion
+from mailer.feedback.policy import Action
+from mailer.feedback.store import Decision
+
+Behind = Select[*tuple[Any, ...]]
+"""The rows behind a figure: n (NULL: excluded), subscriber_id, partner_id, what, event_id (NULL: none)."""
+
+_BY_PEOPLE = or_(Event.kind.not_in((EventKind.OPEN, EventKind.CLICK)), ~Event.detail.startswith(MACHINE))
+_STATE_WORD = case({state.value: state.name.lower() for state in DeliveryState}, value=Delivery.state)
+
+
+class Line(NamedTuple):
+    """One row behind a figure. ``n`` None: excluded. Names are None where there is no partner."""
+
+    n: int | None
+    what: str
+    address: str | None
+    name_zh: str
+    name_en: str
+    partner_zh: str | None
+    partner_en: str | None
+    words: str | None
+    at: datetime | None
+
+
+# -- figures -----------------------------------------------------------------------------------------------
+
+
+def by_state(session: Session, campaign_id: int) -> dict[tuple[DeliveryState, str], int]:
+    """Count deliveries by state and reason of withdrawal."""
+    rows = session.execute(
+        select(Delivery.state, Delivery.reason, func.count())
+        .where(Delivery.campaign_id == campaign_id)
+        .group_by(Delivery.state, Delivery.reason)
+    )
+    return {(DeliveryState(state), reason): count for state, reason, count in rows}
+
+
+def by_exclusion(session: Session, campaign_id: int) -> dict[str, int]:
+    """Count exclusions by reason."""
+    return _counts(
+        session,
+        select(Exclusion.reason, func.count())
+        .where(Exclusion.campaign_id == campaign_id)
+        .group_by(Exclusion.reason),
+    )
+
+
+def by_bounce(session: Session, campaign_id: int) -> dict[str, int]:
+    """Count accepted deliveries that came back, by what was said first."""
+    behind = bounced(campaign_id).subquery()
+    return _counts(session, select(behind.c.what, func.count()).group_by(behind.c.what))
+
+
+def by_kind(session: Session, campaign_id: int) -> dict[str, int]:
+    """Count deliveries by the kinds of events about them, machines' visits left out."""
+    return _counts(
+        session,
+        select(Event.kind, func.count(Event.n.distinct()))
+        .where(Event.campaign_id == campaign_id, _BY_PEOPLE)
+        .group_by(Event.kind),
+    )
+
+
+def suppressions(session: Session, campaign_id: int) -> int:
+    """Count deliveries whose news silenced their address."""
+    return count(session, suppressed(campaign_id))
+
+
+def last_attempt(session: Session, campaign_id: int) -> datetime | None:
+    """Return when a letter was last tried."""
+    return session.scalar(select(func.max(Attempt.at)).where(Attempt.campaign_id == campaign_id))
+
+
+# -- the rows behind them ----------------------------------------------------------------------------------
+
+
+def in_states(campaign_id: int, *states: DeliveryState) -> Behind:
+    """Return deliveries in these states; no state given: all."""
+    among = [Delivery.state.in_(states)] if states else []
+    return _deliveries(campaign_id, _STATE_WORD).where(*among)
+
+
+def withdrawn(campaign_id: int, reason: str | None = None) -> Behind:
+    """Return deliveries taken out, for one reason or any."""
+    behind = _deliveries(campaign_id, Delivery.reason).where(Delivery.state == DeliveryState.WITHDRAWN)
+    return behind if reason is None else behind.where(Delivery.reason == reason)
+
+
+def excluded(campaign_id: int, reason: str | None = None) -> Behind:
+    """Return candidates who got no delivery, for one reason or any."""
+    behind = select(
+        null().cast(Integer).label("n"),
+        Exclusion.subscriber_id,
+        Exclusion.partner_id,
+        Exclusion.reason.label("what"),
+        null().cast(Integer).label("event_id"),
+    ).where(Exclusion.campaign_id == campaign_id)
+    return behind if reason is None else behind.where(Exclusion.reason == reason)
+
+
+def candidates(campaign_id: int) -> Behind:
+    """Return everybody the audience rule named."""
+    return select(union_all(in_states(campaign_id), excluded(campaign_id)).subquery())
+
+
+def bounced(campaign_id: int, category: str | None = None) -> Behind:
+    """Return accepted deliveries that came back, each with what was said first."""
+    said = func.coalesce(Event.category, "unknown")
+    first = _first_events(campaign_id, Event.kind == EventKind.BOUNCE)
+    behind = _told(first, said).where(Delivery.state == DeliveryState.ACCEPTED)
+    return behind if category is None else behind.where(said == category)
+
+
+def with_event(campaign_id: int, kind: EventKind) -> Behind:
+    """Return deliveries with an event of this kind, each with its first; no machine's visits."""
+    return _told(_first_events(campaign_id, Event.kind == kind, _BY_PEOPLE), Event.kind)
+
+
+def suppressed(campaign_id: int) -> Behind:
+    """Return deliveries whose news silenced their address, each with the first such event."""
+    silencing = select(Decision.event_id).where(Decision.action == Action.SUPPRESS)
+    first = _first_events(campaign_id, Event.id.in_(silencing))
+    return _told(first, func.coalesce(Event.category, "unknown"))
+
+
+def count(session: Session, behind: Behind, partner_id: int | None = None) -> int:
+    """Count the rows behind a figure, one partner's or all."""
+    rows = behind.subquery()
+    statement = select(func.count()).select_from(rows)
+    if partner_id is not None:
+        statement = statement.where(rows.c.partner_id == partner_id)
+    return session.scalar(statement) or 0
+
+
+def lines(
+    session: Session, behind: Behind, *, size: int, skip: int, partner_id: int | None = None
+) -> list[Line]:
+    """Return some rows behind a figure in a stable order, with names and the words of their events."""
+    rows = behind.subquery()
+    statement = (
+        select(
+            rows.c.n,
+            rows.c.what,
+            Subscriber.address,
+            Subscriber.name_zh,
+            Subscriber.name_en,
+            Partner.name_zh,
+            Partner.name_en,
+            Event.detail,
+            Event.at,
+        )
+        .select_from(rows)
+        .join(Subscriber, Subscriber.id == rows.c.subscriber_id)
+        .outerjoin(Partner, Partner.id == rows.c.partner_id)
+        .outerjoin(Event, Event.id == rows.c.event_id)
+        .order_by(rows.c.n.is_(None), rows.c.n, rows.c.subscriber_id)
+        .limit(size)
+        .offset(skip)
+    )
+    if partner_id is not None:
+        statement = statement.where(rows.c.partner_id == partner_id)
+    return [Line(*row) for row in session.execute(statement)]
+
+
+def last_replies(
+    session: Session, campaign_id: int, numbers: Collection[int]
+) -> dict[int, tuple[str, datetime]]:
+    """Return what the relay last said of these deliveries, and when."""
+    tries = session.execute(
+        select(Attempt.n, Attempt.reply, Attempt.at)
+        .where(Attempt.campaign_id == campaign_id, Attempt.n.in_(numbers))
+        .order_by(Attempt.n, Attempt.attempt)
+    )
+    return {n: (reply, at) for n, reply, at in tries}
+
+
+def _deliveries(campaign_id: int, what: ColumnElement[str] | Any) -> Behind:
+    return select(
+        Delivery.n,
+        Delivery.subscriber_id,
+        Delivery.partner_id,
+        what.label("what"),
+        null().cast(Integer).label("event_id"),
+    ).where(Delivery.campaign_id == campaign_id)
+
+
+def _told(first: Select[int], what: ColumnElement[str] | Any) -> Behind:
+    return (
+        select(
+            Delivery.n,
+            Delivery.subscriber_id,
+            Delivery.partner_id,
+            what.label("what"),
+            Event.id.label("event_id"),
+        )
+        .join(Event, and_(Event.campaign_id == Delivery.campaign_id, Event.n == Delivery.n))
+        .where(Event.id.in_(first))
+    )
+
+
+def _first_events(campaign_id: int, *which: ColumnElement[bool]) -> Select[int]:
+    return select(func.min(Event.id)).where(Event.campaign_id == campaign_id, *which).group_by(Event.n)
+
+
+def _counts(session: Session, statement: Behind) -> dict[str, int]:
+    return {row[0]: row[1] for row in session.execute(statement)}
