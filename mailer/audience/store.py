@@ -392,3 +392,32 @@ def segment_by_name(session: Session, name: str) -> Segment | None:
 def segments(session: Session) -> list[Segment]:
     """Return every saved segment by name."""
     return list(session.scalars(select(Segment).order_by(Segment.name)))
+
+
+# Finding people
+
+
+def subscriber_by_public_id(session: Session, public_id: UUID) -> Subscriber | None:
+    """Return the person the outside knows by ``public_id``."""
+    return session.scalar(select(Subscriber).where(Subscriber.public_id == public_id))
+
+
+def subscriber_by_key(session: Session, address_key: str) -> Subscriber | None:
+    """Return the person of that address."""
+    return session.scalar(select(Subscriber).where(Subscriber.address_key == address_key))
+
+
+def subscribers(session: Session, search: str, page: int, size: int) -> tuple[list[Subscriber], int]:
+    """Return a page of people by address, erased ones left out, and how many there are."""
+    query = select(Subscriber).where(Subscriber.address_key.is_not(None))
+    if search.strip():
+        looked_in = (Subscriber.address_key, Subscriber.name_zh, Subscriber.name_en)
+        query = query.where(_holds(search, looked_in))
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    return list(_page(session, query.order_by(Subscriber.address_key), page, size)), total
+
+
+def _holds(search: str, columns: Sequence[Any]) -> ColumnElement[bool]:
+    """One of the columns holds the words, in any case; signs that LIKE knows stand for themselves."""
+    words = search.replace("\x00", "").strip().lower()
+    return or_(*(func.lower(column).contains(words, autoescape=True) for column in columns))

@@ -1,0 +1,142 @@
+"""Bulk: the SQL by which many people are looked up and written at once; the rest is in ``store.py``."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Table, and_, bindparam, insert, select, text, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Session
+
+from mailer.audience.store import Membership, Partner, Subscriber, Subscription, SubscriptionState
+
+Columns = dict[str, Any]
+Changes = Sequence[tuple[int, Columns]]
+"""Ids of rows, and the columns that change in each."""
+
+_LOCK = 7_041_776  # any number: PostgreSQL's advisory lock by which people come in one at a time
+
+_SUBSCRIBERS = cast(Table, Subscriber.__table__)
+_MEMBERSHIPS = cast(Table, Membership.__table__)
+_SUBSCRIPTIONS = cast(Table, Subscription.__table__)
+
+_NAMES = [
+    f"{part}_{language}" for language in ("zh", "en") for part in ("family", "given", "name", "honorific")
+]
+_CONSENT = [f"consent_{part}" for part in ("kind", "at", "by", "wording", "origin")]
+_SUBSCRIBER = [
+    "id",
+    "address_key",
+    "language",
+    "country",
+    "zone",
+    "chosen_at",
+    *_NAMES,
+    "salutation_zh",
+    "salutation_en",
+]
+_MEMBERSHIP = [
+    "id",
+    "subscriber_id",
+    "partner_id",
+    "language",
+    "notes",
+    "joined_at",
+    "ended_at",
+    *_NAMES,
+    *_CONSENT,
+]
+_SUBSCRIPTION = ["subscriber_id", "state", "changed_at", *_CONSENT]
+
+
+def one_intake_at_a_time(session: Session) -> None:
+    """Wait until no other transaction brings people in; SQLite's writers wait for one another anyway."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+
+
+def partners_by_id(session: Session, ids: Collection[int]) -> dict[int, Partner]:
+    """Return partners by id."""
+    return {found.id: found for found in session.scalars(select(Partner).where(Partner.id.in_(ids)))}
+
+
+def subscribers(session: Session, keys: Collection[str]) -> dict[str, Columns]:
+    """Return what is known of people, by address key."""
+    found = select(*(_SUBSCRIBERS.c[name] for name in _SUBSCRIBER)).where(
+        _SUBSCRIBERS.c.address_key.in_(keys)
+    )
+    return {row["address_key"]: dict(row) for row in session.execute(found).mappings()}
+
+
+def memberships(session: Session, subscriber_ids: Collection[int]) -> list[Columns]:
+    """Return the memberships of people, ended ones too."""
+    table = _MEMBERSHIPS
+    found = select(*(table.c[name] for name in _MEMBERSHIP)).where(table.c.subscriber_id.in_(subscriber_ids))
+    return [dict(row) for row in session.execute(found).mappings()]
+
+
+def subscriptions(
+    session: Session, subscriber_ids: Collection[int], publication_id: int
+) -> dict[int, Columns]:
+    """Return how people stand with a publication, by subscriber id."""
+    table = _SUBSCRIPTIONS
+    found = select(*(table.c[name] for name in _SUBSCRIPTION)).where(
+        table.c.subscriber_id.in_(subscriber_ids), table.c.publication_id == publication_id
+    )
+    return {row["subscriber_id"]: dict(row) for row in session.execute(found).mappings()}
+
+
+def insert_subscribers(session: Session, rows: Sequence[Columns]) -> dict[str, int]:
+    """Write new people; return their ids by address key."""
+    if not rows:
+        return {}
+    session.execute(insert(_SUBSCRIBERS), rows)
+    keys = [row["address_key"] for row in rows]
+    found = session.execute(
+        select(Subscriber.address_key, Subscriber.id).where(Subscriber.address_key.in_(keys))
+    )
+    return {cast(str, row[0]): row[1] for row in found}
+
+
+def insert_memberships(session: Session, rows: Sequence[Columns]) -> None:
+    """Write new memberships."""
+    if rows:
+        session.execute(insert(_MEMBERSHIPS), rows)
+
+
+def insert_subscriptions(session: Session, rows: Sequence[Columns]) -> None:
+    """Write new subscriptions; one that appeared meanwhile (a person leaving) stays as it is."""
+    if not rows:
+        return
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    session.execute(dialect.insert(_SUBSCRIPTIONS).on_conflict_do_nothing(), rows)
+
+
+def update_subscribers(session: Session, changes: Changes) -> None:
+    """Write each person's changed columns."""
+    _update(session, _SUBSCRIBERS, changes, _SUBSCRIBERS.c.id == bindparam("_id"))
+
+
+def update_memberships(session: Session, changes: Changes) -> None:
+    """Write each membership's changed columns."""
+    _update(session, _MEMBERSHIPS, changes, _MEMBERSHIPS.c.id == bindparam("_id"))
+
+
+def confirm_subscriptions(session: Session, publication_id: int, changes: Changes) -> None:
+    """Write changed columns of subscriptions by subscriber id, where they are pending still."""
+    table = _SUBSCRIPTIONS
+    where = and_(
+        table.c.subscriber_id == bindparam("_id"),
+        table.c.publication_id == publication_id,
+        table.c.state == SubscriptionState.PENDING,
+    )
+    _update(session, table, changes, where)
+
+
+def _update(session: Session, table: Table, changes: Changes, where: ColumnElement[bool]) -> None:
+    groups: dict[tuple[str, ...], list[Columns]] = {}  # rows that change the same columns: one statement
+    for row_id, columns in changes:
+        groups.setdefault(tuple(sorted(columns)), []).append({**columns, "_id": row_id})
+    for names, rows in groups.items():
+        session.execute(update(table).where(where).values({name: bindparam(name) for name in names}), rows)

@@ -1,0 +1,362 @@
+"""Subscribers: people come in, are found, are edited. One address, one row."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import islice
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.orm import Session
+from uuid_utils.compat import uuid7
+
+from mailer import address as addresses
+from mailer.accounts import audit
+from mailer.accounts.audit import Actor
+from mailer.audience import bulk, codes, intake, names, store, topics
+from mailer.audience.intake import Columns, Consent, Host, Intent, Known, Person, Ready, Verdict
+from mailer.audience.names import Names
+from mailer.audience.store import Subscriber
+from mailer.errors import MailerError, NotFound
+from mailer.signing import Keyring
+
+CHUNK = 2_000  # people written at once; below SQLite's 32,766 variables a statement
+
+
+class NoSubscriber(NotFound):
+    """There is nobody with that address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What became of a person. ``refusal`` says why a refused one was; ``before`` and ``after`` by table."""
+
+    verdict: Verdict
+    subscriber_id: int | None = None
+    refusal: MailerError | None = None
+    before: dict[str, Columns | None] = field(default_factory=dict)
+    after: dict[str, Columns] = field(default_factory=dict)
+
+
+def take_in(
+    session: Session,
+    people: Sequence[Person],
+    *,
+    keys: Keyring,
+    now: datetime,
+    actor: Actor,
+    publication_id: int,
+    consent: Consent,
+) -> list[Taken]:
+    """Bring people in, and say of each what became of it. Whoever is refused does not stop the others.
+
+    ``audience.intake`` has the rules. Writes in sets: its cost is a few statements for 2,000 people.
+    """
+    bulk.one_intake_at_a_time(session)
+    taken: list[Taken | None] = [None] * len(people)
+    rounds: dict[int, list[tuple[int, Ready]]] = {}  # an address met again waits for the next round
+    met: Counter[str] = Counter()
+    for place, person in enumerate(people):
+        try:
+            ready = intake.ready(person)
+        except MailerError as refusal:
+            taken[place] = Taken(Verdict.REFUSED, refusal=refusal)
+            continue
+        rounds.setdefault(met[ready.key], []).append((place, ready))
+        met[ready.key] += 1
+    for members in rounds.values():
+        for chunk in _chunks(members, CHUNK):
+            batch = _Batch(session, [person for _, person in chunk], keys, now, publication_id)
+            found = batch.take(consent, actor.name)
+            for (place, _), result in zip(chunk, found, strict=True):
+                taken[place] = result
+    return [result for result in taken if result is not None]
+
+
+def add(
+    session: Session,
+    *,
+    keys: Keyring,
+    now: datetime,
+    actor: Actor,
+    address: str,
+    names: Names,
+    language: str,
+    publication_id: int,
+    consent: Consent,
+    partner_id: int | None = None,
+    country: str = "",
+    zone: str = "",
+    notes: str = "",
+) -> Subscriber:
+    """Bring one person in and return the one row of the address.
+
+    A partner may bring a person who left, and is told nothing: the person stays away.
+
+    :raises BadAddress: not an address; BadCode, NameTooLong, TooLong: another value cannot be used
+    :raises HasLeft: the secretariat brings a person who left
+    :raises Suppressed: the secretariat brings an address that must not be written to
+    :raises NoSeat: the partner has no room for one more
+    :raises NotTrusted: the partner may not vouch
+    """
+    person = Person(
+        address=address, names=names, language=language, country=country, zone=zone, partner_id=partner_id,
+        notes=notes,
+    )  # fmt: skip
+    taken = take_in(
+        session, [person], keys=keys, now=now, actor=actor, publication_id=publication_id, consent=consent
+    )[0]
+    if taken.refusal is not None:
+        raise taken.refusal
+    audit.record(
+        session, now=now, actor=actor, action="subscriber.add", subject=f"subscriber {taken.subscriber_id}",
+        after={"verdict": taken.verdict, "consent": consent.kind}, partner_id=partner_id,
+    )  # fmt: skip
+    return session.get_one(Subscriber, taken.subscriber_id, populate_existing=True)
+
+
+def add_many(
+    session: Session,
+    *,
+    keys: Keyring,
+    now: datetime,
+    actor: Actor,
+    people: Iterable[Person],
+    publication_id: int,
+    consent: Consent,
+) -> Counter[Verdict]:
+    """Bring many people in; return how many of each verdict. Holds one chunk in memory at a time."""
+    verdicts: Counter[Verdict] = Counter()
+    for chunk in _chunks(people, CHUNK):
+        taken = take_in(
+            session, chunk, keys=keys, now=now, actor=actor, publication_id=publication_id, consent=consent
+        )
+        verdicts.update(result.verdict for result in taken)
+    audit.record(session, now=now, actor=actor, action="subscriber.add_many",
+                 subject=f"publication {publication_id}", after=dict(verdicts))  # fmt: skip
+    return verdicts
+
+
+def get(session: Session, public_id: UUID) -> Subscriber:
+    """:raises NoSubscriber: none of that id"""
+    found = store.subscriber_by_public_id(session, public_id)
+    if found is None:
+        raise NoSubscriber
+    return found
+
+
+def by_address(session: Session, address: str) -> Subscriber:
+    """:raises NoSubscriber: nobody has that address"""
+    found = store.subscriber_by_key(session, addresses.key_of(address))
+    if found is None:
+        raise NoSubscriber
+    return found
+
+
+def listing(
+    session: Session, *, search: str = "", page: int = 1, size: int = 50
+) -> tuple[list[Subscriber], int]:
+    """Return a page of people by address, and how many there are; ``search``: in addresses and names."""
+    return store.subscribers(session, search, page, size)
+
+
+def edit(
+    session: Session,
+    *,
+    subscriber_id: int,
+    now: datetime,
+    actor: Actor,
+    names: Names | None = None,
+    language: str | None = None,
+    country: str | None = None,
+    zone: str | None = None,
+) -> Subscriber:
+    """Change what the secretariat knows of a person; None leaves a value, "" empties country and zone.
+
+    :raises BadCode: no such language, country or zone
+    :raises NameTooLong: longer than its column
+    """
+    subscriber = session.get_one(Subscriber, subscriber_id)
+    wanted: Columns = {}
+    if names is not None:
+        wanted |= _named(names)
+    if language is not None:
+        wanted["language"] = codes.language(language)
+    if country is not None:
+        wanted["country"] = codes.country(country) if country.strip() else None
+    if zone is not None:
+        wanted["zone"] = codes.zone(zone) if zone.strip() else None
+    _change(session, subscriber, wanted, now, actor, "subscriber.edit")
+    return subscriber
+
+
+def set_language(session: Session, *, subscriber_id: int, language: str, now: datetime, actor: Actor) -> None:
+    """Write the person's own choice of language; from now on nobody else's word outranks it.
+
+    :raises BadCode: neither zh nor en
+    """
+    subscriber = session.get_one(Subscriber, subscriber_id)
+    subscriber.chosen_at = now
+    _change(
+        session, subscriber, {"language": codes.language(language)}, now, actor, "subscriber.choose_language"
+    )
+
+
+def set_topics(
+    session: Session,
+    *,
+    subscriber_id: int,
+    publication_id: int,
+    codes: Collection[str],
+    now: datetime,
+    actor: Actor,
+) -> None:
+    """Write a person's whole choice of topics within a publication.
+
+    :raises NoTopic: one the publication does not offer
+    """
+    before = topics.chosen(session, subscriber_id, publication_id)
+    topics.choose(session, subscriber_id=subscriber_id, publication_id=publication_id, codes=codes)
+    audit.record(
+        session, now=now, actor=actor, action="subscriber.choose_topics",
+        subject=f"subscriber {subscriber_id}", before=before, after=sorted(set(codes)),
+    )  # fmt: skip
+
+
+def _change(
+    session: Session, subscriber: Subscriber, wanted: Columns, now: datetime, actor: Actor, action: str
+) -> None:
+    old = {column: getattr(subscriber, column) for column in wanted}
+    changed = intake.changes(old, wanted)
+    for column, value in changed.items():
+        setattr(subscriber, column, value)
+    if changed:  # names stay out of the log: it tells which columns changed, not who the person is
+        audit.record(
+            session, now=now, actor=actor, action=action, subject=f"subscriber {subscriber.id}",
+            after=sorted(changed),
+        )  # fmt: skip
+    session.flush()
+
+
+def _named(given: Names) -> Columns:
+    found = names.clean(given)
+    return {**asdict(found), **intake.salutations(found)}
+
+
+def _chunks(things: Iterable[Any], size: int) -> Iterator[list[Any]]:
+    source = iter(things)
+    while chunk := list(islice(source, size)):
+        yield chunk
+
+
+class _Batch:
+    """People with different addresses: what is known of them, and what is written."""
+
+    def __init__(
+        self, session: Session, people: Sequence[Ready], keys: Keyring, now: datetime, publication_id: int
+    ) -> None:
+        self._session, self._people, self._keys = session, people, keys
+        self._now, self._publication_id = now, publication_id
+        self._look_up()
+
+    def take(self, consent: Consent, by: str) -> list[Taken]:
+        """Decide on everybody, then write all that was decided."""
+        decided = [self._decide(person, consent, by) for person in self._people]
+        self._write([(person, found) for person, found in zip(self._people, decided, strict=True)
+                     if isinstance(found, Intent)])  # fmt: skip
+        return [self._taken(person, found) for person, found in zip(self._people, decided, strict=True)]
+
+    def _look_up(self) -> None:
+        session = self._session
+        self._subscribers = bulk.subscribers(session, [person.key for person in self._people])
+        ids = [row["id"] for row in self._subscribers.values()]
+        self._subscriptions = bulk.subscriptions(session, ids, self._publication_id)
+        self._memberships: dict[int, dict[int, Columns]] = {}
+        for row in bulk.memberships(session, ids):
+            self._memberships.setdefault(row["subscriber_id"], {})[row["partner_id"]] = row
+        self._hashes = {person.key: self._keys.address_hash(person.key) for person in self._people}
+        found = store.suppressions_of(session, [*self._hashes.values()], self._now, self._publication_id)
+        self._suppressed = {suppression.address_hash: suppression.reason for suppression in found}
+        partners = {person.partner_id for person in self._people if person.partner_id is not None}
+        self._hosts = {
+            partner.id: Host(partner.id, partner.language, partner.trusted, partner.seats)
+            for partner in bulk.partners_by_id(session, partners).values()
+        }
+        self._seats = store.people_of(session, partners)
+
+    def _known(self, person: Ready) -> Known:
+        subscriber = self._subscribers.get(person.key)
+        suppressed = self._suppressed.get(self._hashes[person.key], "")
+        if subscriber is None:
+            return Known(suppressed=suppressed)
+        own = self._memberships.get(subscriber["id"], {})
+        return Known(
+            subscriber,
+            own.get(person.partner_id) if person.partner_id is not None else None,
+            self._subscriptions.get(subscriber["id"]),
+            any(row["ended_at"] is None for partner, row in own.items() if partner != person.partner_id),
+            suppressed,
+        )
+
+    def _decide(self, person: Ready, consent: Consent, by: str) -> Intent | MailerError:
+        host = self._hosts[person.partner_id] if person.partner_id is not None else None
+        try:
+            intent = intake.decide(
+                person, self._known(person), host=host, seats_taken=self._seats[host.id] if host else 0,
+                consent=consent, by=by, now=self._now,
+            )  # fmt: skip
+        except MailerError as refusal:
+            return refusal
+        if host is not None and intent.verdict is Verdict.ADDED:
+            self._seats[host.id] += 1
+        return intent
+
+    def _write(self, decided: Sequence[tuple[Ready, Intent]]) -> None:
+        session, pub = self._session, self._publication_id
+        new = [
+            {**intent.subscriber, "public_id": uuid7(), "address_hash": self._hashes[person.key]}
+            for person, intent in decided
+            if person.key not in self._subscribers
+        ]
+        self._ids = {key: row["id"] for key, row in self._subscribers.items()}
+        self._ids |= bulk.insert_subscribers(session, new)
+        changed: dict[str, list[tuple[int, Columns]]] = {
+            "subscriber": [],
+            "membership": [],
+            "subscription": [],
+        }
+        memberships, subscriptions = [], []
+        for person, intent in decided:
+            known, own = self._known(person), self._ids[person.key]
+            if known.subscriber and intent.subscriber:
+                changed["subscriber"].append((own, intent.subscriber))
+            if known.membership and intent.membership:
+                changed["membership"].append((known.membership["id"], intent.membership))
+            elif intent.membership:
+                ties = {"public_id": uuid7(), "partner_id": person.partner_id, "subscriber_id": own}
+                memberships.append({**intent.membership, **ties})
+            if known.subscription and intent.subscription:
+                changed["subscription"].append((own, intent.subscription))
+            elif intent.subscription:
+                subscriptions.append(
+                    {**intent.subscription, "subscriber_id": own, "publication_id": pub, "left_reason": ""}
+                )
+        bulk.insert_memberships(session, memberships)
+        bulk.insert_subscriptions(session, subscriptions)
+        bulk.update_subscribers(session, changed["subscriber"])
+        bulk.update_memberships(session, changed["membership"])
+        bulk.confirm_subscriptions(session, pub, changed["subscription"])
+
+    def _taken(self, person: Ready, found: Intent | MailerError) -> Taken:
+        if isinstance(found, MailerError):
+            return Taken(Verdict.REFUSED, refusal=found)
+        return Taken(
+            found.verdict,
+            self._ids[person.key],
+            None,
+            dict(found.before(self._known(person))),
+            dict(found.after),
+        )
