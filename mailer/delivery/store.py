@@ -37,7 +37,7 @@ from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
 from mailer.audience import suppressions
 from mailer.audience.store import Membership, Subscriber, Subscription, SubscriptionState
 from mailer.database import Base, BigId, Json, UTCDateTime
-from mailer.issues.store import FrozenEdition
+from mailer.issues.store import FrozenEdition, Issue
 
 
 class CampaignState(StrEnum):
@@ -280,6 +280,19 @@ def frozen_editions(session: Session, campaign_id: int) -> dict[str, FrozenEditi
         .where(CampaignEdition.campaign_id == campaign_id)
     )
     return {edition.language: edition for edition in rows}
+
+
+def published(session: Session, issue: UUID, language: str) -> str | None:
+    """Return the web version of an issue as the newest launched campaign sent it; None: none has."""
+    return session.scalar(
+        select(FrozenEdition.web_html)
+        .join(CampaignEdition, CampaignEdition.frozen_edition_id == FrozenEdition.id)
+        .join(Campaign, Campaign.id == CampaignEdition.campaign_id)
+        .join(Issue, Issue.id == Campaign.issue_id)
+        .where(Issue.public_id == issue, FrozenEdition.language == language, Campaign.launched_at.is_not(None))
+        .order_by(Campaign.launched_at.desc())
+        .limit(1)
+    )
 
 
 def set_editions(session: Session, campaign_id: int, editions: Iterable[FrozenEdition]) -> None:

@@ -1,0 +1,63 @@
+"""Notes: a short plain letter of our own to one person, outside every campaign's sums."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime, formataddr, make_msgid
+
+from mailer.delivery.relay import Relay, RelayUnavailable
+from mailer.delivery.smtp import Envelope, Kind
+from mailer.delivery.transport import Transport
+from mailer.errors import MailerError
+from mailer.issues.store import Publication, Voice
+from mailer.settings import Settings
+
+
+class NoteRefused(MailerError):
+    """The letter could not be handed over just now: try again in a few minutes."""
+
+    http_status = 503
+
+
+def send(
+    *,
+    to: str,
+    subject: str,
+    text: str,
+    publication: Publication,
+    voice: Voice,
+    settings: Settings,
+    now: datetime,
+) -> None:
+    """Send ``to`` a note in a publication's name, through the first relay that takes it.
+
+    Its return path is null: an answer that it cannot be delivered goes to nobody (RFC 5321 §4.5.5).
+
+    :raises NoteRefused: no relay took it
+    """
+    message = EmailMessage(policy=SMTP)
+    message["From"] = formataddr((voice.sender_name, publication.sender_address))
+    message["To"] = to
+    message["Subject"] = subject
+    message["Date"] = format_datetime(now.astimezone(UTC))
+    message["Message-ID"] = make_msgid(domain=settings.bounce_domain)
+    message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
+    message.set_content(text, cte="quoted-printable")
+    _hand_over(Envelope(0, "", to, message.as_bytes()), settings)
+
+
+def _hand_over(envelope: Envelope, settings: Settings) -> None:
+    for url in settings.relay_urls:
+        transport = Transport(Relay.from_url(url))
+        try:
+            outcome = next(iter(transport.send([envelope])))
+        except RelayUnavailable:
+            continue
+        finally:
+            transport.close()
+        if outcome.kind is Kind.ACCEPTED:
+            return
+        raise NoteRefused
+    raise NoteRefused
