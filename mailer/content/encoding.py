@@ -113,6 +113,7 @@ def _chunks(octets: bytes) -> list[bytes]:
 
 _QUOTED = [chr(n) if n in b"\t" or (32 <= n < 127 and n != 61) else f"={n:02X}" for n in range(256)]
 _SAFE_VALUE = re.compile(r"(?![.]|From )[ -<>-~]{0,75}")
+_AS_IT_IS = re.compile(r"(?![.]|From )[ !#-%(-;?-~]{0,75}")  # nor anything that HTML would have escaped
 _OPENS_BADLY = re.compile(rb"^(?:[.]|From )", re.MULTILINE)
 
 
@@ -177,9 +178,13 @@ class QuotedBody:
 
     def write(self, values: Mapping[str, str], pieces: list[bytes]) -> None:
         """Append the body to ``pieces``."""
-        escape = self._escape
-        filled = [quoted_value(escape(_line_of(values[name]))) for name in self._names]
+        filled = [self._fill(values[name]) for name in self._names]
         pieces.extend(self._pick((*self._texts, *filled)))
+
+    def _fill(self, value: str) -> bytes:
+        if _AS_IT_IS.fullmatch(value):  # nearly every token and address
+            return value.encode() + _SOFT
+        return quoted_value(self._escape(_line_of(value)))
 
 
 def _line_of(value: str) -> str:

@@ -6,12 +6,13 @@ import re
 from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from hypothesis import given, reject, settings
 from hypothesis import strategies as st
 
-from mailer.content import slots
+from mailer.content import readers, slots
 from mailer.content.compile import GMAIL_CLIP, Compiled, TooLong, compile_edition, fit
 from mailer.content.document import Article, Button, Document, Figure, Masthead, Quote, Quotes, Section
 from mailer.content.links import BadLink
@@ -274,3 +275,14 @@ def test_section_titles_may_be_empty():
         sections=(Section(title="", blocks=(Article(headline="H"),)),),
     )
     assert not [href for href in page(document).all("a", "href") if href.startswith("#")]
+
+
+SEED = Path(__file__).parents[3] / "shared" / "seed" / "issue-2019.txt"
+
+
+@pytest.mark.skipif(not SEED.exists(), reason="the sample of a real issue is not beside the checkout")
+def test_a_real_issue_passes_gmail_whole():
+    """25 quotes and 10 articles, 37 KB of text, well under the clip with every slot filled."""
+    made = compiled(readers.read(SEED).document)
+    assert made.html_bytes < GMAIL_CLIP * 0.8
+    assert made.text_bytes < made.html_bytes
