@@ -385,6 +385,7 @@ def write_ledger(session: Session, campaign_id: int, query: Select[Any]) -> tupl
     session.execute(insert(_candidates).from_select(names, query))
     total = session.scalar(select(func.count()).select_from(_candidates)) or 0
     row = _candidates.c
+    counted = {"preserve_rowcount": True}  # else psycopg's count of an INSERT is dropped and reads -1
     deliveries = session.execute(
         insert(Delivery).from_select(
             ["campaign_id", "n", *names[:-1], "state", "reason"],
@@ -396,7 +397,8 @@ def write_ledger(session: Session, campaign_id: int, query: Select[Any]) -> tupl
                 literal(""),
             ).where(row.reason == ""),
             include_defaults=False,
-        )
+        ),
+        execution_options=counted,
     )
     exclusions = session.execute(
         insert(Exclusion).from_select(
@@ -404,7 +406,8 @@ def write_ledger(session: Session, campaign_id: int, query: Select[Any]) -> tupl
             select(literal(campaign_id), row.subscriber_id, row.partner_id, row.reason).where(
                 row.reason != ""
             ),
-        )
+        ),
+        execution_options=counted,
     )
     session.execute(text("DROP TABLE launch_candidates"))
     return total, deliveries.rowcount, exclusions.rowcount  # type: ignore[attr-defined]
