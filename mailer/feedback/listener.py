@@ -101,8 +101,8 @@ class Listener:
         self._loop.close()
         self._loop = self._thread = None
 
-    def serve_forever(self) -> None:
-        """Listen until the process is told to stop (SIGTERM, SIGINT).
+    def serve_forever(self, started: Callable[[int], object]) -> None:
+        """Listen until the process is told to stop (SIGTERM, SIGINT); ``started`` is called with the port.
 
         :raises CannotListen: the address cannot be had
         """
@@ -110,6 +110,7 @@ class Listener:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: told.set())
         self.start()
+        started(self.port)
         told.wait()
         self.stop()
 
