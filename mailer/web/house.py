@@ -1,0 +1,92 @@
+"""What a request works with: settings, a transaction, the instant, the posted form, a count of attempts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from limits import RateLimitItem
+from limits.storage import storage_from_string
+from limits.strategies import MovingWindowRateLimiter
+from sqlalchemy.orm import Session
+from starlette.datastructures import FormData
+
+from mailer.database import Database
+from mailer.errors import MailerError
+from mailer.feedback.outbox import Outbox
+from mailer.settings import Settings
+
+
+class TooMany(MailerError):
+    """Too many attempts: wait a minute and try again."""
+
+    http_status = 429
+
+
+class Doorkeeper:
+    """Counts attempts in a moving window: in this process, or in Redis for all of them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._window = MovingWindowRateLimiter(storage_from_string(settings.redis_url or "memory://"))
+
+    def count(self, limit: RateLimitItem, *whose: str) -> None:
+        """:raises TooMany: more attempts than ``limit`` allows"""
+        if not self._window.hit(limit, *whose):
+            raise TooMany
+
+
+@dataclass(frozen=True)
+class House:
+    """What ``create_app`` was given. ``outbox`` None: letters really leave; ``clock`` says the time."""
+
+    settings: Settings
+    database: Database
+    outbox: Outbox | None
+    clock: Callable[[], datetime]
+    doorkeeper: Doorkeeper
+
+    @property
+    def secure(self) -> bool:
+        """True when cookies travel over HTTPS only."""
+        chosen = self.settings.secure_cookies
+        return self.settings.public_url.startswith("https:") if chosen is None else chosen
+
+
+def utc_now() -> datetime:
+    """Return the instant a request acts at: the web is where the clock is read."""
+    return datetime.now(UTC)
+
+
+def house_of(request: Request) -> House:
+    """Return the house this request came to."""
+    found: House = request.app.state.house
+    return found
+
+
+def _reading(request: Request) -> Iterator[Session]:
+    with house_of(request).database.read() as session:
+        yield session
+
+
+def _writing(request: Request) -> Iterator[Session]:
+    with house_of(request).database.write() as session:
+        yield session
+
+
+def _now(request: Request) -> datetime:
+    return house_of(request).clock()
+
+
+async def _posted(request: Request) -> FormData:
+    return await request.form()
+
+
+# scope="function": committed before the answer leaves, so that the page a redirect leads to sees the change
+Here = Annotated[House, Depends(house_of)]
+Reading = Annotated[Session, Depends(_reading, scope="function")]
+Writing = Annotated[Session, Depends(_writing, scope="function")]
+Now = Annotated[datetime, Depends(_now)]
+Posted = Annotated[FormData, Depends(_posted)]

@@ -1,0 +1,132 @@
+"""Languages of the pages: catalogues, the language of the request, dates and numbers as people write them.
+
+Message ids are English; ``templates/locale/<language>/LC_MESSAGES/mailer.po`` translates them and is
+compiled in memory on first use. The language of a request lives in a ContextVar, which the threads that
+run endpoints inherit.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable
+from contextvars import ContextVar
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from gettext import GNUTranslations
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_datetime, format_timedelta
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_decimal, format_percent
+
+from mailer.settings import templates
+
+NAMES = {"zh": "中文", "en": "English"}  # each in its own words
+TAGS = {"zh": "zh-CN", "en": "en"}  # BCP 47, for ``lang``
+_LOCALES = {"zh": "zh_Hans_CN", "en": "en_GB"}
+_MINUTES = {
+    "zh": "y年M月d日 HH:mm",
+    "en": "d MMM y, HH:mm",
+}  # CLDR's own patterns show seconds or a short year
+_DEFAULT = "en"
+
+_current: ContextVar[str] = ContextVar("language", default=_DEFAULT)
+
+
+def use(language: str) -> None:
+    """Make ``language`` the language of this request."""
+    _current.set(language if language in NAMES else _DEFAULT)
+
+
+def current() -> str:
+    """Return the language of this request, ``zh`` or ``en``."""
+    return _current.get()
+
+
+def negotiate(wished: str | None, accepted: str) -> str:
+    """Return the language wished for, else the best of an Accept-Language header (RFC 9110 §12.5.4)."""
+    if wished in NAMES:
+        return wished
+    return next((tag for tag in _by_preference(accepted) if tag in NAMES), _DEFAULT)
+
+
+def _by_preference(header: str) -> Iterable[str]:
+    weighted: list[tuple[float, str]] = []
+    for part in header.split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        primary = tag.strip().lower().partition("-")[0]  # zh-CN, zh-Hant-TW: Chinese readers all read zh
+        try:
+            weighted.append((-float(weight or 1), primary))
+        except ValueError:
+            continue
+    return (tag for _, tag in sorted(weighted, key=lambda pair: pair[0]))
+
+
+@lru_cache
+def catalogue(language: str) -> GNUTranslations:
+    """Return the compiled catalogue of a language."""
+    path = templates() / "locale" / language / "LC_MESSAGES" / "mailer.po"
+    compiled = io.BytesIO()
+    with path.open("rb") as file:
+        write_mo(compiled, read_po(file, locale=language))
+    compiled.seek(0)
+    return GNUTranslations(compiled)
+
+
+def translate(message: str) -> str:
+    """Return a message as it stands in the catalogue, with its ``%(…)s`` still in it."""
+    return catalogue(current()).gettext(message) if message else ""
+
+
+def gettext(message: str, **values: Any) -> str:
+    """Return the message in the request's language, values filled in; a literal per cent is ``%%``."""
+    return translate(message) % values
+
+
+def ngettext(one: str, many: str, n: int, **values: Any) -> str:
+    """Return the form of the message that suits ``n``; ``%(num)s`` is ``n`` as people write it."""
+    text = catalogue(current()).ngettext(one, many, n)
+    return text % {"num": number(n), **values}
+
+
+def number(value: float) -> str:
+    """Return 1204 as "1,204"."""
+    return str(format_decimal(value, locale=_LOCALES[current()]))
+
+
+def share(part: int, whole: int) -> str:
+    """Return "12.3 %" of the whole, "–" when there is no whole."""
+    return str(format_percent(part / whole, "#,##0.0 %", locale=_LOCALES[current()])) if whole else "–"
+
+
+def day(value: date | None) -> str:
+    """Return a date in full; "" for None."""
+    return format_date(value, "long", locale=_LOCALES[current()]) if value else ""
+
+
+def when(value: datetime | None, zone: str = "UTC") -> str:
+    """Return an instant in a named zone, like "22 Nov 2026, 18:00 (UTC+8)"; "" for None."""
+    if value is None:
+        return ""
+    local = value.astimezone(ZoneInfo(zone))
+    written = format_datetime(local, _MINUTES[current()], locale=_LOCALES[current()])
+    return f"{written} ({offset(local)})"
+
+
+def offset(local: datetime) -> str:
+    """Return how far a local time is from UTC: "UTC", "UTC+8", "UTC+5:30"."""
+    minutes = round((local.utcoffset() or timedelta()).total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    sign = "-" if minutes < 0 else "+"
+    return f"UTC{sign}{hours}{f':{rest:02d}' if rest else ''}" if minutes else "UTC"
+
+
+def ago(value: datetime, now: datetime) -> str:
+    """Return how long ago an instant was: "3 hours ago"."""
+    elapsed: timedelta = value - now
+    return format_timedelta(elapsed, add_direction=True, locale=_LOCALES[current()])
+
+
+_ = gettext

@@ -1,0 +1,5 @@
+"""partner"""
+
+from fastapi import APIRouter
+
+router = APIRouter()

@@ -1,0 +1,252 @@
+"""The subscriber's pages: reached from a letter, without an account.
+
+A letter's own link counts a click or an open, shows the letter, and lets its reader leave: letters get
+forwarded, so it does nothing else. Preferences open only with a link mailed to the address itself.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse, RedirectResponse
+from limits import RateLimitItemPerHour
+from sqlalchemy.orm import Session
+
+from mailer import tracking
+from mailer.accounts.audit import Actor
+from mailer.address import masked
+from mailer.audience import subscribers, subscriptions, topics
+from mailer.audience.store import Subscriber, SubscriptionState
+from mailer.delivery import note
+from mailer.delivery import store as delivery
+from mailer.errors import NotFound
+from mailer.issues import figures, publications
+from mailer.issues.store import Publication
+from mailer.signing import BadToken, Purpose
+from mailer.tracking import Reader
+from mailer.web import forms, i18n, letters, pages
+from mailer.web.forms import Form
+from mailer.web.house import Here, House, Now, Posted, Reading, Writing
+from mailer.web.i18n import _
+
+router = APIRouter(include_in_schema=False)
+
+THE_READER = Actor(None, "reader")  # their address stays out of the audit log
+PREFERENCES_LAST = timedelta(days=1)
+_LINKS_PER_PERSON = RateLimitItemPerHour(3)
+_LINKS_PER_HOST = RateLimitItemPerHour(60)
+_A_YEAR = "public, max-age=31536000, immutable"
+_PIXEL = bytes.fromhex(
+    "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
+)
+
+Language = Literal["zh", "en"]
+
+
+@router.get("/c/{token}/{index}")
+def click(request: Request, house: Here, session: Writing, now: Now, token: str, index: int) -> Response:
+    """Law 7: a token resolves to a link of the frozen letter and to nothing else."""
+    address = tracking.click(
+        session, keys=house.settings.keys, token=token, index=index, now=now, user_agent=_agent(request)
+    )
+    return RedirectResponse(address, 302)
+
+
+@router.get("/o/{token}.gif")
+def opened(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
+    """A picture is a picture, whoever asks for it."""
+    with suppress(BadToken):  # a forged token counts nothing; a broken picture would disturb the reader
+        tracking.open_pixel(
+            session, keys=house.settings.keys, token=token, now=now, user_agent=_agent(request)
+        )
+    return Response(_PIXEL, media_type="image/gif")
+
+
+@router.get("/view/{token}")
+def view(house: Here, session: Reading, now: Now, token: str) -> Response:
+    shown = tracking.view(session, settings=house.settings, token=token, now=now)
+    return letters.published(shown.html, house.settings)
+
+
+@router.get("/issues/{issue}/{language}")
+def web_version(house: Here, session: Reading, issue: UUID, language: Language) -> Response:
+    """Public once a campaign has sent it; a draft is nobody's business."""
+    html = delivery.published(session, issue, language)
+    if html is None:
+        raise NotFound
+    return letters.published(html, house.settings)
+
+
+@router.get("/figures/{name}")
+def figure(session: Reading, name: str) -> Response:
+    found = figures.get(session, name)
+    return Response(found.content, media_type=found.media_type, headers={"Cache-Control": _A_YEAR})
+
+
+@router.get("/leave/{token}")
+def leave_page(request: Request, house: Here, session: Reading, token: str) -> Response:
+    reader = tracking.who(session, keys=house.settings.keys, token=token, purpose=Purpose.LEAVE)
+    return _letter_page(request, "subscriber/leave.html", reader, token=token)
+
+
+class Leaving(Form):
+    """Why somebody leaves, if they care to say."""
+
+    reason: str = ""
+
+
+@router.post("/leave/{token}")
+def leave(house: Here, form: Posted, session: Writing, now: Now, token: str) -> Response:
+    """RFC 8058 one-click: a bare POST suffices; no cookie, no sign-in. GET only shows the button."""
+    reason = forms.read(Leaving, form).reason
+    tracking.leave(session, keys=house.settings.keys, token=token, now=now, reason=reason)
+    one_click = "List-Unsubscribe" in form
+    return PlainTextResponse("") if one_click else pages.done(f"/leave/{token}")
+
+
+@router.post("/leave/{token}/undo")
+def come_back(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
+    """Whoever holds the letter could leave, so they may take it back."""
+    reader = tracking.who(session, keys=house.settings.keys, token=token, purpose=Purpose.LEAVE)
+    _rejoin(request, session, reader.subscriber_id, reader.publication_id, now)
+    return pages.done(f"/leave/{token}", _("Welcome back. You are subscribed again."))
+
+
+@router.get("/preferences/{token}")
+def ask_for_link_page(request: Request, house: Here, session: Reading, token: str) -> Response:
+    reader = tracking.who(session, keys=house.settings.keys, token=token)
+    leave = house.settings.keys.sign(Purpose.LEAVE, reader.campaign_id, reader.n)
+    return _letter_page(request, "subscriber/ask.html", reader, token=token, leave=leave)
+
+
+@router.post("/preferences/{token}")
+def mail_link(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
+    reader = tracking.who(session, keys=house.settings.keys, token=token)
+    house.doorkeeper.count(_LINKS_PER_HOST, "preferences", request.client.host if request.client else "")
+    house.doorkeeper.count(_LINKS_PER_PERSON, "preferences", str(reader.subscriber_id))
+    _mail_preferences_link(session, house, reader, now)
+    return pages.done(f"/preferences/{token}", _("The link is on its way to you. It works for a day."))
+
+
+def _mail_preferences_link(session: Session, house: House, reader: Reader, now: datetime) -> None:
+    if reader.address is None:
+        raise NotFound
+    token = house.settings.keys.sign(
+        Purpose.PREFERENCES, reader.subscriber_id, reader.publication_id, expires=now + PREFERENCES_LAST
+    )
+    voice = publications.voice(session, reader.publication_id, i18n.current())
+    link = f"{house.settings.public_url}/my/{token}"
+    note.send(
+        to=reader.address,
+        subject=_("%(name)s: your preferences", name=voice.name),
+        text=_("Here you can change your language and topics, or leave:")
+        + f"\n\n{link}\n\n"
+        + _("The link works for a day. If you did not ask for it, you can ignore this letter."),
+        publication=session.get_one(Publication, reader.publication_id),
+        voice=voice,
+        settings=house.settings,
+        now=now,
+    )
+
+
+class Wishes(Form):
+    """What a reader may change."""
+
+    language: Language
+    topics: tuple[str, ...] = ()
+
+
+@router.get("/my/{token}")
+def preferences(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
+    person, publication = _person(session, house, token, now)
+    chosen = topics.chosen(session, person.id, publication.id)
+    form = {"language": person.language, "topics": chosen}
+    return pages.render(
+        request, "subscriber/preferences.html", form=form, **_about(session, person, publication, token)
+    )
+
+
+@router.post("/my/{token}")
+def change_preferences(
+    request: Request, form: Posted, house: Here, session: Writing, now: Now, token: str
+) -> Response:
+    person, publication = _person(session, house, token, now)
+    about = _about(session, person, publication, token)
+    with pages.again(request, "subscriber/preferences.html", form=forms.kept(form), **about):
+        wishes = forms.read(Wishes, form)
+        subscribers.set_language(
+            session, subscriber_id=person.id, language=wishes.language, now=now, actor=THE_READER
+        )
+        subscribers.set_topics(
+            session, subscriber_id=person.id, publication_id=publication.id, codes=wishes.topics, now=now,
+            actor=THE_READER,
+        )  # fmt: skip
+    return pages.done(f"/my/{token}", _("Saved."))
+
+
+@router.post("/my/{token}/leave")
+def leave_for_good(house: Here, session: Writing, now: Now, token: str) -> Response:
+    person, publication = _person(session, house, token, now)
+    subscriptions.leave(session, subscriber_id=person.id, publication_id=publication.id, now=now)
+    return pages.done(f"/my/{token}", _("You have left. No further letter will come."))
+
+
+@router.post("/my/{token}/rejoin")
+def rejoin(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
+    person, publication = _person(session, house, token, now)
+    _rejoin(request, session, person.id, publication.id, now)
+    return pages.done(f"/my/{token}", _("Welcome back. You are subscribed again."))
+
+
+def _person(session: Session, house: House, token: str, now: datetime) -> tuple[Subscriber, Publication]:
+    """:raises BadToken: forged or expired
+    :raises NotFound: the person's data were erased
+    """
+    subscriber_id, publication_id = house.settings.keys.read(Purpose.PREFERENCES, token, now=now)
+    person = session.get(Subscriber, subscriber_id)
+    publication = session.get(Publication, publication_id)
+    if person is None or person.address is None or publication is None:
+        raise NotFound
+    return person, publication
+
+
+def _about(session: Session, person: Subscriber, publication: Publication, token: str) -> dict[str, Any]:
+    subscription = subscriptions.get(session, person.id, publication.id)
+    return {
+        "token": token,
+        "address": person.address,
+        "name": publications.voice(session, publication.id, i18n.current()).name,
+        "offered": topics.listing(session, publication.id),
+        "left": subscription is None or subscription.state == SubscriptionState.LEFT,
+    }
+
+
+def _rejoin(
+    request: Request, session: Session, subscriber_id: int, publication_id: int, now: datetime
+) -> None:
+    origin = request.client.host if request.client else ""
+    subscriptions.rejoin(
+        session, subscriber_id=subscriber_id, publication_id=publication_id, now=now, origin=origin
+    )
+
+
+def _letter_page(request: Request, template: str, reader: Reader, **context: Any) -> Response:
+    """A page reached from a letter speaks the letter's language unless its reader chose another."""
+    if "lang" not in request.query_params and "lang" not in request.cookies:
+        i18n.use(reader.language)
+    return pages.render(
+        request,
+        template,
+        address=masked(reader.address) if reader.address else "",
+        name=reader.publication_name or reader.publication_code,
+        left=reader.state == SubscriptionState.LEFT,
+        **context,
+    )
+
+
+def _agent(request: Request) -> str:
+    return request.headers.get("user-agent", "")

@@ -1,0 +1,101 @@
+"""Words of the rows, as people say them: states, reasons and categories that are codes inside."""
+
+from __future__ import annotations
+
+from mailer.web.i18n import translate
+
+
+def N_(message: str) -> str:  # noqa: N802  gettext's own name for "translate later"
+    """Mark a message for the catalogue; ``word`` translates it when the language is known."""
+    return message
+
+
+_WORDS = {
+    # campaign states
+    "draft": N_("Draft"),
+    "review": N_("Waiting for approval"),
+    "approved": N_("Approved"),
+    "scheduled": N_("Scheduled"),
+    "sending": N_("Being sent"),
+    "paused": N_("Paused"),
+    "sent": N_("Sent"),
+    "cancelled": N_("Cancelled"),
+    # subscriptions, and why somebody gets no letter
+    "pending": N_("not confirmed yet"),
+    "confirmed": N_("subscribed"),
+    "left": N_("has left"),
+    "suppressed": N_("address suppressed"),
+    "no_edition": N_("no edition in their language"),
+    "erased": N_("data erased"),
+    "not_subscribed": N_("not subscribed"),
+    # categories of a diagnosis
+    "bad_mailbox": N_("mailbox does not exist"),
+    "bad_domain": N_("domain does not exist"),
+    "inactive": N_("mailbox is closed"),
+    "mailbox_full": N_("mailbox is full"),
+    "reputation": N_("our reputation was doubted"),
+    "content": N_("content was refused"),
+    "policy": N_("refused by a rule"),
+    "rate": N_("too many at once"),
+    "technical": N_("technical fault"),
+    "complaint": N_("reader complained"),
+    "auto_reply": N_("automatic answer"),
+    "unknown": N_("reason not understood"),
+    "manual": N_("set by a person"),
+    # kinds of partner
+    "ministry": N_("Ministry"),
+    "un": N_("UN body"),
+    "ngo": N_("NGO"),
+    "company": N_("Company"),
+    "think_tank": N_("Think tank"),
+    "other": N_("Other"),
+    # roles
+    "admin": N_("Administrator"),
+    "editor": N_("Editor"),
+    "approver": N_("Approver"),
+    "sender": N_("Sender"),
+    "viewer": N_("Viewer"),
+    "partner": N_("Partner manager"),
+    # what became of a letter, and what came back
+    "waiting": N_("waiting"),
+    "accepted": N_("accepted"),
+    "deferred": N_("deferred"),
+    "rejected": N_("rejected"),
+    "uncertain": N_("uncertain"),
+    "withdrawn": N_("withdrawn"),
+    "bounce": N_("came back"),
+    "delay": N_("was delayed"),
+    "open": N_("opened"),
+    "click": N_("clicked"),
+    "leave": N_("left"),
+}
+
+
+_FIGURES = {
+    "candidates": N_("Candidates"),
+    "exclusions": N_("Excluded"),
+    "deliveries": N_("Letters"),
+    "waiting": N_("Waiting"),
+    "accepted": N_("Accepted"),
+    "deferred": N_("Deferred"),
+    "rejected": N_("Rejected"),
+    "uncertain": N_("Uncertain"),
+    "withdrawn": N_("Withdrawn"),
+    "bounced": N_("Bounced"),
+    "delayed": N_("Delayed"),
+    "complaints": N_("Complaints"),
+    "left": N_("Left"),
+    "opened": N_("Opened"),
+    "clicked": N_("Clicked"),
+    "suppressed": N_("Suppressed"),
+}
+
+
+def word(code: str) -> str:
+    """Return what people say for a code, in the request's language; a code without words is itself."""
+    return translate(_WORDS[code]) if code in _WORDS else code
+
+
+def figure_word(name: str) -> str:
+    """Return what people call a figure of a report."""
+    return translate(_FIGURES[name]) if name in _FIGURES else name

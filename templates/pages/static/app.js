@@ -1,0 +1,58 @@
+// Progressive: every page works without this file; with it, counts and progress follow by themselves.
+"use strict";
+
+// Ask once more before what cannot be taken back.
+document.addEventListener("submit", (event) => {
+  const question = event.submitter?.dataset.confirm ?? event.target.dataset.confirm;
+  if (question && !window.confirm(question)) event.preventDefault();
+});
+
+// A form that was edited and not sent: leaving the page asks first.
+for (const form of document.querySelectorAll("form[data-keep]")) {
+  let touched = false;
+  form.addEventListener("input", () => { touched = true; });
+  form.addEventListener("submit", () => { touched = false; });
+  window.addEventListener("beforeunload", (event) => { if (touched) event.preventDefault(); });
+}
+
+async function asked(address) {
+  const answer = await fetch(address, { headers: { Accept: "application/json" } });
+  return { ok: answer.ok, ...(await answer.json()) };
+}
+
+// How many an audience means, while it is being written.
+for (const place of document.querySelectorAll("[data-count]")) {
+  const form = place.closest("form");
+  let waiting = 0;
+  let latest = 0;
+  const count = async () => {
+    const mine = ++latest;
+    const query = new URLSearchParams(new FormData(form));
+    query.delete("csrf");
+    try {
+      const found = await asked(`${place.dataset.count}?${query}`);
+      if (mine !== latest) return;
+      place.classList.toggle("wrong", !found.ok);
+      place.textContent = found.ok ? found.message : found.error;
+    } catch { /* offline: the number stays as it is */ }
+  };
+  form.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(count, 300); });
+  count();
+}
+
+// A campaign on its way: the figures, every second, until nothing waits any more.
+for (const place of document.querySelectorAll("[data-follow]")) {
+  const follow = async () => {
+    try {
+      const found = await asked(place.dataset.follow);
+      if (found.state && found.state !== place.dataset.state) return window.location.reload();
+      for (const [name, text] of Object.entries(found.figures ?? {})) {
+        for (const shown of place.querySelectorAll(`[data-figure="${name}"]`)) shown.textContent = text;
+      }
+      const bar = place.querySelector("progress");
+      if (bar && found.progress !== undefined) bar.value = found.progress;
+    } catch { /* out of reach for a moment: asked again in a second */ }
+    setTimeout(follow, document.hidden ? 5000 : 1000);
+  };
+  setTimeout(follow, 1000);
+}
