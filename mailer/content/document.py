@@ -23,12 +23,18 @@ LANGUAGES: tuple[Language, ...] = ("zh", "en")
 
 
 _LINE_BREAK = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+_MARKDOWN_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")  # CommonMark 2.4: any ASCII punctuation
 _UNPRINTABLE = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x9f\ufffe\uffff]")
 
 
+def printable(text: str) -> str:
+    """Return the text with ``\\n`` as its only line break and without control characters."""
+    return _UNPRINTABLE.sub("", _LINE_BREAK.sub("\n", text))
+
+
 def clean_prose(text: str) -> str:
-    """Return the text with ``\\n`` as its only line break, no control characters and no space around it."""
-    return _UNPRINTABLE.sub("", _LINE_BREAK.sub("\n", text)).strip()
+    """Return the printable text without the space around it."""
+    return printable(text).strip()
 
 
 def clean_line(text: str) -> str:
@@ -217,9 +223,11 @@ def stats(document: Document) -> dict[str, int]:
 
 
 def content_characters(document: Document) -> int:
-    """Count the non-space characters of every text an author wrote, whatever field holds it."""
-    words = "".join(_strings(document))
-    return len("".join(words.split()))
+    """Count the non-space characters of every text an author wrote, whatever field holds it.
+
+    A backslash that keeps Markdown from reading a sign as markup is the form's, not the author's.
+    """
+    return sum(len("".join(text.split())) for text in _strings(document))
 
 
 def _strings(value: object) -> Iterator[str]:
@@ -231,5 +239,7 @@ def _strings(value: object) -> Iterator[str]:
             yield from _strings(item)
     elif isinstance(value, BaseModel):
         for name, field in value:
-            if name not in ("kind", "language"):
+            if name == "body":
+                yield _MARKDOWN_ESCAPE.sub(r"\1", field)
+            elif name not in ("kind", "language"):
                 yield from _strings(field)

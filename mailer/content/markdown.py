@@ -83,6 +83,7 @@ from mailer.content.document import (
     Quotes,
     Section,
     Text,
+    printable,
 )
 from mailer.errors import Invalid
 
@@ -261,7 +262,7 @@ def from_markdown(text: str) -> Document:
 
     :raises BadMarkdown: naming the line and the block
     """
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    lines = printable(text.removeprefix("\ufeff")).split("\n")
     head, body_starts = _read_front_matter(lines)
     sections: list[tuple[str, list[Block]]] = []
     for piece in _pieces(lines, body_starts):

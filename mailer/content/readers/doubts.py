@@ -38,13 +38,14 @@ class Findings:
 
 
 def look_over(
-    findings: Findings, rows: Sequence[Row], items: Sequence[tuple[int, str, str]]
+    findings: Findings, rows: Sequence[Row], items: Sequence[tuple[int, str, str]], sections: Sequence[str]
 ) -> Iterator[Doubt]:
-    """Ask every question. ``items`` is the contents list: line, title, section."""
+    """Ask every question. The contents list is its ``items`` (line, title, section) and its ``sections``."""
     listed = {line for line, _, _ in items}
     body = [row for row in rows if row.number not in listed]
     if items:
-        yield from _contents(findings, items)
+        yield from _headlines(findings, items)
+        yield from _sections(findings, items, sections)
     for row in body:
         yield from _signs(row)
     yield from _uneven_spaces(body)
@@ -54,7 +55,7 @@ def look_over(
     yield from _names(body)
 
 
-def _contents(findings: Findings, items: Sequence[tuple[int, str, str]]) -> Iterator[Doubt]:
+def _headlines(findings: Findings, items: Sequence[tuple[int, str, str]]) -> Iterator[Doubt]:
     """Hold headlines against the contents list, the likest pairs first."""
     pairs = sorted(
         (
@@ -77,10 +78,17 @@ def _contents(findings: Findings, items: Sequence[tuple[int, str, str]]) -> Iter
     for line, title, _ in items:
         if line not in partner.values():
             yield Doubt(line, f"No article has this headline of the contents list: {title}")
-    known = {section for _, _, section in items}
+
+
+def _sections(
+    findings: Findings, items: Sequence[tuple[int, str, str]], sections: Sequence[str]
+) -> Iterator[Doubt]:
+    filled = {section for _, _, section in items}
     for line, title in findings.sections:
-        if title not in known and line > max(item[0] for item in items):
-            yield Doubt(line, f"The contents list gives no item for the section “{title}”.")
+        if title not in sections:
+            yield Doubt(line, f"The section is not in the contents list: {title}")
+        elif title not in filled:
+            yield Doubt(line, f"The contents list names the section and no article of it: {title}")
 
 
 def _signs(row: Row) -> Iterator[Doubt]:

@@ -81,6 +81,8 @@ def _split_by_line(lines: Sequence[str]) -> Named | None:
     if len(lines) < 2:
         return None
     first, last = lines[0], lines[-1]
+    if _ZH_ENDS_IN_OFFICE.fullmatch(last.rpartition(" ")[0]):
+        return None  # the last line holds the office's end and the name
     if _is_bare_name(last) and _holds_office(glue(lines[:-1])):
         return Named(last, glue(lines[:-1]))
     if _is_bare_name(first) and _holds_office(glue(lines[1:])):

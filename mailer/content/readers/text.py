@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime
 import difflib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from mailer.content.document import (
@@ -56,6 +56,11 @@ _CONTENTS_WORD = re.compile(
     r"目\s*录|本期(?:要目|内容|目录)|contents|table of contents|in this issue", re.IGNORECASE
 )
 _CONTACT_WORD = re.compile(r"联系|联络|contact|get in touch", re.IGNORECASE)
+_ISSUER_WORD = re.compile(
+    r"秘书处|办公室|委员会|编辑部|主办|联盟|协会"
+    r"|secretariat|office|published by|committee|association|coalition|network",
+    re.IGNORECASE,
+)
 _NUMBER = re.compile(
     r"(?:总?第\s*\d+\s*期|(?:issue|no\.?|number|vol\.?)\s*\d+(?:[ ,]*(?:issue|no\.?)\s*\d+)?)", re.IGNORECASE
 )
@@ -78,6 +83,7 @@ _CONTACT_FIELD = re.compile(
     r"\s*(?P<value>.*)",
     re.IGNORECASE,
 )
+_Parts = tuple[Sequence[Paragraph], Sequence[Paragraph], Sequence[Paragraph]]  # head, contents, body
 _SIMILAR = 0.75  # share of characters in common from which two headlines are taken for the same item
 
 
@@ -169,19 +175,18 @@ class _Reader:
     def read(self, text: str, language: Language) -> Document:
         rows = [self._printable(row) for row in pages.rows_of(text)]
         rows = self._without_page_numbers(rows)
-        paragraphs = pages.paragraphs(rows, lambda line: bool(_CONTACT_FIELD.match(line)))
-        head, contents, body = self._parts(paragraphs)
+        head, contents, body = self._grouped(rows)
         masthead, left_over = self._masthead(head)
         self._read_contents(contents)
-        body = self._without_heads(body, masthead)
-        self.paragraphs = self._section_lines_apart(body)
+        self.paragraphs = self._without_heads(body, masthead)
         self._open_first_section()
         for paragraph in left_over:
             self._keep_as_text(
                 paragraph, "stands in the head of the issue and was put at the start of the text"
             )
         self._read_body()
-        self.doubts += look_over(self.findings, [row for row in rows if row], self.contents.items)
+        lines = [row for row in rows if row]
+        self.doubts += look_over(self.findings, lines, self.contents.items, self.contents.sections)
         sections = tuple(
             Section(title=title, blocks=tuple(block.build() for block in blocks))
             for title, blocks in self.sections
@@ -206,30 +211,12 @@ class _Reader:
                 kept.append(row)
         return kept
 
-    def _parts(
-        self, paragraphs: Sequence[Paragraph]
-    ) -> tuple[Sequence[Paragraph], Sequence[Paragraph], Sequence[Paragraph]]:
-        """Cut the text into head, contents and body; the first two lie before the first running text."""
-        prose = next(
-            (n for n, item in enumerate(paragraphs) if _is_prose(item) and _listed(item) is None),
-            len(paragraphs),
-        )
-        listed = [n for n, item in enumerate(paragraphs[:prose]) if _listed(item) is not None]
-        word = next((n for n, item in enumerate(paragraphs[:prose]) if _is_contents_word(item)), None)
-        if not listed:
-            end = min(2, max(0, prose - 1)) if word is None else word
-            end = self._head_end(paragraphs, end, prose)
-            start = end + (word == end)
-            return paragraphs[:end], paragraphs[end:start], paragraphs[start:]
-        begin = listed[0] - 1 if listed[0] and word != listed[0] - 1 else listed[0]
-        if (word is not None and word < begin) or word == listed[0] - 1:
-            begin = word
-        return paragraphs[:begin], paragraphs[begin : listed[-1] + 1], paragraphs[listed[-1] + 1 :]
-
-    def _head_end(self, paragraphs: Sequence[Paragraph], end: int, prose: int) -> int:
-        """A head without contents goes on over the lines that give the issue's number and date."""
-        dated = [n for n in range(prose) if _says_number_or_date(paragraphs[n].text)]
-        return max(end, dated[-1] + 1) if dated and dated[-1] <= 4 else end
+    def _grouped(self, rows: Sequence[Row | None]) -> _Parts:
+        """Group the lines; what the contents list names stands alone wherever it comes again."""
+        _, contents, body = _parts(pages.paragraphs(rows, _is_field_line))
+        listed = {row.text for paragraph in contents for row in paragraph.rows}
+        names = listed & {row.text for paragraph in body for row in paragraph.rows}
+        return _parts(pages.paragraphs(rows, lambda line: line in names or _is_field_line(line)))
 
     def _masthead(self, head: Sequence[Paragraph]) -> tuple[Masthead, list[Paragraph]]:
         rows = [row for paragraph in head for row in paragraph.rows]
@@ -286,17 +273,6 @@ class _Reader:
                 kept.append(Paragraph(rest, max(gap, paragraph.gap)))
             gap = 0 if rest else paragraph.gap + 1
         return kept
-
-    def _section_lines_apart(self, body: Sequence[Paragraph]) -> list[Paragraph]:
-        """Part a section's name from a headline that follows it without a blank line."""
-        found = []
-        for paragraph in body:
-            first, *rest = paragraph.rows
-            if rest and first.text in self.contents.sections:
-                found += [Paragraph((first,), paragraph.gap), Paragraph(tuple(rest))]
-            else:
-                found.append(paragraph)
-        return found
 
     # --- sections ---------------------------------------------------------------------------------------
 
@@ -625,6 +601,30 @@ class _Reader:
         return named
 
 
+def _parts(paragraphs: Sequence[Paragraph]) -> _Parts:
+    """Cut the text into head, contents and body; the first two lie before the first running text."""
+    first_prose = (n for n, item in enumerate(paragraphs) if _is_prose(item) and _listed(item) is None)
+    prose = next(first_prose, len(paragraphs))
+    listed = [n for n in range(prose) if _listed(paragraphs[n]) is not None]
+    words = [n for n in range(prose) if _is_contents_word(paragraphs[n])]
+    if not listed:
+        end = _head_end(paragraphs[:prose])
+        return paragraphs[:end], (), paragraphs[end:]
+    begin = min([*words, max(0, listed[0] - 1)])
+    end = listed[-1] + 1
+    return paragraphs[:begin], paragraphs[begin:end], paragraphs[end:]
+
+
+def _head_end(lines: Sequence[Paragraph]) -> int:
+    """Count the lines of a head that no contents list ends: the name, an issuer, number and date."""
+    dated = [n for n, line in enumerate(lines[:5]) if n and _says_number_or_date(line.text)]
+    if dated:
+        return dated[-1] + 1
+    if len(lines) > 2 and _ISSUER_WORD.search(lines[1].text):
+        return 2
+    return 1 if len(lines) > 1 else 0
+
+
 def _is_prose(paragraph: Paragraph) -> bool:
     text = paragraph.text
     if width(text) > HEADING_WIDTH:
@@ -636,10 +636,12 @@ def _is_short(paragraph: Paragraph) -> bool:
     return not _is_prose(paragraph) and pages.dash_and_speaker(paragraph) is None
 
 
+def _is_field_line(line: str) -> bool:
+    return bool(_CONTACT_FIELD.fullmatch(line))
+
+
 def _is_contact_field(paragraph: Paragraph) -> bool:
-    return (
-        bool(_CONTACT_FIELD.fullmatch(paragraph.rows[0].text)) and width(paragraph.text) <= 3 * HEADING_WIDTH
-    )
+    return _is_field_line(paragraph.rows[0].text) and width(paragraph.text) <= 3 * HEADING_WIDTH
 
 
 def _is_contents_word(paragraph: Paragraph) -> bool:
@@ -675,11 +677,18 @@ def _short(text: str) -> str:
     return text if len(text) <= 40 else text[:39] + "…"
 
 
-def _as_markdown(texts: Sequence[str]) -> Iterator[str]:
-    """Write plain paragraphs as Markdown: bullets stay bullets, everything else means itself."""
+def _as_markdown(texts: Sequence[str]) -> list[str]:
+    """Write plain paragraphs as Markdown: bullets make a list, everything else means itself."""
+    found: list[str] = []
+    listing = False
     for text in texts:
-        bullet = pages.bullet_text(text)
-        yield f"- {_literal(bullet)}" if bullet and not text[0].isdigit() else _literal(text)
+        bullet = None if text[0].isdigit() else pages.bullet_text(text)
+        if bullet and listing:
+            found[-1] += f"\n- {_literal(bullet)}"
+        else:
+            found.append(f"- {_literal(bullet)}" if bullet else _literal(text))
+        listing = bullet is not None
+    return found
 
 
 def _literal(text: str) -> str:

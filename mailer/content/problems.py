@@ -1,0 +1,258 @@
+"""What is still missing from a document, said to a person and naming the block it is in.
+
+Errors are what no edition may go out with; warnings are what an editor should know. ``read_json`` says in
+the same words what is wrong with a document that does not even have the right shape.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import ValidationError
+
+from mailer.content.document import (
+    Article,
+    Banner,
+    Block,
+    Button,
+    Contact,
+    Divider,
+    Document,
+    Figure,
+    Language,
+    Moderators,
+    Quotes,
+    Text,
+)
+from mailer.errors import Invalid
+
+_NAME_LENGTH = 30  # characters of a title that are enough to know a block by
+_NAMED_BY = ("headline", "title", "label", "name", "attribution", "src")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """``where`` names the block for a person: Section 2 “News”, quote 3 of “Voices”."""
+
+    where: str
+    message: str
+    severity: Literal["error", "warning"] = "error"
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}"
+
+
+class BadDocument(Invalid):
+    """The document does not have the right shape; ``problems`` lists every place."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        first, *more = problems
+        others = f" ({len(more)} more like this)" if more else ""
+        super().__init__(f"{first}{others}")
+        self.problems = tuple(problems)
+
+
+def problems(document: Document) -> tuple[Problem, ...]:
+    """List what is missing, in reading order; an empty tuple means that the document is whole."""
+    return tuple(_problems(document))
+
+
+def errors(document: Document) -> tuple[Problem, ...]:
+    """List only what stops an edition from going out."""
+    return tuple(problem for problem in problems(document) if problem.severity == "error")
+
+
+def read_json(text: str | bytes) -> Document:
+    """Read a stored document.
+
+    :raises BadDocument: with one problem per wrong field, each naming its block
+    """
+    try:
+        raw = json.loads(text)
+    except ValueError as error:
+        raise BadDocument([Problem("The file", "it is not JSON; export the document again")]) from error
+    try:
+        return Document.model_validate_json(text)
+    except ValidationError as error:
+        found = [
+            Problem(_place(raw, item["loc"]), _said(item["msg"], item["type"])) for item in error.errors()
+        ]
+        raise BadDocument(found) from error
+
+
+# --- a whole document -----------------------------------------------------------------------------------
+
+
+def _problems(document: Document) -> Iterator[Problem]:
+    head = document.masthead
+    if not head.title:
+        yield Problem("Masthead", "the newsletter's title is missing; write it in the head")
+    if not head.number:
+        yield Problem("Masthead", "the number of the issue is missing; write it in the head")
+    if not head.date:
+        yield Problem("Masthead", "the date of the issue is missing; write it in the head")
+    if not head.issuer:
+        yield Problem("Masthead", "the issuer is missing; write who publishes this", "warning")
+    if not document.sections:
+        yield Problem("Document", "there is no section; write at least one")
+    for number, section in enumerate(document.sections, 1):
+        where = _named(f"Section {number}", section.title)
+        if not section.title:
+            yield Problem(where, "the title is missing; the contents list needs it")
+        if not section.blocks:
+            yield Problem(where, "it is empty; fill it or take it out", "warning")
+        for position, block in enumerate(section.blocks, 1):
+            yield from _block_problems(where, position, block, document.language)
+
+
+def _block_problems(section: str, position: int, block: Block, language: Language) -> Iterator[Problem]:
+    match block:
+        case Article():
+            yield from _article(_named(f"{section}, article", block.headline, position), block)
+        case Text():
+            if not block.body:
+                yield Problem(f"{section}, text (block {position})", "it is empty; write it or take it out")
+        case Quotes():
+            yield from _quotes(section, position, block)
+        case Moderators():
+            yield from _moderators(section, position, block)
+        case Banner():
+            yield from _banner(_named(f"{section}, event", getattr(block, language).title, position), block)
+        case Figure():
+            yield from _figure(_named(f"{section}, figure", block.src, position), block)
+        case Button():
+            yield from _button(_named(f"{section}, button", block.label, position), block)
+        case Contact():
+            yield from _contact(f"{section}, contact (block {position})", block)
+        case Divider():
+            return
+
+
+def _article(where: str, article: Article) -> Iterator[Problem]:
+    if not article.headline:
+        yield Problem(where, "the headline is missing; the contents list needs it")
+    if not article.body and not article.figures:
+        yield Problem(where, "there is no text; write it or take the article out")
+    for number, figure in enumerate(article.figures, 1):
+        yield from _figure(f"{where}, figure {number}", figure)
+    if article.read_more and not _is_web(article.read_more.url):
+        yield Problem(where, "the “read more” address must start with http:// or https://")
+
+
+def _quotes(section: str, position: int, block: Quotes) -> Iterator[Problem]:
+    collection = f"“{_shortened(block.title)}”" if block.title else f"the quotes (block {position})"
+    if not block.quotes:
+        yield Problem(f"{section}, {collection}", "there is no quote in it; add one or take it out")
+    for number, quote in enumerate(block.quotes, 1):
+        where = f"{section}, quote {number} of {collection}"
+        if not quote.text:
+            yield Problem(where, "the words are missing; write what was said")
+        if not quote.attribution:
+            yield Problem(where, "the attribution is missing; say who said it")
+        elif not (quote.title or quote.organisation):
+            yield Problem(where, f"the office of {quote.attribution} is missing", "warning")
+
+
+def _moderators(section: str, position: int, block: Moderators) -> Iterator[Problem]:
+    where = _named(f"{section}, moderators", block.label, position)
+    if not block.people:
+        yield Problem(where, "nobody is named; name someone or take the block out")
+    for number, person in enumerate(block.people, 1):
+        if not person.name:
+            yield Problem(where, f"the name of person {number} is missing")
+
+
+def _banner(where: str, banner: Banner) -> Iterator[Problem]:
+    for text, language in ((banner.zh, "Chinese"), (banner.en, "English")):
+        if not text.title:
+            yield Problem(where, f"the {language} title is missing")
+        for name, value in (("date", text.date), ("place", text.place)):
+            if not value:
+                yield Problem(where, f"the {name} in {language} is missing", "warning")
+
+
+def _figure(where: str, figure: Figure) -> Iterator[Problem]:
+    if not figure.src:
+        yield Problem(where, "the picture's file is missing; name it")
+    if not figure.alt:
+        yield Problem(where, "the alternative text is missing; say what the picture shows", "warning")
+
+
+def _button(where: str, button: Button) -> Iterator[Problem]:
+    if not button.label:
+        yield Problem(where, "the label is missing; say what a click does")
+    if not _is_web(button.url) and not button.url.startswith("mailto:"):
+        yield Problem(where, "the address must start with http://, https:// or mailto:")
+
+
+def _contact(where: str, contact: Contact) -> Iterator[Problem]:
+    if not contact.entries:
+        yield Problem(where, "there is no entry; add one or take the block out")
+    for number, entry in enumerate(contact.entries, 1):
+        if entry.mail and not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+", entry.mail):
+            at = _named(f"{where}, entry {number}", entry.label or entry.person)
+            # a warning: it is shown as text, not as a link, so the letter can go out as its editor wrote it
+            yield Problem(at, f"“{entry.mail}” is not a mail address; correct it", "warning")
+
+
+def _is_web(url: str) -> bool:
+    return bool(re.match(r"https?://[^\s/]", url))
+
+
+# --- a document of the wrong shape ----------------------------------------------------------------------
+
+
+def _place(raw: object, path: Sequence[str | int]) -> str:
+    """Name the place of a pydantic ``loc``, such as ("sections", 1, "blocks", 0, "quotes", "quotes", 2)."""
+    names: list[str] = []
+    field, tagged = "", False
+    for step in path:
+        if isinstance(step, int):
+            raw = raw[step] if isinstance(raw, list) else None
+            names.append(_named(f"{_SINGULAR.get(field, field)} {step + 1}", _known_by(raw)))
+            field, tagged = "", field == "blocks"
+        elif tagged:  # pydantic puts the kind of a block into the path, where the data has no step
+            tagged = False
+        else:
+            raw = raw.get(step) if isinstance(raw, Mapping) else None
+            field = step
+    place = ", ".join(filter(None, [*names, field])) or "the document"
+    return place[:1].upper() + place[1:]
+
+
+_SINGULAR = {
+    "sections": "section",
+    "blocks": "block",
+    "quotes": "quote",
+    "people": "person",
+    "entries": "entry",
+}
+
+
+def _known_by(raw: object) -> str:
+    if not isinstance(raw, Mapping):
+        return ""
+    return next((raw[key] for key in _NAMED_BY if isinstance(raw.get(key), str) and raw[key]), "")
+
+
+def _said(message: str, kind: str) -> str:
+    if kind == "missing":
+        return "this is missing; add it"
+    if kind == "extra_forbidden":
+        return "nothing of this name belongs here; take it out"
+    return message.removeprefix("Value error, ").removeprefix("Input ").replace("should be", "this should be")
+
+
+def _named(what: str, title: str, position: int | None = None) -> str:
+    """Call a block by its title, or by its position where it has none."""
+    if title:
+        return f"{what} “{_shortened(title)}”"
+    return f"{what} (block {position})" if position else what
+
+
+def _shortened(title: str) -> str:
+    return title if len(title) <= _NAME_LENGTH else title[: _NAME_LENGTH - 1] + "…"
