@@ -377,6 +377,14 @@ def suppressions(session: Session, now: datetime, page: int, size: int) -> tuple
     ) or 0
 
 
+def addresses_by_hash(session: Session, hashes: Collection[str]) -> dict[str, str]:
+    """Return the addresses behind keyed hashes, as far as they are still kept."""
+    query = select(Subscriber.address_hash, Subscriber.address).where(
+        Subscriber.address_hash.in_(hashes), Subscriber.address.is_not(None)
+    )
+    return {row.address_hash: row.address for row in session.execute(query)}
+
+
 def _page(session: Session, query: Select[Any], page: int, size: int) -> Sequence[Any]:
     return session.scalars(query.limit(size).offset((max(page, 1) - 1) * size)).all()
 

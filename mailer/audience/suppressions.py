@@ -6,6 +6,7 @@ silenced is ``feedback.policy`` or a person; this module only keeps the list.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import ColumnElement
@@ -85,3 +86,8 @@ def listing(
 ) -> tuple[list[Suppression], int]:
     """Return a page of those in force, newest first, and their total."""
     return store.suppressions(session, now, page, size)
+
+
+def addresses(session: Session, found: Iterable[Suppression]) -> dict[str, str]:
+    """Return the addresses of suppressions by their hash, but of those that were erased."""
+    return store.addresses_by_hash(session, [each.address_hash for each in found])
