@@ -38,8 +38,9 @@ def diagnose(
     :param text: the words, in any language; what lies past 4,000 characters is not read
     :param command: the command answered ("RCPT", "DATA", …): a bare 550 to RCPT speaks of the mailbox
     :param heard: True when we were the ones spoken to; False when a report tells it, perhaps days later.
-        A report's "user unknown" alone kills no address: it takes a status X.1.x, an answer to RCPT, or a
-        provider that documents what it means (law 4)
+        A reply quoted in a report kills no address by "user unknown" alone: it takes a status X.1.x, an
+        answer to RCPT, or a provider that documents what it means (law 4). Without a reply code the
+        reporting system speaks of its own mailboxes, and is believed
     """
     words = normal(text)
     status = best_status(status, status_within(words, code))

@@ -35,7 +35,7 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
         (
             _C.BAD_DOMAIN,
             """
-            host or domain name not found
+            domain … couldn't be found
             name service error
             host unknown
             unknown host
@@ -50,6 +50,9 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
         (
             _C.MAILBOX_FULL,
             """
+            mailbox size limit
+            too many messages in
+            too much mail data
             user has too many messages
             too many messages on the server
             mailbox is full
@@ -86,6 +89,7 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
         (
             _C.CONTENT,
             """
+            banned content
             blacklisted url
             blacklisted link
             """,
@@ -134,7 +138,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             unusual rate
             unexpected volume
             receiving mail at a rate
-            temporarily rate limited
             频率
             发送过快
             发信过快
@@ -179,16 +182,13 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             authentication failed
             authentication check
             auth required
-            sender is unauthenticated
             required authentication level
             must issue a starttls
             starttls is required
-            starttls required
             encryption needed
             encryption required
             tls required
             relaying denied
-            relay access denied
             relay not permitted
             relaying not allowed
             relaying prohibited
@@ -213,7 +213,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             sender's … domain … not
             sender address … not
             unable to verify sender
-            sender not authenticated
             domain of sender address
             domain of the sender address
             senderdomain
@@ -247,7 +246,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             policy rejection
             security policy
             security policies
-            policy reasons
             policy reason
             local policy
             denied by policy
@@ -281,7 +279,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             missing … header
             access denied
             permission denied
-            not accept … your
             transport rules organization policy
             senderverification
             rejected … by … rule
@@ -295,6 +292,7 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
         (
             _C.REPUTATION,
             """
+            not accepted from your
             is listed
             currently listed
             listed on
@@ -303,7 +301,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             spamhaus
             spamcop
             barracudacentral
-            barracuda reputation
             sorbs
             uceprotect
             njabl
@@ -323,21 +320,16 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             denylist
             reputation
             your ip
-            ip address … blocked
             ip address … rejected
             ip address … block
             client host rejected
             client host … blocked
             helo command rejected
-            blocked using
             blocked by
             has been blocked
             you are blocked
             you have been blocked
             banned
-            banned sending ip
-            not accepted from this ip
-            not accepted from your
             mail server … rejected
             connection refused … policy
             connections will not be accepted
@@ -345,8 +337,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             refused to talk to me
             no ptr
             ptr record
-            reverse dns
-            reverse dns lookup
             rdns
             reverse hostname
             reverse lookup
@@ -360,7 +350,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             dialup
             dial-up
             generic … hostname
-            poor … reputation
             spam source
             source of spam
             spammer
@@ -378,11 +367,9 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             """
             message length
             exceeds … limit
-            blacklisted url
             line limit exceeded
             line too long
             header too long
-            spamsignature
             incorrectly constructed
             spam
             unsolicited
@@ -396,10 +383,8 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             prohibited attachment
             attachment type
             attachment … not
-            attachments … not
             illegal attachment
             executable
-            banned content
             content denied
             content rejected
             message content
@@ -412,9 +397,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             security threat
             url … block
             forbidden … word
-            message too large
-            message too big
-            message is too large
             message size
             mail size
             too large
@@ -422,14 +404,9 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             size exceed
             size limit
             larger than
-            exceeds … size
             exceeds … maximum
-            exceeded … maximum size
-            exceeds size
             fixed maximum
             exceeds fixed
-            exceeds limit
-            exceeded … size
             maximum size
             exceed … size
             malformed
@@ -454,22 +431,15 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
         (
             _C.MAILBOX_FULL,
             """
-            mailbox full
-            mailbox is full
-            mailbox … is full
             mailbox … full
             mail box full
             mail box is full
             mbox full
-            inbox is full
             inbox … full
             full mailbox
-            account is full
             account … full
             user … is full
             maildir is full
-            maildir … over quota
-            over quota
             overquota
             over-quota
             over its quota
@@ -478,19 +448,12 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             over his quota
             over the maximum
             over the allowed quota
-            over disk quota
-            quota exceeded
             quota exceed
             quota full
             quota violation
             quota limit
             exceed … quota
-            exceeded … quota
-            exceeds … quota
-            exceeding … quota
             quota … exceeded
-            quotaexceeded
-            disk quota
             disk space limit
             out of storage
             out of space
@@ -503,17 +466,12 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             space not enough
             not enough storage
             not enough disk
-            mailbox size limit
             mailbox … limit
             mailbox has exceeded
             mailbox exceeds
             no space left for
-            mailfolder is full
             folder is full
-            user has too many messages
             exceeded his disk
-            too many messages in
-            too much mail data
             容量不足
             邮箱已满
             空间不足
@@ -529,7 +487,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             caixa … cheia
             casella … piena
             postfach … voll
-            postfach ist voll
             переполнен
             """,
         ),
@@ -537,46 +494,28 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             _C.INACTIVE,
             """
             account … disabled
-            account is disabled
-            account disabled
-            account has been disabled
-            mailbox disabled
-            mailbox is disabled
             mailbox … disabled
             disabled or discontinued
             user … disabled
-            user account … disabled
             address … disabled
             recipient … disabled
-            mailbox currently suspended
             mailbox … suspended
             account … suspended
-            account suspended
             user suspended
             user is suspended
             account … inactive
-            account is inactive
-            account inactive
             inactive account
             inactive user
             inactive mailbox
             mailbox … inactive
-            mailbox is inactive
-            mailbox … inactive
-            user is inactive
             user … inactive
             recipient … inactive
             recipient no longer on server
-            account … deactivated
             deactivated
             account … locked
-            account locked
             mailbox … locked
             user locked
-            mailbox is locked
             account … expired
-            account expired
-            account has expired
             account … not active
             mailbox … not active
             not an active
@@ -606,7 +545,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             no users here
             no one here
             never existed
-            user unknown
             unknown user
             unknown local user
             unknown local-part
@@ -619,13 +557,10 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             unknown or illegal
             user … unknown
             recipient … unknown
-            recipient unknown
             mailbox unknown
             address unknown
             addressee unknown
             account unknown
-            no such user
-            no such mailbox
             no such recipient
             no such person
             no such address
@@ -637,7 +572,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             no such e-mail
             no such name
             no … mailbox here by that name
-            no mailbox here by that name
             no mailbox here
             no mailbox found
             no mailbox by that name
@@ -648,23 +582,16 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             no matches to nameserver query … user
             no valid recipient
             no recipient
-            user not found
             user … not found
-            user not exist
             user … not exist
-            user does not exist
             user … doesn't exist
-            user doesn't exist
             user … is not a valid
             user … not known
-            user not known
             user … not listed
             user invalid
             user doesn't have
             user not … local
-            users … unknown
             not a known user
-            not a valid user
             not a valid mailbox
             not a valid recipient
             not a valid address
@@ -674,20 +601,13 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             not our customer
             not known at this site
             not known here
-            not listed in domino
-            not listed in … directory
-            not listed in public
             not in my recipient
             not in directory
             isn't in … list of valid
             is not in … directory
-            mailbox not found
             mailbox … not found
             mailbox … not exist
-            mailbox does not exist
             mailbox … doesn't exist
-            mailbox … does not exist
-            mailbox invalid
             mailbox not available
             mailbox name not allowed
             mailbox … unavailable
@@ -710,48 +630,34 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             bad email address
             bad-mailbox
             badrecipient
-            recipient not found
             recipient … not found
-            recipient address … not found
             recipientnotfound
             recipient … not exist
-            recipient … does not exist
             recipient … doesn't exist
             recipient … no longer
             recipient … not known
             recipient … not listed
             recipient not on
             recipient … invalid
-            recipient is not exist
             recipient … is not local
             recipient address has been … changed
             resolver.adr
-            address … does not exist
             address … not exist
             address … doesn't exist
-            address doesn't exist
-            address not found
             address … not found
             address … no longer
             address … invalid
-            address is invalid
             address … not valid
-            address … is not valid
             address … not known
             address … not present
-            account … does not exist
             account … not exist
             account … doesn't exist
-            account … do not exist
             account … does no exist
-            account not found
             account … not found
-            account invalid
             account … invalid
             account … deleted
             does not have an account
             doesn't have a … account
-            doesn't have an account
             doesn't handle
             email … not found
             could not be found
@@ -768,14 +674,12 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             has moved
             undeliverable address
             delivery to … no such
-            this address is no longer
             unroutable mailbox
             unrouteable address
             unroutable address
             child process … 5.1.1
             can't find … user
             cannot find … user
-            can't find that user
             local delivery failed
             用户不存在
             用户未找到
@@ -790,7 +694,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             信箱不存在
             收件人不存在
             找不到收件人
-            收件人地址不存在
             使用者不存在
             見つかりません
             存在しません
@@ -815,14 +718,8 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
         (
             _C.BAD_DOMAIN,
             """
-            host unknown
-            unknown host
-            host not found
-            hostname … not found
             host … not found
-            domain not found
             domain … not found
-            domain … does not exist
             domain … doesn't exist
             domain … invalid
             domain … not exist
@@ -837,9 +734,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             unrouteable mail domain
             unrouteable domain
             unroutable domain
-            nxdomain
-            name server: … host not found
-            couldn't find any host
             couldn't find any
             no route to domain
             no mx
@@ -857,10 +751,8 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             never accept mail
             all relevant mx records point to non-existent hosts
             mail exchanger … does not exist
-            domain name not found
             unable to find … domain
             dns error … nonexistent
-            domain … couldn't be found
             域名不存在
             找不到域名
             """,
@@ -872,7 +764,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             no such file
             pipe to |
             host name lookup failure
-            connection timed out
             connection refused
             connection reset
             connection lost
@@ -885,8 +776,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             time out
             time-out
             no route to host
-            network is unreachable
-            network unreachable
             network error
             host is down
             host down
@@ -903,7 +792,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             did not respond
             not reachable
             lost connection
-            name service error
             name server
             dns lookup
             dns error
@@ -911,11 +799,8 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             temporary failure
             temporary error
             temporary lookup
-            temporarily unavailable
-            temporarily deferred
             temporary system problem
             temporarily
-            try again later
             try later
             come back later
             try again
@@ -950,21 +835,17 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             received headers
             message expired
             retry time not reached
-            retry timeout
             queue too long
             queued too long
-            been in the queue too long
             not delivered within
             delivery time
             delayed
             undeliverable within
             could not be delivered for
-            exceeded maximum delivery attempts
             maximum delivery attempts
             maximum-time-expired
             gave up
             command … not recognized
-            command not recognized
             unrecognized command
             syntax error
             bad syntax

@@ -24,8 +24,12 @@ from mailer.feedback.kind import Kind
 from mailer.feedback.mime import Headers, Part
 from mailer.feedback.report import Fate, address_in, read_fates, read_feedback
 
+__all__ = ["Addresses", "FailedRecipient", "Kind", "Returned", "addresses_to", "classify"]
+
 _RECEIVED_FOR = re.compile(r"\bfor <?([^\s<>;@]{1,128}@[\w.-]{1,255})>?")  # RFC 5321 §4.4
 _SPOKEN = re.compile(r"(?<![\d.\w-])[45]\d\d[ ,:-](?:#?[45]\.\d{1,3}\.\d{1,3}\b)?(?=[^\d\n])")
+_WHOLE_NOTICE_FOR = 20  # recipients; past that a notice is a list, and each line must speak for itself
+_SAID_LIMIT = 4_000  # characters of a notice read for one recipient
 _SMTP_WORDS = 800  # characters of a reply quoted in a notice
 
 
@@ -264,7 +268,7 @@ def _from_notice(reading: _Reading, *, delayed: bool) -> list[FailedRecipient]:
         named = [prose.Named(named[0].address, reading.notice)]
     for one in named:
         diagnosis = _diagnosis(one.words, "", "", one.address, reading.notice if len(named) == 1 else "")
-        if diagnosis.category is Category.UNKNOWN:
+        if diagnosis.category is Category.UNKNOWN and len(named) <= _WHOLE_NOTICE_FOR:
             diagnosis = _diagnosis(reading.notice, diagnosis.status, "", one.address)
         recipients.append(_recipient(one.address, diagnosis, one.words, "", delayed))
     return recipients
@@ -283,9 +287,9 @@ def _named(reading: _Reading) -> list[prose.Named]:
 
 
 def _said_of(notice: str, address: str) -> str:
-    """Return the notice from where it names ``address``, or all of it."""
-    at = notice.lower().find(address.lower())
-    return notice[at:] if at >= 0 else notice
+    """Return what the notice says from where it names ``address``, or from its start."""
+    at = max(notice.lower().find(address.lower()), 0)
+    return notice[at : at + _SAID_LIMIT]
 
 
 def _diagnosis(words: str, status: str, remote_mta: str, address: str, around: str = "") -> Diagnosis:

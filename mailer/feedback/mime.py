@@ -18,9 +18,10 @@ from functools import cached_property
 
 DEPTH_LIMIT = 8  # levels of multipart and message; real reports nest three
 PART_LIMIT = 64  # parts looked at in one message
+BOUNDARY_LIMIT = 5_000  # places looked at for a boundary line; a boundary may begin another
 HEADER_LIMIT = 65_536  # characters of one header block
 TEXT_LIMIT = 262_144  # characters of one part that are decoded and read
-STATUS_LIMIT = 4_194_304  # the same for a delivery-status part: one block for each recipient
+STATUS_LIMIT = 1_048_576  # the same for a delivery-status part: one block for each recipient
 
 _FIELD = re.compile(r"^([!-9;-~]{1,100})[ \t]{0,10}:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([bBqQ])\?([^?]{0,2000})\?=(?:\s+(?==\?))?")
@@ -173,22 +174,22 @@ def _spans(source: str, line: str, start: int, end: int) -> list[tuple[int, int]
     spans: list[tuple[int, int]] = []
     opened: int | None = None
     at = start
-    while len(spans) < PART_LIMIT:
+    for _ in range(BOUNDARY_LIMIT):
         at = source.find(line, at, end)
         if at < 0:
             break
         after = at + len(line)
-        line_end = source.find("\n", after, end)
-        tail = source[after : line_end if line_end >= 0 else end].strip()
-        line_start = max(source.rfind("\n", start, at) + 1, start)
-        if source[line_start:at].strip() or tail not in ("", "--"):
+        before = source[max(start, at - 8) : at].rpartition("\n")[2]
+        tail = source[after : min(after + 80, end)].partition("\n")[0].strip()
+        if before.strip() or tail not in ("", "--"):
             at = after
             continue
+        line_end = source.find("\n", after, end)
         if opened is not None:
             spans.append((opened, at))
         opened = None if tail else line_end + 1
         at = line_end if line_end >= 0 else end
-        if tail or line_end < 0:
+        if tail or line_end < 0 or len(spans) >= PART_LIMIT:
             break
     if opened is not None and opened < end and len(spans) < PART_LIMIT:
         spans.append((opened, end))
@@ -246,13 +247,28 @@ def _decoded_word(found: re.Match[str]) -> str:
     return decode(quopri.decodestring(word.encode("utf-8", "replace"), header=True), charset)
 
 
-_DROPPED = re.compile(r"<(style|script|head|title)\b[^>]{0,2000}>.*?</\1\s*>|<!--.*?-->", re.S | re.I)
+_HIDDEN = re.compile(r"<(?:(style|script|head|title)\b|!--)", re.IGNORECASE)
 _LINE_ENDS = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h\d|/?table|/?pre|hr)\b[^>]{0,2000}>", re.I)
 _TAG = re.compile(r"</?[a-zA-Z!][^<>@]{0,2000}>")
 
 
 def plain_of_html(text: str) -> str:
     """Strip tags, keep line ends. An unescaped <ann@example.org> in bad HTML is an address, not a tag."""
-    text = _TAG.sub("", _LINE_ENDS.sub("\n", _DROPPED.sub("", text)))
+    text = _TAG.sub("", _LINE_ENDS.sub("\n", _shown(text)))
     text = re.sub(r"<a\b[^<>]{0,2000}>", "", text, flags=re.I)
     return html.unescape(text).replace("\xa0", " ")
+
+
+def _shown(text: str) -> str:
+    """Leave out what a browser never shows; what is opened and not closed is left in."""
+    shown = []
+    lower = text.lower()
+    at = 0
+    while (found := _HIDDEN.search(lower, at)) and len(lower) == len(text):
+        closing = f"</{found[1]}" if found[1] else "-->"
+        close = lower.find(closing, found.end())
+        if close < 0:
+            break
+        shown.append(text[at : found.start()])
+        at = close + len(closing)
+    return "".join([*shown, text[at:]])

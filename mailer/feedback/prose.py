@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 NOTICE_LIMIT = 20_000  # characters of a notice that are read; the longest honest ones have about 6,000
-RECIPIENT_LIMIT = 500
+RECIPIENT_LIMIT = 100
 
 _LOCAL = r"[\w.!#$%&'*+/=?^{|}~-]{1,128}"
 _ADDRESS = rf"(?>(?:\"[^\"\n@]{{1,64}}\"|{_LOCAL})@(?:[\w#-]{{1,63}}\.){{0,10}}[\w-]{{1,63}})"
@@ -54,7 +54,7 @@ _LABELLED = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _SENTENCE = re.compile(
-    rf"""(?:\bdeliver(?:y|ed|ing|able)?\b|\bsen[dt]\b|\breach\b|\brecipients?\b|\bmailbox\b|\buser\b|\baccount\b
+    rf"""(?:\b(?:un)?deliver(?:y|ed|ing|able)?\b|\bsen[dt]\b|\breach\b|\brecipients?\b|\bmailbox\b|\buser\b|\baccount\b
         |\bunknown\b|\brejected\b|\bquota\b|\bfailed\b|\baddress(?:es)?\b|\bgenerated\ from\b
         |\bexpanded\ from\b
         |\bfor\b|\bto\b|不存在|投递|发送|退回|被拒)[^@\n]{{0,60}}?[\s<'"(\[:：;“，](?P<address>{_ADDRESS})""",
@@ -72,8 +72,10 @@ _NOT_ABOUT = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _DAEMONS = frozenset(
-    ("mailer-daemon", "mailerdaemon", "postmaster", "hostmaster", "abuse", "helpdesk", "support", "root")
-    + ("noreply", "no-reply")
+    (
+        *("mailer-daemon", "mailerdaemon", "postmaster", "hostmaster", "abuse", "root"),
+        *("helpdesk", "support", "noreply", "no-reply"),
+    )
 )
 _NEVER = frozenset({"mailer-daemon", "mailerdaemon"})
 

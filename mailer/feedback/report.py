@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-RECIPIENT_LIMIT = 2_000  # recipients read from one report; each of our letters has one
+RECIPIENT_LIMIT = 1_000  # recipients read from one report; each of our letters has one
 
 _FIELD = re.compile(r"^[ \t]{0,4}([A-Za-z][A-Za-z0-9-]{1,60})[ \t]*:[ \t]*(.*)$")
 _ADDRESS_TYPE = re.compile(r"^\s*[\w/.-]{1,20}\s*;\s*")
@@ -19,6 +19,7 @@ _XTEXT = re.compile(r"\+([0-9A-F]{2})")  # RFC 3461 §4
 _MAILTO = re.compile(r"(?i)\bmailto:")
 _TELLS_RECIPIENT = frozenset({"final-recipient", "original-recipient", "x-actual-recipient"})
 _OPENS = _TELLS_RECIPIENT | {"action", "status"}
+_KNOWN = _OPENS | {"diagnostic-code", "remote-mta"}
 
 
 @dataclass(slots=True)
@@ -129,4 +130,4 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
 
 def _known(line: str) -> bool:
     """Some systems indent the fields themselves: an indented known name is no continuation."""
-    return line.partition(":")[0].strip().lower() in _OPENS | {"diagnostic-code", "remote-mta"}
+    return ":" in line and line.partition(":")[0].strip().lower() in _KNOWN

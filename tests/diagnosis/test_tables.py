@@ -1,0 +1,86 @@
+"""The tables hold what the code expects of them, and every documented reply means what its row says."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailer.diagnosis import diagnose, provider_of
+from mailer.diagnosis.phrases import PHRASES, category_said
+from mailer.diagnosis.providers import MX_DOMAINS, RULES, SELF_EVIDENT, Rule
+from mailer.diagnosis.reply import command_within, read_reply
+
+
+@pytest.mark.parametrize(
+    ("host", "provider"),
+    [
+        ("hotmail-com.olc.protection.outlook.com", "outlook"),
+        ("mxbiz1.qq.com.", "exmail"),
+        ("MX3.QQ.COM", "qq"),
+        ("ann@googlemail.com", "gmail"),
+        ("mx.notqq.com", None),
+        ("com", None),
+        ("", None),
+    ],
+)
+def test_a_provider_is_known_by_the_domain_of_its_hosts(host: str, provider: str | None) -> None:
+    """A label that merely ends like a provider's name is not it."""
+    assert provider_of(host) == provider
+
+
+def test_phrases_are_written_in_the_form_they_are_looked_for() -> None:
+    """Lower case and single spaces: otherwise a row could never speak."""
+    assert [phrase for _, phrase in PHRASES if phrase != " ".join(phrase.lower().split())] == []
+
+
+def test_every_phrase_is_the_first_to_recognise_itself() -> None:
+    """A phrase that an earlier, wider one covers would be dead weight, or worse, in the wrong category."""
+    heard = [(row, category_said(row[1].replace(" … ", " zz "))) for row in PHRASES]
+    assert [(row, said) for row, said in heard if said != (row[0], f'"{row[1]}"')] == []
+
+
+@pytest.mark.parametrize("rule", [*RULES, *SELF_EVIDENT], ids=lambda rule: f"{rule.provider}:{rule.phrase}")
+def test_every_rule_names_a_known_provider_and_its_source(rule: Rule) -> None:
+    """A rule without a source is an opinion; one for an unknown provider is never asked."""
+    assert rule.source.startswith("https://")
+    assert rule.provider in {*MX_DOMAINS.values(), "coremail"}
+    assert rule.phrase == rule.phrase.lower()
+
+
+@pytest.mark.parametrize(
+    "rule", [rule for rule in RULES if rule.phrase and not rule.status], ids=lambda rule: rule.phrase
+)
+def test_no_rule_hides_behind_an_earlier_one(rule: Rule) -> None:
+    """Its own words, in its provider's mouth, lead to its category."""
+    words = rule.phrase.removeprefix("^").replace(" … ", " ")
+    said = diagnose(provider=rule.provider, code=550, status=None, text=words, command="RCPT")
+    assert said.category == rule.category
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "status", "text"),
+    [
+        ("550 5.1.1 gone", 550, "5.1.1", "gone"),
+        ("host mx.example[192.0.2.1] said: 554 no", 554, "", "host mx.example[192.0.2.1] said: 554 no"),
+        ("sorry (#5.1.1)", None, "5.1.1", "sorry (#5.1.1)"),
+        ("see 10.5.1.1 and 192.0.2.55", None, "", "see 10.5.1.1 and 192.0.2.55"),
+        ("550: : who?", 550, "", ": who?"),
+    ],
+)
+def test_a_reply_is_taken_apart(words: str, code: int | None, status: str, text: str) -> None:
+    """Numbers of addresses are not taken for codes."""
+    heard = read_reply(words)
+    assert (heard.code, heard.status, heard.text) == (code, status, text)
+
+
+@pytest.mark.parametrize(
+    ("words", "command"),
+    [
+        ("no (in reply to RCPT TO command)", "RCPT"),
+        ("no (in reply to end of DATA command)", "DATA"),
+        ("SMTP error from remote mail server after MAIL FROM:<a@b.example>", "MAIL"),
+        ("no", None),
+    ],
+)
+def test_the_refused_command_is_read_from_a_report(words: str, command: str | None) -> None:
+    """Postfix and Exim tell it in their own words."""
+    assert command_within(words) == command
