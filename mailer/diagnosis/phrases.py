@@ -150,6 +150,8 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
         (
             _C.POLICY,
             """
+            not authorized
+            authentication failure
             mail relay
             protocol violation
             email address is not verified
@@ -228,8 +230,6 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
             not allowed to send
             not permitted to send
             not allowed to post
-            not authorized to send
-            not authorized to post
             don't have permission to post
             do not have permission to
             you may not be allowed

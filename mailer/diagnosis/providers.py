@@ -7,6 +7,7 @@ nothing: providers are known by the domain their MX hosts live in.
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from functools import cache
 from typing import NamedTuple
 
@@ -105,7 +106,7 @@ class Rule(NamedTuple):
 
     provider: str
     phrase: str
-    status: str  # "5.7.606", or the head of one: "x.7.28" fits 4.7.28 and 5.7.28
+    status: str  # "5.7.606", or the head of one: "?.7.28" fits 4.7.28 and 5.7.28
     category: Category
     source: str  # where the provider documents it
 
@@ -195,6 +196,7 @@ RULES: tuple[Rule, ...] = (
     Rule("netease", "too much fail authentication", "", _C.POLICY, _NETEASE),
     Rule("netease", "local user only", "", _C.POLICY, _NETEASE),
     Rule("netease", "null sender is not allowed", "", _C.POLICY, _NETEASE),
+    Rule("netease", "must equal authorized user", "", _C.POLICY, _NETEASE),
     Rule("netease", "no smtp mx only", "", _C.POLICY, _NETEASE),
     Rule("netease", "authentication is required", "", _C.POLICY, _NETEASE),
     # Alibaba Mail
@@ -223,12 +225,12 @@ RULES: tuple[Rule, ...] = (
     Rule("gmail", "likely unsolicited", "", _C.CONTENT, _GMAIL),
     Rule("gmail", "likely suspicious", "", _C.CONTENT, _GMAIL),
     Rule("gmail", "potential security issue", "", _C.CONTENT, _GMAIL),
-    Rule("gmail", "", "x.7.25", _C.REPUTATION, _GMAIL),
-    Rule("gmail", "", "x.7.26", _C.POLICY, _GMAIL),
-    Rule("gmail", "", "x.7.27", _C.POLICY, _GMAIL),
-    Rule("gmail", "", "x.7.28", _C.RATE, _GMAIL),
-    Rule("gmail", "", "x.7.29", _C.POLICY, _GMAIL),
-    Rule("gmail", "", "x.7.30", _C.POLICY, _GMAIL),
+    Rule("gmail", "", "?.7.25", _C.REPUTATION, _GMAIL),
+    Rule("gmail", "", "?.7.26", _C.POLICY, _GMAIL),
+    Rule("gmail", "", "?.7.27", _C.POLICY, _GMAIL),
+    Rule("gmail", "", "?.7.28", _C.RATE, _GMAIL),
+    Rule("gmail", "", "?.7.29", _C.POLICY, _GMAIL),
+    Rule("gmail", "", "?.7.30", _C.POLICY, _GMAIL),
     # Microsoft: Exchange Online, then outlook.com
     Rule("outlook", "resolver.adr", "", _C.BAD_MAILBOX, _EXCHANGE),
     Rule("outlook", "recipientnotfound", "", _C.BAD_MAILBOX, _EXCHANGE),
@@ -237,17 +239,18 @@ RULES: tuple[Rule, ...] = (
     Rule("outlook", "recipient address rejected: access denied", "5.4.1", _C.BAD_MAILBOX, _EXCHANGE),
     Rule("outlook", "", "5.7.515", _C.POLICY, _OUTLOOK),
     Rule("outlook", "", "5.7.509", _C.POLICY, _EXCHANGE),
+    Rule("outlook", "", "5.7.50[1-3]", _C.REPUTATION, _EXCHANGE),  # spam abuse detected, banned sender
     Rule("outlook", "", "5.7.511", _C.REPUTATION, _EXCHANGE),
-    Rule("outlook", "", "x.7.60", _C.REPUTATION, _EXCHANGE),  # 5.7.606–649: banned sending IP
-    Rule("outlook", "", "x.7.61", _C.REPUTATION, _EXCHANGE),
-    Rule("outlook", "", "x.7.62", _C.REPUTATION, _EXCHANGE),
-    Rule("outlook", "", "x.7.63", _C.REPUTATION, _EXCHANGE),
-    Rule("outlook", "", "x.7.64", _C.REPUTATION, _EXCHANGE),
-    Rule("outlook", "", "x.7.65", _C.REPUTATION, _EXCHANGE),  # 4.7.650: low reputation, retry
-    Rule("outlook", "", "x.7.700", _C.RATE, _EXCHANGE),
-    Rule("outlook", "", "x.7.705", _C.RATE, _EXCHANGE),
-    Rule("outlook", "", "x.7.708", _C.REPUTATION, _EXCHANGE),
-    Rule("outlook", "", "4.7.5", _C.RATE, _EXCHANGE),  # server busy
+    Rule("outlook", "", "?.7.60?", _C.REPUTATION, _EXCHANGE),  # 5.7.606–649: banned sending IP
+    Rule("outlook", "", "?.7.61?", _C.REPUTATION, _EXCHANGE),
+    Rule("outlook", "", "?.7.62?", _C.REPUTATION, _EXCHANGE),
+    Rule("outlook", "", "?.7.63?", _C.REPUTATION, _EXCHANGE),
+    Rule("outlook", "", "?.7.64?", _C.REPUTATION, _EXCHANGE),
+    Rule("outlook", "", "?.7.65?", _C.REPUTATION, _EXCHANGE),  # 4.7.650: low reputation, retry
+    Rule("outlook", "", "?.7.700", _C.RATE, _EXCHANGE),
+    Rule("outlook", "", "?.7.705", _C.RATE, _EXCHANGE),
+    Rule("outlook", "", "?.7.708", _C.REPUTATION, _EXCHANGE),
+    Rule("outlook", "", "4.7.5??", _C.RATE, _EXCHANGE),  # server busy
     Rule("outlook", "rp-00", "", _C.RATE, _OUTLOOK),
     Rule("outlook", "sc-00", "", _C.REPUTATION, _OUTLOOK),
     Rule("outlook", "dy-00", "", _C.REPUTATION, _OUTLOOK),
@@ -274,8 +277,9 @@ RULES: tuple[Rule, ...] = (
     Rule("yandex", "on the target address", "", _C.POLICY, _YANDEX),
     Rule("yandex", "exceeded message rate limit", "", _C.RATE, _YANDEX),
     Rule("yandex", "service is currently unavailable", "", _C.TECHNICAL, _YANDEX),
-    Rule("mailru", "invalid mailbox", "", _C.BAD_MAILBOX, _MAILRU),
     Rule("mailru", "user is terminated", "", _C.INACTIVE, _MAILRU),
+    Rule("mailru", "account is disabled", "", _C.INACTIVE, _MAILRU),
+    Rule("mailru", "invalid mailbox", "", _C.BAD_MAILBOX, _MAILRU),
     Rule("mailru", "notspam-support", "", _C.CONTENT, _MAILRU),
     Rule("mailru", "spam message rejected", "", _C.CONTENT, _MAILRU),
     Rule("mailru", "ratelimit exceeded", "", _C.RATE, _MAILRU),
@@ -284,7 +288,7 @@ RULES: tuple[Rule, ...] = (
     Rule("gmx", "bad dns ptr", "", _C.REPUTATION, _GMX),
     Rule("gmx", "nemesis esmtp service not available", "", _C.REPUTATION, _GMX),
     Rule("gmx", "no smtp service", "", _C.REPUTATION, _GMX),
-    Rule("icloud", "not accepting connections", "5", _C.REPUTATION, _APPLE),
+    Rule("icloud", "not accepting connections", "5.*", _C.REPUTATION, _APPLE),
     Rule("laposte", "adresse destinataire invalide", "", _C.BAD_MAILBOX, _LAPOSTE),
     Rule("laposte", "service refus", "", _C.REPUTATION, _LAPOSTE),
     Rule("cox", "cdrbl", "", _C.REPUTATION, _COX),
@@ -345,9 +349,7 @@ def self_evident_rule(status: str, words: str) -> Rule | None:
 
 
 def _fits_status(wanted: str, status: str) -> bool:
-    if not wanted:
-        return True
-    return status[1:].startswith(wanted[1:]) and wanted[0] in ("x", status[:1])
+    return not wanted or fnmatchcase(status, wanted)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mailer.diagnosis import diagnose, provider_of
+from mailer.diagnosis import Category, diagnose, provider_of
 from mailer.diagnosis.phrases import PHRASES, category_said
 from mailer.diagnosis.providers import MX_DOMAINS, RULES, SELF_EVIDENT, Rule
 from mailer.diagnosis.reply import command_within, read_reply
@@ -84,3 +84,19 @@ def test_a_reply_is_taken_apart(words: str, code: int | None, status: str, text:
 def test_the_refused_command_is_read_from_a_report(words: str, command: str | None) -> None:
     """Postfix and Exim tell it in their own words."""
     assert command_within(words) == command
+
+
+@pytest.mark.parametrize(
+    ("status", "category"),
+    [
+        ("5.7.606", Category.REPUTATION),  # banned sending address
+        ("5.7.60", Category.POLICY),  # no permission to send as this sender
+        ("4.7.650", Category.REPUTATION),
+        ("4.7.501", Category.RATE),
+        ("5.7.501", Category.REPUTATION),
+    ],
+)
+def test_a_status_pattern_fits_only_codes_of_its_length(status: str, category: Category) -> None:
+    """Exchange Online's 5.7.606 to 5.7.649 are no neighbours of 5.7.60."""
+    said = diagnose(provider="outlook", code=None, status=status, text="see the postmaster page")
+    assert said.category == category
