@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from functools import lru_cache
 
-from email_validator import EmailNotValidError, validate_email
+from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from mailer.errors import Invalid
+
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_PLAIN = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")  # RFC 5322 §3.2.3, dot-atom-text
 
 
 class BadAddress(Invalid):
@@ -39,20 +44,39 @@ def parse(text: str) -> Address:
     :raises BadAddress: not an address; the message quotes it and says what is wrong
     """
     try:
-        found = validate_email(
-            text.strip(), check_deliverability=False, allow_smtputf8=True, test_environment=False,
-            globally_deliverable=False,
-        )  # fmt: skip
+        found = _read(text.strip())
     except EmailNotValidError as error:
         raise BadAddress(f"“{text.strip()[:80]}” is not an e-mail address: {error}") from error
     if "." not in found.domain:
         raise BadAddress(f"“{text.strip()[:80]}” is not an e-mail address: the domain has no dot.")
+    return found
+
+
+def _read(text: str) -> Address:
+    local, _, domain = text.partition("@")
+    if _PLAIN.fullmatch(local) and len(local) <= 64 and len(text) <= 200 and "@" not in domain:
+        in_ascii, shown = _domain(domain)  # people of one organisation share it: it is judged once
+        return Address(local, in_ascii, False, f"{local}@{shown}")
+    found = _validated(text)
     return Address(
         found.local_part,
         (found.ascii_domain or found.domain).lower(),
         not found.local_part.isascii(),
         found.normalized,
     )
+
+
+@lru_cache(maxsize=4096)
+def _domain(text: str) -> tuple[str, str]:
+    found = _validated(f"a@{text}")
+    return (found.ascii_domain or found.domain).lower(), found.domain
+
+
+def _validated(text: str) -> ValidatedEmail:
+    return validate_email(
+        text, check_deliverability=False, allow_smtputf8=True, test_environment=False,
+        globally_deliverable=False,
+    )  # fmt: skip
 
 
 def key_of(text: str) -> str:

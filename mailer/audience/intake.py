@@ -11,7 +11,7 @@ One rule for one person and for a hundred thousand, for a form, a partner's desk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -25,7 +25,7 @@ from mailer.errors import Conflict, Forbidden, Invalid
 
 Columns = dict[str, Any]
 
-_NAMES = tuple(asdict(Names()))
+_NAMES = tuple(Names().columns())
 _LONGEST_NOTES = 2_000  # characters
 _STATE = {
     ConsentKind.SIGN_UP: SubscriptionState.PENDING,  # until the person confirms by mail
@@ -266,7 +266,7 @@ def _subscriber(person: Ready, known: Known, host: Host | None, keep: bool, now:
         own = host.language if host else ("zh" if person.names.name_zh else "en")
         return {
             "address": person.address.wire, "address_key": person.key, "domain": person.address.domain,
-            **asdict(person.names), **salutations(person.names),
+            **person.names.columns(), **salutations(person.names),
             "language": person.language or own,
             "country": person.country or None, "zone": person.zone or None, "created_at": now,
         }  # fmt: skip
@@ -278,18 +278,18 @@ def _subscriber(person: Ready, known: Known, host: Host | None, keep: bool, now:
     }
     newer = older.over(person.names) if keep else person.names.over(older)
     greetings = salutations(newer) if newer != older else {}
-    return changes(old, {**wanted, **asdict(newer), **greetings})
+    return changes(old, {**wanted, **newer.columns(), **greetings})
 
 
 def _membership(person: Ready, old: Columns | None, evidence: Columns, fresh: bool, now: datetime) -> Columns:
-    said = {**asdict(person.names), "language": person.language or None, "notes": person.notes}
+    said = {**person.names.columns(), "language": person.language or None, "notes": person.notes}
     if old is None:
         return {**said, **evidence, "joined_at": now, "ended_at": None}
     if fresh:  # what was written before it ended is not kept
         return changes(old, {**said, **evidence, "joined_at": now, "ended_at": None})
     newer = person.names.over(Names(**{column: old[column] for column in _NAMES}))
     kept = {column: said[column] or old[column] for column in ("language", "notes")}
-    return changes(old, {**asdict(newer), **kept})
+    return changes(old, {**newer.columns(), **kept})
 
 
 def _subscription(known: Known, consent: Consent, evidence: Columns, now: datetime) -> Columns:

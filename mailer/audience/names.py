@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 
 from mailer.errors import Invalid
 
@@ -44,6 +44,10 @@ class Names:
             return self.name_zh or f"{self.family_zh}{gap}{self.given_zh}".strip()
         return self.name_en or f"{self.given_en} {self.family_en}".strip()
 
+    def columns(self) -> dict[str, str]:
+        """Return the names by column; ``dataclasses.asdict`` would copy deeply, at ten times the cost."""
+        return {name: getattr(self, name) for name in _COLUMNS}
+
     @property
     def known(self) -> bool:
         """Whether the person has any name; an honorific alone is none."""
@@ -54,11 +58,14 @@ class Names:
 
         A full name is not kept beside new parts that contradict it: parts and whole change together.
         """
-        mine, theirs = asdict(self), asdict(older)
+        mine, theirs = self.columns(), older.columns()
         for language in ("zh", "en"):
             if any(mine[f"{part}_{language}"] for part in ("family", "given", "name")):
                 theirs |= {f"{part}_{language}": "" for part in ("family", "given", "name")}
         return Names(**{field: mine[field] or theirs[field] for field in mine})
+
+
+_COLUMNS = tuple(field.name for field in fields(Names))
 
 
 def clean(names: Names) -> Names:
@@ -66,7 +73,7 @@ def clean(names: Names) -> Names:
 
     :raises NameTooLong: longer than its column
     """
-    tidy = {field.name: _tidy(getattr(names, field.name)) for field in fields(names)}
+    tidy = {column: _tidy(text) if text else "" for column, text in names.columns().items()}
     found = Names(**tidy)
     tidy |= {"name_zh": found.full("zh"), "name_en": found.full("en")}
     for field, text in tidy.items():
@@ -106,5 +113,7 @@ def _greet_en(names: Names) -> str:
 
 
 def _tidy(text: str) -> str:
-    visible = "".join(" " if unicodedata.category(sign) in _UNSEEN else sign for sign in text)
+    visible = text
+    if not text.isprintable():
+        visible = "".join(" " if unicodedata.category(sign) in _UNSEEN else sign for sign in text)
     return _PADDED.sub("", " ".join(visible.split()))

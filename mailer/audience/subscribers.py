@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -243,7 +243,7 @@ def _change(
 
 def _named(given: Names) -> Columns:
     found = names.clean(given)
-    return {**asdict(found), **intake.salutations(found)}
+    return {**found.columns(), **intake.salutations(found)}
 
 
 def _chunks(things: Iterable[Any], size: int) -> Iterator[list[Any]]:
