@@ -536,6 +536,7 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
         (
             _C.BAD_MAILBOX,
             """
+            未开通
             not listed in
             check if address is correct
             no mail box

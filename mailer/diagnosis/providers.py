@@ -111,9 +111,10 @@ class Rule(NamedTuple):
     source: str  # where the provider documents it
 
 
-_QQ = "https://service.mail.qq.com/detail/0/92 (退信代码)"
+_QQ = "https://service.mail.qq.com/cgi-bin/help?subtype=1&id=20022 (the replies link to it)"
 _NETEASE = "https://mail.163.com/help/help_spam_16.htm (退信代码说明)"
-_ALIMAIL = "https://help.aliyun.com/zh/document_detail/36644.html (退信)"
+_COREMAIL = "https://www.icoremail.vip/support/index.php?cate_id=84 (退信)"
+_ALIMAIL = "https://help.aliyun.com/document_detail/36612.html (阿里邮箱退信报错)"
 _SINA = "https://help.mail.sina.com.cn (退信问题)"
 _GMAIL = "https://support.google.com/a/answer/3726730 (SMTP error reference)"
 _EXCHANGE = (
@@ -128,7 +129,7 @@ _GMX = "https://postmaster.gmx.net/en/error-messages"
 _DOCOMO = "https://www.docomo.ne.jp/service/imode_mail"
 _AU = "https://www.au.com/support/service/mobile/trouble/mail/email/errormail/"
 _GROUPS = "https://support.google.com/groups/answer/1075816"
-_LAPOSTE = "https://aide.laposte.net/contents/codes-erreur-smtp"
+_LAPOSTE = "https://bentonow.com/smtp-errors/laposte (codes LPNxxx_xxx)"
 _COX = "https://www.cox.com/residential/support/email-error-codes.html"
 _MESSAGELABS = "https://knowledge.broadcom.com/external/article/170763"
 
@@ -192,6 +193,11 @@ RULES: tuple[Rule, ...] = (
     Rule("netease", "user not found", "", _C.BAD_MAILBOX, _NETEASE),
     Rule("netease", "invalid user", "", _C.BAD_MAILBOX, _NETEASE),
     Rule("netease", "auth error limit exceed", "", _C.POLICY, _NETEASE),
+    Rule("netease", "ip is rejected", "", _C.REPUTATION, _COREMAIL),
+    Rule("netease", "ip is hangup", "", _C.REPUTATION, _COREMAIL),
+    Rule("netease", "invalid ip", "", _C.REPUTATION, _COREMAIL),
+    Rule("netease", "fake sender", "", _C.POLICY, _COREMAIL),
+    Rule("netease", "user hangup", "", _C.INACTIVE, _COREMAIL),
     Rule("netease", "too much recipient", "", _C.RATE, _NETEASE),
     Rule("netease", "too much fail authentication", "", _C.POLICY, _NETEASE),
     Rule("netease", "local user only", "", _C.POLICY, _NETEASE),
@@ -204,6 +210,13 @@ RULES: tuple[Rule, ...] = (
     Rule("alimail", '"mail from" mailbox unavailable', "", _C.POLICY, _ALIMAIL),
     Rule("alimail", "attempts is achieved the maximum", "", _C.RATE, _ALIMAIL),
     Rule("alimail", "rcpts is achieved the maximum", "", _C.RATE, _ALIMAIL),
+    Rule("alimail", "mailfrom account is a local account", "", _C.POLICY, _ALIMAIL),
+    Rule("alimail", "rcptto account isn't a local account", "", _C.BAD_MAILBOX, _ALIMAIL),
+    Rule("alimail", "spamed by local spam engine", "", _C.CONTENT, _ALIMAIL),
+    Rule("alimail", "length of data content", "", _C.CONTENT, _ALIMAIL),
+    Rule("alimail", "length of attach", "", _C.CONTENT, _ALIMAIL),
+    Rule("alimail", "number of attachments", "", _C.CONTENT, _ALIMAIL),
+    Rule("alimail", "list on rbl sites", "", _C.REPUTATION, _ALIMAIL),
     Rule("alimail", "transient reject by behaviour spam", "", _C.RATE, _ALIMAIL),
     Rule("alimail", "behaviour spam", "", _C.REPUTATION, _ALIMAIL),
     Rule("alimail", "content spam", "", _C.CONTENT, _ALIMAIL),
@@ -289,6 +302,8 @@ RULES: tuple[Rule, ...] = (
     Rule("gmx", "nemesis esmtp service not available", "", _C.REPUTATION, _GMX),
     Rule("gmx", "no smtp service", "", _C.REPUTATION, _GMX),
     Rule("icloud", "not accepting connections", "5.*", _C.REPUTATION, _APPLE),
+    Rule("laposte", "lpn007_405", "", _C.POLICY, _LAPOSTE),
+    Rule("laposte", "lpn007_517", "", _C.POLICY, _LAPOSTE),
     Rule("laposte", "adresse destinataire invalide", "", _C.BAD_MAILBOX, _LAPOSTE),
     Rule("laposte", "service refus", "", _C.REPUTATION, _LAPOSTE),
     Rule("cox", "cdrbl", "", _C.REPUTATION, _COX),
