@@ -41,7 +41,7 @@ class Embedded:
             quiet=True,
             ready_callback=lambda consumer: ready.set(),
         )
-        self._beat: Any = Service(app, max_interval=1)
+        self._beat: Any = Service(app, max_interval=1, scheduler_cls=app.conf.beat_scheduler)
         self._run(self._worker.start, "worker")
         self._run(lambda: self._beat.start(embedded_process=False), "beat")
         if not ready.wait(_STARTED):
