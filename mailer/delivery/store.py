@@ -289,7 +289,9 @@ def published(session: Session, issue: UUID, language: str) -> str | None:
         .join(CampaignEdition, CampaignEdition.frozen_edition_id == FrozenEdition.id)
         .join(Campaign, Campaign.id == CampaignEdition.campaign_id)
         .join(Issue, Issue.id == Campaign.issue_id)
-        .where(Issue.public_id == issue, FrozenEdition.language == language, Campaign.launched_at.is_not(None))
+        .where(
+            Issue.public_id == issue, FrozenEdition.language == language, Campaign.launched_at.is_not(None)
+        )
         .order_by(Campaign.launched_at.desc())
         .limit(1)
     )
@@ -717,6 +719,14 @@ def last_attempts(session: Session, campaign_id: int, numbers: Sequence[int]) ->
         .group_by(Attempt.n)
     )
     return {row.n: row[1] for row in rows}
+
+
+# Events
+
+
+def unapplied(session: Session) -> int:
+    """Count the events feedback has not applied yet."""
+    return session.scalar(select(func.count()).select_from(EventInbox)) or 0
 
 
 # Workers

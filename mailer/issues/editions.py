@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -175,6 +176,17 @@ def figures_of(document: Document) -> tuple[Figure, ...]:
             elif isinstance(block, Article):
                 found.extend(block.figures)
     return tuple(found)
+
+
+def pictures_beside(file: Path, document: Document) -> dict[str, bytes]:
+    """Return the pictures a document names that lie beside its file or below: never from elsewhere."""
+    found: dict[str, bytes] = {}
+    home = file.resolve().parent
+    for figure in figures_of(document):
+        path = (home / figure.src).resolve()
+        if path.is_relative_to(home) and path.is_file():
+            found[figure.src] = path.read_bytes()
+    return found
 
 
 def with_stored_figures(session: Session, document: Document, pictures: Mapping[str, bytes]) -> Document:

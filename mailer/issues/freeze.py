@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -97,11 +98,18 @@ def blueprint_of(
     return Blueprint.build(compiled, heading, files), compiled
 
 
-def compile_web(session: Session, issue_id: int, language: str, *, settings: Settings) -> Compiled:
-    """Compile an edition for the web and for previews: whole, with direct links, without slots."""
+def compile_web(
+    session: Session, issue_id: int, language: str, *, settings: Settings, local: bool = False
+) -> Compiled:
+    """Compile an edition for the web and for previews: whole, with direct links, without slots.
+
+    ``local``: pictures are named as files beside it, not by their address.
+    """
     issue, publication, voice = _owner(session, issue_id, language)
     document = editions.document(editions.edition(session, issue_id, language))
     places = _places(session, issue, document, settings)
+    if local:
+        places = replace(places, figures={name: name for name in places.figures})
     return compile_edition(document, look=_look(publication, voice), places=places, personal=False)
 
 
