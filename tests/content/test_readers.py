@@ -20,9 +20,9 @@ SEED = Path(__file__).parents[3] / "shared" / "seed" / "issue-2019.txt"
 
 LINES = (
     "", "", "要闻", "News", "- 会议召开", "A meeting in Oslo .... 3", "会议召开", "3", "第 2 页",
-    "Page 4 of 9", "\f", "——某国部长 李远", "— Ann Lee, Minister of Water", "环境部部长\n李远", "Moderator: Ann Lee",
-    "联合主持：研究所所长 安明", "论坛全体会议", "PLENARY OF THE FORUM", "2026.5.1 中国·北京", "Fax: 1",
-    "1 MAY 2026 OSLO", "邮箱: a b@example.org", "联系我们", "<https://example.org/a>", "更多信息", "目录",
+    "Page 4 of 9", "\f", "——某国部长 李远", "— Ann Lee, Minister of Water", "环境部部长\n李远",
+    "Moderator: Ann Lee", "联合主持：研究所所长 安明", "论坛全体会议", "PLENARY OF THE FORUM", "Fax: 1",
+    "2026.5.1 中国·北京", "1 MAY 2026 OSLO", "邮箱: a b@example.org", "联系我们", "<https://example.org/a>", "更多信息", "目录",
     "长" * 61, "长" * 61 + "。", "A sentence. " * 12, "cut at the", "# x", "1. x", "2026) x", "发言集锦",
     "\x07*a_ [b](c) <d> &amp; # e", "\u3000\u3000缩进。",
 )  # fmt: skip
@@ -168,6 +168,16 @@ def test_a_gap_between_whole_paragraphs_is_no_cut() -> None:
     (article,) = draft.document.sections[0].blocks
     assert isinstance(article, d.Article)
     assert article.body == f"{cut}{cut}。\n\n{cut}。"
+
+
+def test_a_line_that_interrupts_paragraphs_again_and_again_is_a_page_head() -> None:
+    """Without a number and unlike the issue's name, it is known by where it stands."""
+    cut = "长" * 61
+    draft = read_text(f"通讯\n\n标题\n\n{cut}\n\n内部资料\n\n{cut}。\n\n{cut}\n\n内部资料\n\n{cut}。\n")
+    (article,) = draft.document.sections[0].blocks
+    assert isinstance(article, d.Article)
+    assert article.body == f"{cut}{cut}。\n\n{cut}{cut}。"
+    assert [(piece.line, piece.text) for piece in draft.dropped] == [(7, "内部资料"), (13, "内部资料")]
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "gb18030", "utf-16"])

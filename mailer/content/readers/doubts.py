@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from mailer.content.readers.draft import Doubt
+from mailer.content.readers.front import Contents
 from mailer.content.readers.pages import HEADING_WIDTH, Row, has_chinese, width
 
 _HAN = "\u3400-\u9fff"
@@ -37,15 +38,13 @@ class Findings:
     mails: list[tuple[int, str]] = field(default_factory=list)
 
 
-def look_over(
-    findings: Findings, rows: Sequence[Row], items: Sequence[tuple[int, str, str]], sections: Sequence[str]
-) -> Iterator[Doubt]:
-    """Ask every question. The contents list is its ``items`` (line, title, section) and its ``sections``."""
-    listed = {line for line, _, _ in items}
+def look_over(findings: Findings, rows: Sequence[Row], contents: Contents) -> Iterator[Doubt]:
+    """Ask every question of the lines the text was made from."""
+    listed = {line for line, _, _ in contents.items}
     body = [row for row in rows if row.number not in listed]
-    if items:
-        yield from _headlines(findings, items)
-        yield from _sections(findings, items, sections)
+    if contents.items:
+        yield from _headlines(findings, contents.items)
+        yield from _sections(findings, contents)
     for row in body:
         yield from _signs(row)
     yield from _uneven_spaces(body)
@@ -80,12 +79,10 @@ def _headlines(findings: Findings, items: Sequence[tuple[int, str, str]]) -> Ite
             yield Doubt(line, f"No article has this headline of the contents list: {title}")
 
 
-def _sections(
-    findings: Findings, items: Sequence[tuple[int, str, str]], sections: Sequence[str]
-) -> Iterator[Doubt]:
-    filled = {section for _, _, section in items}
+def _sections(findings: Findings, contents: Contents) -> Iterator[Doubt]:
+    filled = {section for _, _, section in contents.items}
     for line, title in findings.sections:
-        if title not in sections:
+        if title not in contents.sections:
             yield Doubt(line, f"The section is not in the contents list: {title}")
         elif title not in filled:
             yield Doubt(line, f"The contents list names the section and no article of it: {title}")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 from mailer.content.document import Document
+from mailer.content.readers.pages import Row
 
 
 @dataclass(frozen=True, order=True)
@@ -33,3 +35,26 @@ class Draft:
     dropped: tuple[Dropped, ...]
     doubts: tuple[Doubt, ...]
     body_characters: dict[str, int]
+
+
+@dataclass
+class Account:
+    """What a reader writes down while it reads."""
+
+    dropped: list[Dropped] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+
+    def drop(self, line: int, text: str, why: str) -> None:
+        if text:
+            self.dropped.append(Dropped(line, text, why))
+
+    def drop_sign(self, rows: Sequence[Row], sign: str, why: str) -> None:
+        """Drop a sign that stands in one of these rows."""
+        self.drop(next((row.number for row in rows if sign in row.text), rows[0].number), sign, why)
+
+    def keep(self, row: Row) -> None:
+        """Take back that this whole row was dropped."""
+        self.dropped = [piece for piece in self.dropped if (piece.line, piece.text) != (row.number, row.text)]
+
+    def doubt(self, line: int, what: str) -> None:
+        self.doubts.append(Doubt(line, what))

@@ -40,10 +40,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Paragraph:
-    """Rows that belong together, and how many blank lines stand above them."""
+    """Rows that belong together; never none."""
 
     rows: tuple[Row, ...]
-    gap: int = 0
 
     @property
     def text(self) -> str:
@@ -151,34 +150,31 @@ def _ends_in_page(text: str) -> bool:
 def paragraphs(rows: Sequence[Row | None], stands_alone: Callable[[str], bool]) -> list[Paragraph]:
     """Group rows. ``stands_alone`` names lines that are never part of their neighbours."""
     found: list[Paragraph] = []
-    gap = 0
     block: list[Row] = []
     for row in [*rows, None]:
         if row:
             block.append(row)
-            continue
-        if block:
-            found += _split(block, gap, stands_alone)
-            block, gap = [], 0
-        gap += 1
+        elif block:
+            found += _split(block, stands_alone)
+            block = []
     return found
 
 
-def _split(block: Sequence[Row], gap: int, stands_alone: Callable[[str], bool]) -> Iterator[Paragraph]:
+def _split(block: Sequence[Row], stands_alone: Callable[[str], bool]) -> Iterator[Paragraph]:
     """Cut a run of lines without a blank one where a new paragraph starts all the same."""
     widest = max(width(row.text) for row in block)
     start = 0
     for n in range(1, len(block)):
         if _starts_paragraph(block[n - 1], block[n], widest, stands_alone):
-            yield Paragraph(tuple(block[start:n]), gap)
-            start, gap = n, 0
-    yield Paragraph(tuple(block[start:]), gap)
+            yield Paragraph(tuple(block[start:n]))
+            start = n
+    yield Paragraph(tuple(block[start:]))
 
 
 def _starts_paragraph(above: Row, row: Row, widest: int, stands_alone: Callable[[str], bool]) -> bool:
     if row.indented and not above.indented and ends_sentence(above.text):
         return True
-    if any(_is_marked(text) for text in (row.text,)) or stands_alone(row.text) or stands_alone(above.text):
+    if _is_marked(row.text) or stands_alone(row.text) or stands_alone(above.text):
         return True
     if max(width(above.text), width(row.text)) > WIDE_LINE:
         return True
