@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from zoneinfo import available_timezones
+
+from babel import Locale
 
 from mailer.errors import Invalid
 
@@ -32,14 +33,14 @@ def language(text: str) -> str:
 
 
 def country(text: str) -> str:
-    """Return an ISO 3166-1 alpha-2 code in capitals.
+    """Return an ISO 3166-1 alpha-2 code in capitals, for a code or a country's name in Chinese or English.
 
-    :raises BadCode: not two letters
+    :raises BadCode: no such country
     """
-    code = text.strip().upper()
-    if not re.fullmatch(r"[A-Z]{2}", code):
-        raise BadCode(f"“{text.strip()[:40]}” is not a country code: write two letters, such as CN or FR.")
-    return code
+    found = _countries().get(text.strip().casefold())
+    if found is None:
+        raise BadCode(f"“{text.strip()[:40]}” is not a country: write two letters, such as CN or FR.")
+    return found
 
 
 def zone(text: str) -> str:
@@ -55,3 +56,14 @@ def zone(text: str) -> str:
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
+
+
+@cache
+def _countries() -> dict[str, str]:
+    found = {"uk": "GB", "usa": "US", "prc": "CN"}
+    for name in ("en", "zh"):
+        territories = Locale(name).territories
+        for code in territories:
+            if len(code) == 2 and code != "ZZ":
+                found |= {code.lower(): code, territories[code].casefold(): code}
+    return found

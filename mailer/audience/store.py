@@ -22,7 +22,9 @@ from sqlalchemy import (
     func,
     or_,
     select,
+    update,
 )
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.database import Base, BigId, Json, UTCDateTime
@@ -55,6 +57,10 @@ class ConsentKind(StrEnum):
     VOUCHED = "vouched"  # a trusted partner answers for it
     IMPORTED = "imported"  # the secretariat imported it with its evidence
     NONE = "none"  # no consent on record, only the person's wish to leave
+
+
+BOUNCES = frozenset({"bad_mailbox", "bad_domain", "inactive", "mailbox_full"})
+"""Reasons of suppressions that a partner may be told: it is who can mend the address."""
 
 
 class Partner(Base):
@@ -429,3 +435,89 @@ def _holds(search: str, columns: Sequence[Any]) -> ColumnElement[bool]:
     """One of the columns holds the words, in any case; signs that LIKE knows stand for themselves."""
     words = search.replace("\x00", "").strip().lower()
     return or_(*(func.lower(column).contains(words, autoescape=True) for column in columns))
+
+
+# A partner's own people
+
+Tie = tuple[Membership, Subscriber]
+
+
+def _ties(partner_id: int) -> Select[Membership, Subscriber]:
+    return (
+        select(Membership, Subscriber)
+        .join(Subscriber, Subscriber.id == Membership.subscriber_id)
+        .where(
+            Membership.partner_id == partner_id,
+            Membership.ended_at.is_(None),
+            Subscriber.address_key.is_not(None),
+        )
+    )
+
+
+def partner_people(
+    session: Session, partner_id: int, search: str, page: int, size: int
+) -> tuple[list[Tie], int]:
+    """Return a page of a partner's people by address, and how many there are."""
+    query = _ties(partner_id)
+    if search.strip():
+        query = query.where(_holds(search, (Subscriber.address_key, Membership.name_zh, Membership.name_en)))
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    rows = session.execute(
+        query.order_by(Subscriber.address_key).limit(size).offset((max(page, 1) - 1) * size)
+    )
+    return [(row[0], row[1]) for row in rows], total
+
+
+def partner_person(session: Session, partner_id: int, public_id: UUID) -> Tie | None:
+    """Return one of a partner's people; None too for another partner's, or one that has ended."""
+    row = session.execute(_ties(partner_id).where(Membership.public_id == public_id)).first()
+    return (row[0], row[1]) if row else None
+
+
+def membership(session: Session, partner_id: int, subscriber_id: int) -> Membership:
+    """Return a partner's tie to a person; there is one."""
+    return session.scalars(
+        select(Membership).where(
+            Membership.partner_id == partner_id, Membership.subscriber_id == subscriber_id
+        ),
+        execution_options={"populate_existing": True},
+    ).one()
+
+
+def held_by_another(session: Session, subscriber_id: int, partner_id: int) -> bool:
+    """Say whether another partner holds the person now."""
+    found = select(Membership.id).where(
+        Membership.subscriber_id == subscriber_id,
+        Membership.partner_id != partner_id,
+        Membership.ended_at.is_(None),
+    )
+    return session.scalar(found.limit(1)) is not None
+
+
+def withdraw_vouching(session: Session, subscriber_id: int, now: datetime) -> None:
+    """Make subscriptions that rest on a partner's word alone wait for the person's own."""
+    session.execute(
+        update(Subscription)
+        .where(
+            Subscription.subscriber_id == subscriber_id,
+            Subscription.state == SubscriptionState.CONFIRMED,
+            Subscription.consent_kind == ConsentKind.VOUCHED,
+        )
+        .values(state=SubscriptionState.PENDING, changed_at=now)
+    )
+
+
+def insert_missing_subscription(
+    session: Session, subscriber_id: int, publication_id: int, now: datetime
+) -> None:
+    """Make sure that a person and a publication have a row, without consent where there was none."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    session.execute(
+        dialect.insert(Subscription)
+        .values(
+            publication_id=publication_id, subscriber_id=subscriber_id, state=SubscriptionState.PENDING,
+            changed_at=now, left_reason="", consent_kind=ConsentKind.NONE, consent_at=now, consent_by="",
+            consent_wording="", consent_origin="",
+        )
+        .on_conflict_do_nothing()
+    )  # fmt: skip

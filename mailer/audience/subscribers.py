@@ -37,6 +37,7 @@ class Taken:
     verdict: Verdict
     subscriber_id: int | None = None
     refusal: MailerError | None = None
+    note: str = ""
     before: dict[str, Columns | None] = field(default_factory=dict)
     after: dict[str, Columns] = field(default_factory=dict)
 
@@ -353,10 +354,5 @@ class _Batch:
     def _taken(self, person: Ready, found: Intent | MailerError) -> Taken:
         if isinstance(found, MailerError):
             return Taken(Verdict.REFUSED, refusal=found)
-        return Taken(
-            found.verdict,
-            self._ids[person.key],
-            None,
-            dict(found.before(self._known(person))),
-            dict(found.after),
-        )
+        before, after = dict(found.before(self._known(person))), dict(found.after)
+        return Taken(found.verdict, self._ids[person.key], None, found.note, before, after)

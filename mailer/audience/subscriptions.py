@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
+from mailer.audience import store
 from mailer.audience.store import ConsentKind, Subscription, SubscriptionState
 
 _REASON = 200  # characters kept, store.Subscription.left_reason
@@ -23,14 +24,11 @@ def leave(
 
     A person without a subscription is recorded too, so that no import subscribes them afterwards.
     """
-    subscription = get(session, subscriber_id, publication_id)
-    if subscription is None:
-        subscription = Subscription(
-            publication_id=publication_id, subscriber_id=subscriber_id, consent_kind=ConsentKind.NONE,
-            consent_at=now,
-        )  # fmt: skip
-        session.add(subscription)
-    elif subscription.state == SubscriptionState.LEFT:
+    store.insert_missing_subscription(session, subscriber_id, publication_id, now)
+    subscription = session.get_one(
+        Subscription, (publication_id, subscriber_id), populate_existing=True, with_for_update=True
+    )
+    if subscription.state == SubscriptionState.LEFT:
         return False
     _move(subscription, SubscriptionState.LEFT, now)
     subscription.left_reason = " ".join(reason.split())[:_REASON]

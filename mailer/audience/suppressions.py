@@ -18,8 +18,6 @@ from mailer.audience import store
 from mailer.audience.store import Suppression
 from mailer.errors import NotFound
 
-BOUNCES = frozenset({"bad_mailbox", "bad_domain", "inactive", "mailbox_full"})  # may be shown to partners
-
 
 class NoSuppression(NotFound):
     """There is no such suppression in force: reload the list."""

@@ -70,7 +70,7 @@ def test_a_rule_written_back_is_the_same_rule(rule):
         ("language = zh country = FR", "At position 15 found “country”: expected “and”, “or” or the end"),
         ("language contains z", "expected what can be asked of language: !=, =, in, is empty."),
         ("country in FR", "At position 12 found “FR”: expected an opening bracket"),
-        ("country = France", "country cannot be “France”, write two letters, such as CN or FR."),
+        ("country = Atlantis", "country cannot be “Atlantis”, write two letters, such as CN or FR."),
         ("joined before yesterday", "joined cannot be “yesterday”, write a day such as 2026-01-31."),
         ("partner.kind = church", "choose one of ministry, un, ngo, company, think_tank, other"),
         ("partner.trusted = maybe", "write yes or no"),
