@@ -13,7 +13,10 @@ from sqlalchemy import func, select
 
 from mailer.audience.store import Subscription
 from mailer.database import Base, Database
+from mailer.delivery.relay import Relay
+from mailer.delivery.smtp import Envelope, Kind
 from mailer.delivery.store import Delivery, Event
+from mailer.delivery.transport import Transport
 from mailer.errors import MailerError
 from mailer.feedback.listener import SIZE_LIMIT, CannotListen, Listener
 from mailer.feedback.outbox import Outbox
@@ -263,3 +266,16 @@ def test_it_stops_while_peers_are_connected(start: Start) -> None:
         listener.stop()
         assert idle.recv(100) == b""
     listener.stop()
+
+
+def test_our_own_transport_and_listener_understand_each_other(start: Start, outbox: Outbox) -> None:
+    """Several connections, commands sent ahead of their answers, some readers refused."""
+    replies = {"r7@example.org": "550 5.1.1 No such user", "r8@example.org": "450 4.2.1 Try later"}
+    transport = Transport(Relay.from_url(f"smtp://127.0.0.1:{start(manners=replies.get).port}"))
+    letters = [Envelope(n, "b-x@bounces.example", f"r{n}@example.org", LETTER, False) for n in range(40)]
+    outcomes = {outcome.key: outcome for outcome in transport.send(letters)}
+    transport.close()
+    assert len(outcomes) == 40
+    assert (outcomes[7].code, outcomes[8].code) == (550, 450)
+    assert sum(outcome.kind is Kind.ACCEPTED for outcome in outcomes.values()) == outbox.count() == 38
+    assert {outbox.letter(caught.id) for caught in outbox.listing()} == {LETTER}
