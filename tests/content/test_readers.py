@@ -22,9 +22,9 @@ LINES = (
     "", "", "要闻", "News", "- 会议召开", "A meeting in Oslo .... 3", "会议召开", "3", "第 2 页",
     "Page 4 of 9", "\f", "——某国部长 李远", "— Ann Lee, Minister of Water", "环境部部长\n李远",
     "Moderator: Ann Lee", "联合主持：研究所所长 安明", "论坛全体会议", "PLENARY OF THE FORUM", "Fax: 1",
-    "2026.5.1 中国·北京", "1 MAY 2026 OSLO", "邮箱: a b@example.org", "联系我们", "<https://example.org/a>", "更多信息", "目录",
-    "长" * 61, "长" * 61 + "。", "A sentence. " * 12, "cut at the", "# x", "1. x", "2026) x", "发言集锦",
-    "\x07*a_ [b](c) <d> &amp; # e", "\u3000\u3000缩进。",
+    "2026.5.1 中国·北京", "1 MAY 2026 OSLO", "邮箱: a b@example.org", "联系我们",
+    "<https://example.org/a>", "更多信息", "目录", "长" * 61, "长" * 61 + "。", "A sentence. " * 12, "cut at the",
+    "# x", "1. x", "2026) x", "发言集锦", "\x07*a_ [b](c) <d> &amp; # e", "\u3000\u3000缩进。",
 )  # fmt: skip
 
 
@@ -61,18 +61,18 @@ def count_markdown(text: str) -> int:
     return characters(words.replace('"', "")) + characters(body)
 
 
+def visible(text: str) -> str:
+    return "".join(char for char in text if char.isprintable() and not char.isspace())
+
+
 def law_of_accounts(text: str, draft: Draft) -> None:
     """What was read is what was written, less what is listed as dropped; what is listed stood in its line."""
     rows = text.split("\n")
     for piece in draft.dropped:
         assert piece.text
-        row = rows[piece.line - 1]
-        assert piece.text in row or piece.text in re.sub("[\x00-\x1f\x7f-\x9f]", "", row)
-    dropped = sum(characters(piece.text) for piece in draft.dropped)
-    assert draft.body_characters == {
-        "source": characters(text) - dropped,
-        "document": characters(text) - dropped,
-    }
+        assert visible(piece.text) in visible(rows[piece.line - 1])
+    left = characters(text) - sum(characters(piece.text) for piece in draft.dropped)
+    assert draft.body_characters == {"source": left, "document": left}
 
 
 @settings(max_examples=400, deadline=None)

@@ -23,7 +23,7 @@ _TWICE = re.compile(r"\b([A-Za-z]{2,})\s+\1\b", re.IGNORECASE)
 _MAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@(?:[\w-]+\.)+[^\W\d_]{2,}")
 _HOST = re.compile(r"(?:@|https?://(?:www\.)?|\bwww\.)((?:[a-z0-9-]+\.)+[a-z]{2,})", re.IGNORECASE)
 _ACRONYM = re.compile(r"\b[A-Z]{4,8}\b")
-_EVENT = re.compile(rf"[{_HAN}0-9]*?(?:联盟|论坛|会议|大会|年会|峰会|倡议|议程|公约|研讨会|组织|计划)")
+_EVENT = re.compile("联盟|论坛|会议|大会|年会|峰会|倡议|议程|公约|研讨会|组织|计划")
 _NAME_LENGTH = 8  # characters of a Chinese name that are compared; shorter names differ by right
 _ALIKE = 0.6  # share of characters in common from which two titles are held against each other
 

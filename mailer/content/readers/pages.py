@@ -91,7 +91,7 @@ def bullet_text(text: str) -> str | None:
 
 def leader(text: str) -> tuple[str, str] | None:
     """Split a contents line "Title ...... 4" into its title and the dots with the page, or return None."""
-    found = _LEADER.fullmatch(text)
+    found = _LEADER.fullmatch(text) if width(text) <= 2 * HEADING_WIDTH else None
     return (found["text"], found["leader"]) if found else None
 
 
@@ -182,7 +182,7 @@ def _starts_paragraph(above: Row, row: Row, widest: int, stands_alone: Callable[
 
 
 def _is_marked(text: str) -> bool:
-    return bool(_BULLET.fullmatch(text) or _DASH.fullmatch(text) or _LEADER.fullmatch(text))
+    return bool(_BULLET.fullmatch(text) or _DASH.fullmatch(text) or leader(text))
 
 
 def repeated(texts: Sequence[str]) -> set[str]:

@@ -238,8 +238,8 @@ class _Reader:
 
     def _moderators(self, at: int) -> int:
         paragraph = self.paragraphs[at]
-        found = MODERATES.fullmatch(paragraph.text)
-        if not found or width(paragraph.text) > 2 * HEADING_WIDTH or ends_sentence(paragraph.text):
+        found = self._moderating(paragraph)
+        if not found:
             return at
         self.account.drop_sign(paragraph.rows, found["sign"], "the colon before the moderators' names")
         named = self._person([found["people"]], paragraph.rows[::-1])
@@ -416,11 +416,11 @@ class _Reader:
         special = (
             is_contact_field(paragraph) or self._is_section_line(paragraph) or WEB.fullmatch(paragraph.text)
         )
-        return is_prose(paragraph) and not special and not self._is_moderators(paragraph)
+        return is_prose(paragraph) and not special and not self._moderating(paragraph)
 
-    def _is_moderators(self, paragraph: Paragraph) -> bool:
+    def _moderating(self, paragraph: Paragraph) -> re.Match[str] | None:
         short = width(paragraph.text) <= 2 * HEADING_WIDTH and not ends_sentence(paragraph.text)
-        return short and bool(MODERATES.fullmatch(paragraph.text))
+        return MODERATES.fullmatch(paragraph.text) if short else None
 
     def _prose_run(self, at: int) -> tuple[list[str], int]:
         """Collect running text from here; a paragraph cut by a page's end is put together again."""
