@@ -1,8 +1,8 @@
 """Attribution: which delivery a mail speaks of, by what only we could have signed.
 
 The token is in the address the mail came to. A complaint may come to another address and have the reader's
-redacted: then the letter it encloses tells, by its own return path or Message-ID. Addresses named in a
-report are never compared: after forwarding they are not the one we wrote to.
+redacted: then the letter it encloses tells, by its own return path or Message-ID. The address a report
+names decides nothing here: after forwarding it is not the one we wrote to.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 
+from mailer.address import key_of
 from mailer.feedback.kind import Kind
 from mailer.feedback.message import Addresses
 from mailer.signing import BadToken, Keyring, Purpose
@@ -56,6 +57,18 @@ def delivery_of(
         if sealed := _read(text or "", keys, now, frozenset({purpose})):
             return sealed
     return None
+
+
+def same_mailbox(named: str, written: str) -> bool:
+    """Tell whether a report speaks of the mailbox we wrote to, rather than of one it forwards to.
+
+    A domain's own hosts may stand in the report (ann@mx.example.org for ann@example.org). A report that names
+    nobody speaks of the only one we wrote to.
+    """
+    local, _, domain = key_of(named).rpartition("@")
+    own_local, _, own_domain = key_of(written).rpartition("@")
+    related = domain == own_domain or domain.endswith(f".{own_domain}") or own_domain.endswith(f".{domain}")
+    return not named or (local == own_local and related)
 
 
 def token_in(found: Addresses) -> str | None:

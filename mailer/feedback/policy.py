@@ -86,7 +86,7 @@ def decide(event: Event, past: Past) -> Verdict:
     if rule is None:
         return Verdict(Action.NONE, "The words do not say that anything is wrong with the address.")
     if rule.needs_dead and not event.dead:
-        return Verdict(Action.NONE, "The words do not say that the address is gone for good.")
+        return Verdict(Action.NONE, "Nothing says that the address we wrote to is gone for good.")
     if category is Category.BAD_MAILBOX and _explicit(event):
         return Verdict(Action.SUPPRESS, "The receiving system says outright that there is no such mailbox.")
     return _counted(event, rule, _WORDS[category], _run(event, rule, past))

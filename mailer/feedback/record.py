@@ -14,7 +14,7 @@ from mailer.delivery.events import News
 from mailer.delivery.store import EventKind
 from mailer.diagnosis import Category
 from mailer.feedback import store
-from mailer.feedback.attribution import Sealed, delivery_of
+from mailer.feedback.attribution import Sealed, delivery_of, same_mailbox
 from mailer.feedback.kind import Kind
 from mailer.feedback.message import FailedRecipient, Returned, addresses_to, classify
 from mailer.signing import Keyring, Purpose
@@ -48,7 +48,8 @@ def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys:
     """
     returned = classify(raw)
     sealed = delivery_of(returned.kind, envelope_to, addresses_to(raw), keys, now)
-    if sealed and not store.delivery_exists(session, *sealed.delivery):
+    written_to = store.written_to(session, *sealed.delivery) if sealed else None
+    if written_to is None:
         sealed = None
     leaves = sealed is not None and sealed.purpose is Purpose.LEAVE and returned.kind not in _NO_LEAVE
     kind = LEAVE if leaves else str(returned.kind)
@@ -67,16 +68,16 @@ def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys:
     if leaves:
         told = leaving.leave(session, *sealed.delivery, now=now, source="mail", mail_id=mail_id)
         return Heard(kind, delivery, (told,) if told else (), mail_id)
-    told_events = events.record_many(session, _news(returned, sealed, now, mail_id))
+    told_events = events.record_many(session, _news(returned, sealed, written_to or "", now, mail_id))
     return Heard(kind, delivery, tuple(told_events), mail_id)
 
 
-def _news(returned: Returned, sealed: Sealed, now: datetime, mail_id: int) -> Iterator[News]:
+def _news(returned: Returned, sealed: Sealed, written_to: str, now: datetime, mail_id: int) -> Iterator[News]:
     match returned.kind:
         case Kind.BOUNCE:
-            yield from _failures(EventKind.BOUNCE, returned.recipients, sealed, now, mail_id)
+            yield from _failures(EventKind.BOUNCE, returned.recipients, sealed, written_to, now, mail_id)
         case Kind.DELAY:
-            yield from _failures(EventKind.DELAY, returned.recipients, sealed, now, mail_id)
+            yield from _failures(EventKind.DELAY, returned.recipients, sealed, written_to, now, mail_id)
         case Kind.COMPLAINT if returned.feedback_type != _NOT_SPAM:
             yield _plain(EventKind.COMPLAINT, "arf", Category.COMPLAINT, sealed, now, mail_id)
         case Kind.AUTO_REPLY:
@@ -84,10 +85,19 @@ def _news(returned: Returned, sealed: Sealed, now: datetime, mail_id: int) -> It
 
 
 def _failures(
-    kind: EventKind, recipients: tuple[FailedRecipient, ...], sealed: Sealed, now: datetime, mail_id: int
+    kind: EventKind,
+    recipients: tuple[FailedRecipient, ...],
+    sealed: Sealed,
+    written_to: str,
+    now: datetime,
+    mail_id: int,
 ) -> Iterator[News]:
-    """Tell each diagnosis once. An address that forwards to several is dead only when all of them are."""
-    all_dead = bool(recipients) and all(recipient.dead for recipient in recipients)
+    """Tell each diagnosis once.
+
+    Only a report about the mailbox we wrote to calls it dead: whoever forwards letters to a mailbox that is
+    gone, or to several of which one is, may well read them (law 4).
+    """
+    dead = all(one.dead and same_mailbox(one.address, written_to) for one in recipients or (_NOBODY,))
     for recipient in recipients or (_NOBODY,):
         yield News(
             campaign_id=sealed.campaign_id,
@@ -99,7 +109,7 @@ def _failures(
             category=recipient.category,
             status=recipient.status,
             permanent=recipient.permanent,
-            dead=all_dead,
+            dead=dead,
             detail=recipient.diagnostic,
             mail_id=mail_id,
         )

@@ -89,9 +89,17 @@ def mail_content(session: Session, mail_id: int) -> bytes | None:
     return None if content is None else zlib.decompress(content)
 
 
-def delivery_exists(session: Session, campaign_id: int, n: int) -> bool:
-    """Tell whether the ledger has this delivery: a signed token may outlive it."""
-    return session.get(Delivery, (campaign_id, n)) is not None
+def written_to(session: Session, campaign_id: int, n: int) -> str | None:
+    """Return the address a delivery went to, "" when it is erased; None: no such delivery.
+
+    A signed token may outlive its delivery, and a test letter's never had one.
+    """
+    found: str | None = session.scalar(
+        select(func.coalesce(Subscriber.address, ""))
+        .join(Delivery, Delivery.subscriber_id == Subscriber.id)
+        .where(Delivery.campaign_id == campaign_id, Delivery.n == n)
+    )
+    return found
 
 
 class Pending(NamedTuple):

@@ -95,7 +95,7 @@ def data(settings: Settings, sqlite_database: Database) -> Path:
 
 def test_ingest_stores_and_applies(data: Path, sqlite_database: Database) -> None:
     """From a pipe, as a mail server's transport gives it; a second time changes nothing."""
-    delivery = Make(sqlite_database).delivery()
+    delivery = Make(sqlite_database).delivery("ann@example.org")
     path = return_path(delivery.campaign_id, delivery.n)
     report = samples.dsn(("ann@example.org", samples.GONE))
     [first], [again] = (

@@ -75,6 +75,26 @@ def test_a_report_about_a_forwarded_letter_finds_its_delivery(database: Database
     assert event.category == "mailbox_full"
 
 
+@pytest.mark.parametrize(
+    ("named", "dead"),
+    [
+        ("ann@example.org", True),
+        ("Ann@MX1.Example.ORG", True),
+        ("ann@example.net", False),
+        ("bob@example.org", False),
+        ("ann@notexample.org", False),
+    ],
+)
+def test_only_a_report_about_the_mailbox_we_wrote_to_calls_it_dead(
+    database: Database, make: Make, named: str, dead: bool
+) -> None:
+    """Whoever forwards to a mailbox that is gone may keep a copy and read it."""
+    delivery = make.delivery("ann@example.org")
+    told(database, samples.dsn((named, samples.GONE)), samples.return_path(delivery))
+    [event] = events_of(database, delivery)
+    assert (event.category, event.dead) == ("bad_mailbox", dead)
+
+
 def test_an_address_that_reaches_anyone_is_not_dead(database: Database, make: Make) -> None:
     """It forwards to two mailboxes, and only one of them is gone."""
     delivery = make.delivery("team@example.org")
