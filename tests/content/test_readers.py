@@ -23,8 +23,8 @@ LINES = (
     "Page 4 of 9", "\f", "——某国部长 李远", "— Ann Lee, Minister of Water", "环境部部长\n李远",
     "Moderator: Ann Lee", "联合主持：研究所所长 安明", "论坛全体会议", "PLENARY OF THE FORUM", "Fax: 1",
     "2026.5.1 中国·北京", "1 MAY 2026 OSLO", "邮箱: a b@example.org", "联系我们",
-    "<https://example.org/a>", "更多信息", "目录", "长" * 61, "长" * 61 + "。", "A sentence. " * 12, "cut at the",
-    "# x", "1. x", "2026) x", "发言集锦", "\x07*a_ [b](c) <d> &amp; # e", "\u3000\u3000缩进。",
+    "<https://example.org/a>", "更多信息", "目录", "长" * 61, "长" * 61 + "。", "A sentence. " * 12,
+    "cut at the", "# x", "1. x", "2026) x", "发言集锦", "\x07*a_ [b](c) <d> &amp; # e", "\u3000\u3000缩进。",
 )  # fmt: skip
 
 

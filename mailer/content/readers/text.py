@@ -170,7 +170,8 @@ class _Reader:
         self.sections.append((title, []))
 
     def _is_section_line(self, paragraph: Paragraph) -> bool:
-        return len(paragraph.rows) == 1 and paragraph.text in self.contents.sections
+        alone = len(paragraph.rows) == 1 and not is_contact_field(paragraph)
+        return alone and paragraph.text in self.contents.sections
 
     def _contents_item(self, title: str) -> tuple[int, str, str] | None:
         return max(
@@ -359,7 +360,7 @@ class _Reader:
         if not after or not is_contact_field(after) or not is_short(self.paragraphs[at]):
             return at
         self.label = self.paragraphs[at].text
-        return at + 1
+        return self._contact_field(at + 1)
 
     def _unnamed_section(self, at: int) -> int:
         """Without a contents list, a short line above a headline is a section's name."""
