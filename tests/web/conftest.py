@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.testclient import TestClient
 
 from mailer.accounts import sessions
@@ -86,6 +87,13 @@ def sign_in(visit: Callable[[], Visitor], make: Make, sqlite_database: Database)
         return visitor
 
     return signed_in
+
+
+def routes(app: FastAPI) -> Iterator[APIRoute]:
+    """Every route of the application, also those of included routers."""
+    for route in app.routes:
+        inner = getattr(route, "original_router", None)
+        yield from (each for each in (inner.routes if inner else [route]) if isinstance(each, APIRoute))
 
 
 def hidden(html: str, name: str = "csrf") -> str:
