@@ -61,6 +61,11 @@ _REDIS_OPTIONS = {
     "socket_connect_timeout": 5,
     "socket_keepalive": True,
     "health_check_interval": 25,
+    # a broker out of reach is told at once: the rows are the truth, and the sweep rings again
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.1,
+    "interval_max": 0.1,
 }
 
 
