@@ -52,7 +52,7 @@ def _hand_over(envelope: Envelope, settings: Settings) -> None:
     for url in settings.relay_urls:
         transport = Transport(Relay.from_url(url))
         try:
-            outcome = next(iter(transport.send([envelope])))
+            [outcome] = transport.send([envelope])  # to its end: a relay out of reach is told last
         except RelayUnavailable:
             continue
         finally:

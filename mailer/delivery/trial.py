@@ -49,7 +49,7 @@ def send(
     for url in settings.relay_urls:
         transport = Transport(Relay.from_url(url))
         try:
-            outcome = next(iter(transport.send([envelope])))
+            [outcome] = transport.send([envelope])  # to its end: a relay out of reach is told last
         except RelayUnavailable as error:
             trouble = error
             continue
