@@ -247,6 +247,7 @@ def approve(request: Request, session: Writing, now: Now, me: Approver, campaign
 @router.get("/campaigns/{campaign}/launch")
 def confirm_launch(request: Request, session: Reading, now: Now, me: Launcher, campaign: UUID) -> Response:
     found = find(session, campaign)
+    states.after(found.row.state, Move.LAUNCH)
     return pages.render(request, "desk/launch.html", campaign=found, meant=_meant(session, found, now))
 
 

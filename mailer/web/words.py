@@ -42,6 +42,12 @@ _WORDS = {
     "auto_reply": N_("automatic answer"),
     "unknown": N_("reason not understood"),
     "manual": N_("set by a person"),
+    # how consent came about
+    "consent_sign_up": N_("signed up themselves"),
+    "consent_invited": N_("invited"),
+    "consent_vouched": N_("we answer for it"),
+    "consent_imported": N_("imported with evidence"),
+    "consent_none": N_("none"),
     # kinds of partner
     "ministry": N_("Ministry"),
     "un": N_("UN body"),

@@ -16,11 +16,16 @@ from mailer.settings import templates
 from mailer.web.i18n import NAMES
 
 ROOT = Path(__file__).parent.parent.parent
-_CHARSET = ("Content-Type", "text/plain; charset=utf-8")
-_HEADERS = {  # nothing that changes by itself: a diff shows messages only
-    "zh": [("Language", "zh"), ("Plural-Forms", "nplurals=1; plural=0;"), _CHARSET],
-    "en": [("Language", "en"), ("Plural-Forms", "nplurals=2; plural=(n != 1);"), _CHARSET],
-}
+# nothing in the head changes by itself: a diff shows messages only
+_HEAD = r"""# The words of mailer's pages.
+msgid ""
+msgstr ""
+"Content-Type: text/plain; charset=utf-8\n"
+"Language: {language}\n"
+"Plural-Forms: {plural}\n"
+
+"""
+_PLURAL = {"zh": "nplurals=1; plural=0;", "en": "nplurals=2; plural=(n != 1);"}
 _KEYWORDS = {"_": None, "gettext": None, "ngettext": (1, 2), "N_": None, "translate": None}
 
 
@@ -32,7 +37,10 @@ def said() -> Catalog:
         (templates() / "pages", "**.html", "jinja2"),
     ):
         for file, line, message, _comments, _context in extract_from_dir(
-            folder, method_map=[(pattern, method)], keywords=_KEYWORDS, options_map={pattern: {"silent": "false"}}
+            folder,
+            method_map=[(pattern, method)],
+            keywords=_KEYWORDS,
+            options_map={pattern: {"silent": "false"}},
         ):
             found.add(message, None, [(file, line)])
     return found
@@ -52,17 +60,29 @@ def path_of(language: str) -> Path:
 def update() -> Iterator[str]:
     """Bring the catalogues up to date; yield what each says it still lacks."""
     for language in NAMES:
-        old, new = translated(language), Catalog(locale=language, charset="utf-8", fuzzy=False)
-        new.header_comment = f"# {NAMES[language]}: the words of mailer's pages."
-        new.mime_headers = _HEADERS[language]
+        old, new = translated(language), Catalog(locale=language, charset="utf-8")
         for message in said():
             if message.id:
                 known = old.get(message.id)
                 new.add(message.id, known.string if known else None)
-        with path_of(language).open("wb") as file:
-            write_po(file, new, sort_output=True, omit_header=False, width=110, include_lineno=False)
+        save(language, new)
         missing = sum(not _is_whole(message.string) for message in new if message.id)
         yield f"{language}: {len(new)} messages, {missing} without a translation"
+
+
+def save(language: str, catalogue: Catalog) -> None:
+    """Write a catalogue, sorted, without what differs from one machine to the next."""
+    with path_of(language).open("wb") as file:
+        file.write(_HEAD.format(language=language, plural=_PLURAL[language]).encode())
+        write_po(
+            file,
+            catalogue,
+            sort_output=True,
+            omit_header=True,
+            width=110,
+            include_lineno=False,
+            no_location=True,
+        )
 
 
 def _is_whole(string: object) -> bool:
