@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, insert, select, text, update
+from sqlalchemy import ColumnElement, Table, and_, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
-from mailer.audience.store import Membership, Partner, Subscriber, Subscription, SubscriptionState
+from mailer.audience.names import Names
+from mailer.audience.store import ImportRow, Membership, Partner, Subscriber, Subscription, SubscriptionState
 
 Columns = dict[str, Any]
 Changes = Sequence[tuple[int, Columns]]
@@ -21,9 +22,7 @@ _SUBSCRIBERS = cast(Table, Subscriber.__table__)
 _MEMBERSHIPS = cast(Table, Membership.__table__)
 _SUBSCRIPTIONS = cast(Table, Subscription.__table__)
 
-_NAMES = [
-    f"{part}_{language}" for language in ("zh", "en") for part in ("family", "given", "name", "honorific")
-]
+_NAMES = list(Names().columns())
 _CONSENT = [f"consent_{part}" for part in ("kind", "at", "by", "wording", "origin")]
 _SUBSCRIBER = [
     "id",
@@ -140,3 +139,41 @@ def _update(session: Session, table: Table, changes: Changes, where: ColumnEleme
         groups.setdefault(tuple(sorted(columns)), []).append({**columns, "_id": row_id})
     for names, rows in groups.items():
         session.execute(update(table).where(where).values({name: bindparam(name) for name in names}), rows)
+
+
+def insert_import_rows(session: Session, rows: Sequence[Columns]) -> None:
+    """Write the verdicts of an import's rows."""
+    if rows:
+        session.execute(insert(cast(Table, ImportRow.__table__)), rows)
+
+
+def export_rows(
+    session: Session, condition: ColumnElement[bool], publication_id: int
+) -> Iterator[tuple[Any, ...]]:
+    """Yield a row for every person of a condition, in the order of an export's header, by address."""
+    codes = func.aggregate_strings(Partner.code, " ")
+    partners = (
+        select(codes)
+        .join(Membership, Membership.partner_id == Partner.id)
+        .where(Membership.subscriber_id == Subscriber.id, Membership.ended_at.is_(None))
+        .scalar_subquery()
+    )
+    names = [getattr(Subscriber, name) for name in _NAMES]
+    query = (
+        select(
+            Subscriber.address, *names, Subscriber.language, Subscriber.country, Subscriber.zone, partners,
+            Subscription.state, Subscriber.created_at,
+        )
+        .join(
+            Subscription,
+            and_(
+                Subscription.subscriber_id == Subscriber.id, Subscription.publication_id == publication_id
+            ),
+            isouter=True,
+        )
+        .where(condition, Subscriber.address.is_not(None))
+        .order_by(Subscriber.address_key)
+        .execution_options(yield_per=1_000)
+    )  # fmt: skip
+    for *cells, joined in session.execute(query):
+        yield (*cells, joined.date())

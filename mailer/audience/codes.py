@@ -61,9 +61,8 @@ def _zones() -> frozenset[str]:
 @cache
 def _countries() -> dict[str, str]:
     found = {"uk": "GB", "usa": "US", "prc": "CN"}
-    for name in ("en", "zh"):
-        territories = Locale(name).territories
-        for code in territories:
-            if len(code) == 2 and code != "ZZ":
-                found |= {code.lower(): code, territories[code].casefold(): code}
+    for language in ("en", "zh"):
+        for code, name in Locale(language).territories.items():
+            if len(str(code)) == 2 and code != "ZZ":  # ZZ: unknown; three figures: a continent
+                found |= {str(code).lower(): str(code), str(name).casefold(): str(code)}
     return found

@@ -1,0 +1,145 @@
+"""``mailer subscribers``: people come in from files and go out into them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from uuid import UUID
+
+import click
+from sqlalchemy.orm import Session
+
+from mailer.audience import exports, imports, partners, segments, sheet
+from mailer.audience.imports import Job, Report
+from mailer.audience.intake import Consent, Verdict
+from mailer.audience.store import ConsentKind
+from mailer.cli import Shell, choose, now, pass_shell, say
+from mailer.errors import MailerError
+from mailer.issues import publications
+
+
+class Unreadable(MailerError):
+    """The file cannot be read: check its name and that you may open it."""
+
+
+class Unwritable(MailerError):
+    """The file cannot be written: choose another place for it."""
+
+
+@click.group()
+def command() -> None:
+    """The people who read: bring them in from a file, write them out into one."""
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--publication", metavar="CODE", default=None, help="Default: the first one.")
+@click.option("--partner", metavar="CODE", default=None, help="The partner whose people these are.")
+@click.option("--consent", metavar="TEXT", default="", help="What the people agreed to, kept as evidence.")
+@click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
+@click.option("--json", "as_json", is_flag=True)
+@pass_shell
+def import_(
+    shell: Shell,
+    file: Path,
+    publication: str | None,
+    partner: str | None,
+    consent: str,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    """Import people from a CSV file, a verdict per row. Stopped half-way, run it again: it goes on."""
+    read = sheet.read(_content(file), file.name)
+    with shell.database.write() as session:
+        attempt = session.begin_nested()  # a dry run on an empty database leaves it empty
+        job = Job(
+            sheet=read,
+            publication_id=_publication(shell, session, publication),
+            consent=Consent(ConsentKind.IMPORTED, consent),
+            keys=shell.settings.keys,
+            actor=shell.actor,
+            partner_id=partners.get(session, partner).id if partner else None,
+        )
+        report = imports.dry_run(session, job, now=now()) if dry_run else None
+        if dry_run:
+            attempt.rollback()
+    report = report or imports.run(shell.database, job, clock=now)
+    _say_json(report) if as_json else _tell(report, read.unread)
+
+
+@command.command("imports")
+@pass_shell
+def imports_(shell: Shell) -> None:
+    """List the imports that were made, newest first."""
+    with shell.database.read() as session:
+        for done in imports.listing(session):
+            state = "undone" if done.undone_at else "finished" if done.finished_at else "stopped half-way"
+            click.echo(f"{done.public_id}  {done.started_at:%Y-%m-%d %H:%M} UTC  {done.file_name}  {state}")
+
+
+@command.command()
+@click.argument("import_id", metavar="IMPORT", type=click.UUID)
+@click.option("--json", "as_json", is_flag=True)
+@pass_shell
+def undo(shell: Shell, import_id: UUID, as_json: bool) -> None:
+    """Put back what an import wrote, where nobody has changed it since."""
+    with shell.database.write() as session:
+        undone = imports.undo(session, import_id, now=now(), actor=shell.actor)
+    if as_json:
+        say({"import": str(import_id), "restored": undone.restored, "kept": undone.kept})
+    else:
+        click.echo(f"{undone.restored} rows put back; {undone.kept} had changed since and stay.")
+
+
+@command.command()
+@click.option("--segment", metavar="NAME|RULE", default="everyone", show_default=True)
+@click.option("--publication", metavar="CODE", default=None, help="Default: the first one.")
+@click.option("--out", required=True, type=click.Path(path_type=Path))
+@pass_shell
+def export(shell: Shell, segment: str, publication: str | None, out: Path) -> None:
+    """Write people into a CSV file that opens safely in a spreadsheet."""
+    part = out.with_name(f".{out.name}.part")
+    with shell.database.read() as session:
+        found = choose.publication(session, publication)
+        rule = segments.resolve(session, segment)
+    try:
+        with shell.database.read() as session, part.open("w", encoding="utf-8", newline="") as file:
+            lines = sum(bool(file.write(line)) for line in exports.people(session, rule, found.id))
+        os.replace(part, out)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise Unwritable from error
+    click.echo(f"{lines - 1} people written to {out}.")
+
+
+def _publication(shell: Shell, session: Session, code: str | None) -> int:
+    """The chosen one; people may come in before the first issue names the newsletter."""
+    if code is not None:
+        return choose.publication(session, code).id
+    return publications.default(session, name="Newsletter", issuer="", now=now(), actor=shell.actor).id
+
+
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Unreadable(
+            f"{file.name} cannot be read ({error.strerror}): check its name and that you may open it."
+        ) from error
+
+
+def _say_json(report: Report) -> None:
+    rows = [{"line": row.line, "verdict": row.verdict, "message": row.message} for row in report.verdicts]
+    counts = {verdict.value: count for verdict, count in report.counts.items()}
+    shown = str(report.id) if report.id else None
+    say({"import": shown, "rows": len(rows), **counts, "verdicts": rows})
+
+
+def _tell(report: Report, unread: tuple[str, ...]) -> None:
+    for row in report.verdicts:
+        if row.message or row.verdict is Verdict.REFUSED:
+            click.echo(f"line {row.line}: {row.verdict}. {row.message}", err=True)
+    if unread:
+        click.echo(f"Columns left out: {', '.join(unread)}.", err=True)
+    counts = ", ".join(f"{count} {verdict}" for verdict, count in report.counts.items())
+    click.echo(f"{'Nothing written, it would be' if report.id is None else f'Import {report.id}'}: {counts}.")

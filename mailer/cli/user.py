@@ -1,0 +1,95 @@
+"""``mailer user``: accounts and what they may do."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from mailer.accounts import sessions, users
+from mailer.accounts.store import Role
+from mailer.cli import Shell, now, pass_shell, say
+
+
+@click.group()
+def command() -> None:
+    """Accounts: who may write, approve, send, look, or manage one partner's people."""
+
+
+@command.command()
+@click.argument("email")
+@click.option("--role", required=True, type=click.Choice([role.value for role in Role]))
+@click.option("--partner", metavar="CODE", default=None, help="The partner this account manages.")
+@click.option("--name", default="")
+@click.option("--language", type=click.Choice(["zh", "en"]), default="en", show_default=True)
+@click.option("--password", "ask", is_flag=True, help="Give it a password, read from standard input.")
+@pass_shell
+def add(
+    shell: Shell, email: str, role: str, partner: str | None, name: str, language: str, ask: bool
+) -> None:
+    """Make an account. Without a password it signs in by links: `mailer user link EMAIL`."""
+    password = _password() if ask else None
+    with shell.database.write() as session:
+        user = users.add(
+            session,
+            email=email,
+            role=role,
+            partner_code=partner,
+            name=name,
+            language=language,
+            password=password,
+            now=now(),
+            actor=shell.actor,
+        )
+    click.echo(f"{user.email} is {role} now.")
+
+
+@command.command()
+@click.argument("email")
+@pass_shell
+def link(shell: Shell, email: str) -> None:
+    """Print a link that signs in once, within an hour."""
+    with shell.database.write() as session:
+        token = sessions.make_link(session, user_id=users.get(session, email).id, now=now())
+    click.echo(f"{shell.settings.public_url}/sign-in/{token}")
+
+
+@command.command()
+@click.argument("email")
+@pass_shell
+def password(shell: Shell, email: str) -> None:
+    """Set a password, read from standard input, and sign the account out everywhere."""
+    given = _password()
+    with shell.database.write() as session:
+        user_id = users.get(session, email).id
+        users.set_password(session, user_id=user_id, password=given, now=now(), actor=shell.actor)
+    click.echo("The password is set.")
+
+
+@command.command()
+@click.argument("email")
+@pass_shell
+def disable(shell: Shell, email: str) -> None:
+    """Close an account and sign it out everywhere."""
+    with shell.database.write() as session:
+        users.disable(session, user_id=users.get(session, email).id, now=now(), actor=shell.actor)
+    click.echo(f"{email} can no longer sign in.")
+
+
+@command.command("list")
+@click.option("--json", "as_json", is_flag=True, help="One object per line.")
+@pass_shell
+def list_(shell: Shell, as_json: bool) -> None:
+    """List accounts."""
+    with shell.database.read() as session:
+        for user in users.listing(session):
+            if as_json:
+                say({"email": user.email, "role": user.role, "disabled": user.disabled_at is not None})
+            else:
+                click.echo(f"{user.email:<40} {user.role}{'  (disabled)' if user.disabled_at else ''}")
+
+
+def _password() -> str:
+    if sys.stdin.isatty():
+        return str(click.prompt("Password", hide_input=True, confirmation_prompt=True))
+    return sys.stdin.readline().rstrip("\n")
