@@ -31,6 +31,8 @@ def upgrade(shell: Shell) -> None:
 @pass_shell
 def check(shell: Shell) -> None:
     """Say whether the database is at this version's schema; change nothing. Exit status 1 when it is not."""
+    if not shell.settings.database_url and not (shell.settings.data / "mailer.db").exists():
+        raise migrations.OlderSchema  # opening it would make the file
     migrations.check(Database(shell.settings.database))
     click.echo(f"The database is at revision {migrations.head()}.")
 
