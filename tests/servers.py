@@ -187,7 +187,10 @@ def _start_postgres(shared: Path) -> str:
         settings = (*_FAST, "unix_socket_directories=", "max_connections=200")
         options = " ".join([f"-h 127.0.0.1 -p {port}", *(f"-c {name}" for name in settings)])
         started = subprocess.run(
-            [programs / "pg_ctl", "start", "-D", data, "-l", data / "log", "-t", f"{START_WITHIN}", "-o", options],
+            [
+                programs / "pg_ctl", "start", "-D", data, "-l", data / "log", "-o", options,
+                "-t", str(START_WITHIN),
+            ],
             user=user, cwd=shared, env=_plain_env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, check=False,
         )  # fmt: skip
