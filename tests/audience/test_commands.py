@@ -1,0 +1,101 @@
+"""The commands for people and accounts: what scripts depend on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mailer import cli
+
+PEOPLE = "email,name\nann@example.org,Ann Lee\nbad,\n"
+
+
+@pytest.fixture
+def mailer(tmp_path: Path, monkeypatch, capsys):
+    """Run a command in an empty folder; give back status, standard output and standard error."""
+    monkeypatch.chdir(tmp_path)
+
+    def mailer(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["mailer", *words])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as left:
+            status = int(left.code or 0)
+        return (status, *capsys.readouterr())
+
+    return mailer
+
+
+def test_an_import_prints_one_object(mailer, tmp_path):
+    """The shape that scripts read; the dry run differs only in having no id."""
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    _, dry, _ = mailer("subscribers", "import", "people.csv", "--dry-run", "--json")
+    status, out, err = mailer("subscribers", "import", "people.csv", "--consent", "Agreed.", "--json")
+    tried, done = json.loads(dry), json.loads(out)
+    assert (status, err, tried.pop("import")) == (0, "", None)
+    assert done.pop("import")
+    assert done == tried == {
+        "rows": 2, "added": 1, "updated": 0, "unchanged": 0, "refused": 1,
+        "verdicts": [
+            {"line": 2, "verdict": "added", "message": ""},
+            {"line": 3, "verdict": "refused", "message": done["verdicts"][1]["message"]},
+        ],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(None, "cannot be read"), (b"\x89PNG", "a picture"), (b"name\nAnn\n", "No column")]
+)
+def test_a_bad_file_is_one_sentence(mailer, tmp_path, content, words):
+    """Status 1, nothing on standard output, and nothing changed."""
+    if content is not None:
+        (tmp_path / "people.csv").write_bytes(content)
+    status, out, err = mailer("subscribers", "import", "people.csv")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert words in err
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_import_is_listed_and_undone(mailer, tmp_path):
+    """The id comes from the import itself or from the list."""
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    done = json.loads(mailer("subscribers", "import", "people.csv", "--json")[1])["import"]
+    assert done in mailer("subscribers", "imports")[1]
+    assert json.loads(mailer("subscribers", "undo", done, "--json")[1]) == {
+        "import": done,
+        "restored": 1,
+        "kept": 0,
+    }
+    status, _, err = mailer("subscribers", "undo", done)
+    assert (status, "undone already" in err) == (1, True)
+
+
+def test_people_go_out_by_segment(mailer, tmp_path):
+    """Saved under a name, counted, exported."""
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    mailer("subscribers", "import", "people.csv")
+    assert "name contains ann" in mailer("segment", "save", "Anns", "name contains ann")[1]
+    assert json.loads(mailer("segment", "count", "Anns", "--json")[1])["people"] == 1
+    assert json.loads(mailer("segment", "list", "--json")[1])["name"] == "Anns"
+    assert mailer("subscribers", "export", "--segment", "Anns", "--out", "out.csv")[0] == 0
+    assert "ann@example.org" in (tmp_path / "out.csv").read_text("utf-8-sig")
+    status, _, err = mailer("subscribers", "export", "--out", "no/such/folder.csv")
+    assert (status, "cannot be written" in err) == (1, True)
+    assert mailer("segment", "remove", "Anns")[0] == 0
+
+
+def test_accounts_and_partners_are_made(mailer):
+    """A partner manager needs a partner; the link signs in."""
+    assert (
+        mailer("partner", "add", "moe", "--kind", "ministry", "--country", "CN", "--name-en", "MoE")[0] == 0
+    )
+    assert mailer("user", "add", "m@example.org", "--role", "partner", "--partner", "moe")[0] == 0
+    status, _, err = mailer("user", "add", "n@example.org", "--role", "partner")
+    assert (status, "needs a partner" in err) == (1, True)
+    assert "/sign-in/" in mailer("user", "link", "m@example.org")[1]
+    assert mailer("user", "disable", "m@example.org")[0] == 0
+    assert json.loads(mailer("user", "list", "--json")[1])["disabled"] is True
+    assert json.loads(mailer("partner", "list", "--json")[1])["people"] == 0
