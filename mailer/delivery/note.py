@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.message import EmailMessage
-from email.policy import SMTP
+from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, formataddr, make_msgid
 
 from mailer.delivery.relay import Relay, RelayUnavailable
@@ -37,7 +37,7 @@ def send(
 
     :raises NoteRefused: no relay took it
     """
-    message = EmailMessage(policy=SMTP)
+    message = EmailMessage(policy=SMTP if to.isascii() else SMTPUTF8)  # RFC 6531
     message["From"] = formataddr((voice.sender_name, publication.sender_address))
     message["To"] = to
     message["Subject"] = subject

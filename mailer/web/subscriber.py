@@ -89,7 +89,7 @@ def figure(session: Reading, name: str) -> Response:
 
 @router.get("/leave/{token}")
 def leave_page(request: Request, house: Here, session: Reading, token: str) -> Response:
-    reader = tracking.who(session, keys=house.settings.keys, token=token, purpose=Purpose.LEAVE)
+    reader = _who(request, session, house, token, Purpose.LEAVE)
     return _letter_page(request, "subscriber/leave.html", reader, token=token)
 
 
@@ -111,21 +111,21 @@ def leave(house: Here, form: Posted, session: Writing, now: Now, token: str) -> 
 @router.post("/leave/{token}/undo")
 def come_back(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
     """Whoever holds the letter could leave, so they may take it back."""
-    reader = tracking.who(session, keys=house.settings.keys, token=token, purpose=Purpose.LEAVE)
+    reader = _who(request, session, house, token, Purpose.LEAVE)
     _rejoin(request, session, reader.subscriber_id, reader.publication_id, now)
     return pages.done(f"/leave/{token}", _("Welcome back. You are subscribed again."))
 
 
 @router.get("/preferences/{token}")
 def ask_for_link_page(request: Request, house: Here, session: Reading, token: str) -> Response:
-    reader = tracking.who(session, keys=house.settings.keys, token=token)
+    reader = _who(request, session, house, token, Purpose.LINK)
     leave = house.settings.keys.sign(Purpose.LEAVE, reader.campaign_id, reader.n)
     return _letter_page(request, "subscriber/ask.html", reader, token=token, leave=leave)
 
 
 @router.post("/preferences/{token}")
 def mail_link(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
-    reader = tracking.who(session, keys=house.settings.keys, token=token)
+    reader = _who(request, session, house, token, Purpose.LINK)
     house.doorkeeper.count(_LINKS_PER_HOST, "preferences", request.client.host if request.client else "")
     house.doorkeeper.count(_LINKS_PER_PERSON, "preferences", str(reader.subscriber_id))
     _mail_preferences_link(session, house, reader, now)
@@ -234,10 +234,15 @@ def _rejoin(
     )
 
 
-def _letter_page(request: Request, template: str, reader: Reader, **context: Any) -> Response:
-    """A page reached from a letter speaks the letter's language unless its reader chose another."""
+def _who(request: Request, session: Session, house: House, token: str, purpose: Purpose) -> Reader:
+    """Whose letter it is; from here on the page speaks its language, unless its reader chose another."""
+    reader = tracking.who(session, keys=house.settings.keys, token=token, purpose=purpose)
     if "lang" not in request.query_params and "lang" not in request.cookies:
         i18n.use(reader.language)
+    return reader
+
+
+def _letter_page(request: Request, template: str, reader: Reader, **context: Any) -> Response:
     return pages.render(
         request,
         template,
