@@ -28,7 +28,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from mailer.errors import MailerError
@@ -150,15 +150,21 @@ def clock(session: Session) -> datetime:
 def _one_sentence() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except DatabaseError as error:
+        if "file is not a database" in str(error.orig):
+            raise Unreachable(
+                "The file of the database is none: choose another MAILER_DATA, or put a backup in its place."
+            ) from error
         if error.connection_invalidated or _never_connected(error):
             raise Unreachable from error
         raise
 
 
-def _never_connected(error: OperationalError) -> bool:
+def _never_connected(error: DatabaseError) -> bool:
     text = str(error.orig)
-    return error.statement is None or "unable to open database file" in text
+    return isinstance(error, OperationalError) and (
+        error.statement is None or "unable to open database file" in text
+    )
 
 
 def _sqlite(url: str) -> Engine:

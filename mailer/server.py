@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import logging
-import os
 import socket
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import IO, Any
 
 import uvicorn
@@ -34,7 +35,18 @@ class PortTaken(MailerError):
     """The web app's port cannot be had."""
 
     def __init__(self, host: str, port: int, why: str) -> None:
-        super().__init__(f"The web app cannot listen on {host}:{port} ({why}): choose another with --port.")
+        super().__init__(
+            f"The web app cannot listen on {host}:{port} ({why}): choose another with --host or --port."
+        )
+
+
+class NoFolder(MailerError):
+    """The data folder cannot be used."""
+
+    def __init__(self, data: Path, error: OSError) -> None:
+        super().__init__(
+            f"The data folder “{data}” cannot be used ({error.strerror}): choose another with --data."
+        )
 
 
 @dataclass
@@ -51,50 +63,46 @@ class Server:
         :raises PortTaken, CannotListen: a port cannot be had
         :raises Unreachable: the database does not answer
         """
-        self._lock = _lock(self.settings)
-        try:
+        with ExitStack() as parts:  # what has started is stopped in reverse, here if a later part fails
             self.database = Database(self.settings.database)
+            parts.callback(self.database.close)
+            self.database.check()  # before the lock's file is made: a wrong address changes nothing
+            parts.enter_context(_lock(self.settings))
             migrations.upgrade(self.database)
-            self._socket = _bound(self.settings.host, self.settings.port)
-        except BaseException:
-            self._lock.close()
-            raise
-        self.outbox: Outbox | None = None
-        self._listener: Listener | None = None
-        self._embedded: Embedded | None = None
-        try:
+            bound = parts.enter_context(_bound(self.settings.host, self.settings.port))
+            self.settings = self.settings.model_copy(update={"port": bound.getsockname()[1]})
+            self.outbox: Outbox | None = None
             if self.settings.embedded:
-                self._start_embedded()
+                self._start_embedded(parts)
             else:
                 queue.connect(self.settings)
-        except BaseException:
-            self._socket.close()
-            self.database.close()
-            self._lock.close()
-            raise
-        self._start_web()
+            self._start_web(parts, bound)
+            self._parts = parts.pop_all()
 
-    def _start_embedded(self) -> None:
+    def _start_embedded(self, parts: ExitStack) -> None:
         self.outbox = Outbox(self.settings.data)
-        self._listener = Listener(self.settings, self.database, self.outbox, self.manners)
-        self._listener.start()
+        parts.callback(self.outbox.close)
+        listener = Listener(self.settings, self.database, self.outbox, self.manners)
+        listener.start()
+        parts.callback(listener.stop)
         if not self.settings.smtp_url:  # the listener's port may have been any free one
-            self.settings = self.settings.model_copy(update={"listener_port": self._listener.port})
-        self._embedded = Embedded(self.settings)
-        self._embedded.start()
+            self.settings = self.settings.model_copy(update={"listener_port": listener.port})
+        embedded = Embedded(self.settings)
+        embedded.start()
+        parts.callback(embedded.stop)
 
-    def _start_web(self) -> None:
+    def _start_web(self, parts: ExitStack, bound: socket.socket) -> None:
         app = create_app(self.settings, self.database, self.outbox)
-        self._web = _Web(
+        web = _Web(
             uvicorn.Config(
                 app, log_level="warning", access_log=False, proxy_headers=False, server_header=False
             )
         )
-        self._thread = threading.Thread(
-            target=self._web.run, kwargs={"sockets": [self._socket]}, name="web", daemon=True
-        )
+        self._thread = threading.Thread(target=web.run, kwargs={"sockets": [bound]}, name="web", daemon=True)
         self._thread.start()
-        self._web.ready.wait(20)
+        parts.callback(self._thread.join, 10)
+        parts.callback(setattr, web, "should_exit", True)
+        web.ready.wait(20)
 
     @property
     def url(self) -> str:
@@ -103,16 +111,7 @@ class Server:
 
     def stop(self) -> None:
         """Stop in order: no new pages, then the worker's turn ends, then the listener."""
-        self._web.should_exit = True
-        self._thread.join(10)
-        if self._embedded is not None:
-            self._embedded.stop()
-        if self._listener is not None:
-            self._listener.stop()
-        if self.outbox is not None:
-            self.outbox.close()
-        self.database.close()
-        self._lock.close()
+        self._parts.close()
 
     def wait(self) -> None:
         """Serve until told to stop (SIGTERM, SIGINT), which raises KeyboardInterrupt in the main thread."""
@@ -151,9 +150,13 @@ def free_port(host: str, wished: int) -> int:
 
 
 def _lock(settings: Settings) -> IO[Any]:
-    settings.data.mkdir(parents=True, exist_ok=True)
+    """Hold the data folder until the file is closed."""
     name = "serve.lock" if settings.embedded else f"web-{settings.port}.lock"
-    file = (settings.data / name).open("a+")
+    try:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        file = (settings.data / name).open("a+")
+    except OSError as error:
+        raise NoFolder(settings.data, error) from error
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -170,5 +173,5 @@ def _bound(host: str, port: int) -> socket.socket:
         sock.bind((host, port))
     except OSError as error:
         sock.close()
-        raise PortTaken(host, port, os.strerror(error.errno or 0)) from error
+        raise PortTaken(host, port, error.strerror or str(error)) from error
     return sock

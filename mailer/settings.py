@@ -43,9 +43,11 @@ class Settings(BaseSettings):
         "", description="How readers reach the web app. Empty: http://HOST:PORT of `mailer serve`."
     )
     host: str = Field("127.0.0.1", description="Address the web app listens on.")
-    port: int = Field(8000, description="Port the web app listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port the web app listens on; 0: any free one.")
     listener_host: str = Field("127.0.0.1", description="Address the built-in SMTP listener listens on.")
-    listener_port: int = Field(2525, description="Port of the built-in SMTP listener; 0: any free one.")
+    listener_port: int = Field(
+        2525, ge=0, le=65535, description="Port of the built-in SMTP listener; 0: any free one."
+    )
     bounce_domain: str = Field(
         "bounces.mailer.example",
         description="Domain of return paths; its MX is the listener. Must be yours in production.",

@@ -28,7 +28,7 @@ def command() -> None:
 @click.option("--desk", default="", metavar="ADDRESS", help="Where readers' own answers go.")
 @click.option("--zone", default="Asia/Shanghai", show_default=True)
 @pass_shell
-def add(shell: Shell, code: str, sender: str, desk: str, zone: str, **texts: str) -> None:
+def add(shell: Shell, /, code: str, sender: str, desk: str, zone: str, **texts: str) -> None:
     """Make a publication."""
     presences = {
         language: Presence(

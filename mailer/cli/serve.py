@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 from types import FrameType
 
 import click
@@ -15,15 +14,15 @@ from mailer.server import Server
 
 @click.command()
 @click.option("--host", default=None, help="Address to listen on (MAILER_HOST).")
-@click.option("--port", type=int, default=None, help="Port to listen on (MAILER_PORT).")
-@click.option("--data", type=click.Path(path_type=Path), default=None, help="Data folder (MAILER_DATA).")
+@click.option("--port", type=click.IntRange(0, 65535), default=None, help="Port to listen on (MAILER_PORT).")
 @pass_shell
-def command(shell: Shell, host: str | None, port: int | None, data: Path | None) -> None:
+def command(shell: Shell, host: str | None, port: int | None) -> None:
     """Serve the web app; embedded, also send and listen. Stop with Ctrl-C."""
-    chosen = settings_module.load(data=data or shell.settings.data, host=host, port=port)
+    chosen = settings_module.load(data=shell.data, host=host, port=port)
     server = Server(chosen)
     signal.signal(signal.SIGTERM, interrupt)
     server.start()
+    chosen = server.settings  # a port given as 0 is known now
     click.echo(f"mailer is served at {server.url}", err=True)
     if chosen.embedded and not chosen.smtp_url:
         click.echo("Letters do not leave this machine: see them on the Outbox page.", err=True)
