@@ -12,9 +12,12 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from click.testing import CliRunner
 from sqlalchemy import text
 
 from mailer import migrations
+from mailer.cli import cli
+from mailer.cli.db import NoHeartbeat
 from mailer.database import Database
 from tests import servers
 
@@ -144,6 +147,23 @@ def test_a_current_database_is_left_without_loading_alembic(sqlite_database: Dat
         "sys.exit('alembic' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_asking_from_the_shell_makes_no_database(tmp_path: Path) -> None:
+    """`db check` and `db heartbeat` on an empty folder say what to do and leave it empty."""
+    for question in ("check", "heartbeat"):
+        answer = CliRunner().invoke(cli, ["--data", str(tmp_path / "new"), "db", question])
+        assert isinstance(answer.exception, migrations.OlderSchema)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_shell_upgrades_and_checks(tmp_path: Path) -> None:
+    """`db upgrade` makes what `db check` asks for; nobody sweeps it yet."""
+    for question in ("upgrade", "check"):
+        answer = CliRunner().invoke(cli, ["--data", str(tmp_path), "db", question])
+        assert (answer.exit_code, migrations.head() in answer.output) == (0, True)
+    answer = CliRunner().invoke(cli, ["--data", str(tmp_path), "db", "heartbeat"])
+    assert isinstance(answer.exception, NoHeartbeat)
 
 
 @pytest.mark.postgres

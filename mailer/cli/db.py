@@ -31,9 +31,7 @@ def upgrade(shell: Shell) -> None:
 @pass_shell
 def check(shell: Shell) -> None:
     """Say whether the database is at this version's schema; change nothing. Exit status 1 when it is not."""
-    if not shell.settings.database_url and not (shell.settings.data / "mailer.db").exists():
-        raise migrations.OlderSchema  # opening it would make the file
-    migrations.check(Database(shell.settings.database))
+    _current(shell)
     click.echo(f"The database is at revision {migrations.head()}.")
 
 
@@ -43,6 +41,18 @@ def heartbeat(shell: Shell) -> None:
     """Exit with status 0 if beat and a worker have swept the database within the last 15 seconds."""
     from mailer.delivery import sweep  # the other commands need no stage
 
-    with Database(shell.settings.database).read() as session:
+    with _current(shell).read() as session:
         if not sweep.running(session):
             raise NoHeartbeat
+
+
+def _current(shell: Shell) -> Database:
+    """Return the database as it is; ``shell.database`` would upgrade it.
+
+    :raises OlderSchema: it is not at this version's schema, or not there at all
+    """
+    if not shell.settings.database_url and not (shell.settings.data / "mailer.db").exists():
+        raise migrations.OlderSchema  # opening it would make the file
+    database = Database(shell.settings.database)
+    migrations.check(database)
+    return database
