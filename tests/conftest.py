@@ -20,11 +20,10 @@ from mailer import migrations
 from mailer.database import Database
 from mailer.settings import Settings
 from tests import servers
+from tests.make import SECRET, Make
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page, Route
-
-    from tests.make import Make
 
 _BOTH = ["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)]
 _MARKED_BY = {"postgres_server": "postgres", "redis_server": "redis", "browser": "browser"}
@@ -77,7 +76,7 @@ def _without(missing: servers.Missing) -> NoReturn:
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     """Settings of an embedded installation in a folder of its own; the listener takes any free port."""
-    return Settings(data=tmp_path / "data", secret="1:a-key-for-tests-only", listener_port=0)
+    return Settings(data=tmp_path / "data", secret=SECRET, listener_port=0)
 
 
 @pytest.fixture(scope="session")
@@ -181,8 +180,6 @@ def production(settings: Settings, postgres_url: str, redis_url: str) -> Setting
 @pytest.fixture
 def make(database: Database) -> Make:
     """Builders of rows in ``database``; a test on one database alone makes ``Make(sqlite_database)``."""
-    from tests.make import Make
-
     return Make(database)
 
 
