@@ -15,7 +15,7 @@ from uuid_utils.compat import uuid7
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import bulk, partners, store, subscribers
+from mailer.audience import bulk, partners, subscribers
 from mailer.audience.intake import Consent, Person, Verdict
 from mailer.audience.sheet import Row, Sheet
 from mailer.audience.store import Import, Membership, Subscriber, Subscription
@@ -83,7 +83,7 @@ def run(database: Database, job: Job, *, clock: Callable[[], datetime]) -> Repor
     """
     with database.write() as session:
         import_id = begin(session, job, now=clock())
-        done = store.imported_lines(session, import_id)
+        done = bulk.imported_lines(session, import_id)
     rows = [row for row in job.sheet.rows if row.line not in done]
     for start in range(0, len(rows), CHUNK):
         with database.write() as session:
@@ -103,7 +103,7 @@ def dry_run(session: Session, job: Job, *, now: datetime) -> Report:
 
 def begin(session: Session, job: Job, *, now: datetime) -> int:
     """Return the id of the import: the same file's unfinished one, else a new one."""
-    unfinished = store.unfinished_import(session, job.sheet.digest, job.publication_id, job.partner_id)
+    unfinished = bulk.unfinished_import(session, job.sheet.digest, job.publication_id, job.partner_id)
     if unfinished is not None:
         return unfinished.id
     made = Import(
@@ -149,7 +149,7 @@ def report(session: Session, public_id: UUID) -> Report:
 
 def listing(session: Session, *, partner_id: int | None = None) -> list[Import]:
     """Return imports, newest first; with ``partner_id``, only that partner's."""
-    return store.imports(session, partner_id)
+    return bulk.imports(session, partner_id)
 
 
 def undo(session: Session, public_id: UUID, *, now: datetime, actor: Actor) -> Undone:
@@ -165,7 +165,7 @@ def undo(session: Session, public_id: UUID, *, now: datetime, actor: Actor) -> U
         raise UndoneAlready
     done.undone_at = now
     restored = kept = 0
-    for row in store.written_rows(session, done.id):
+    for row in bulk.written_rows(session, done.id):
         subscriber_id, row.subscriber_id = row.subscriber_id, None
         session.flush()
         if _restore(session, subscriber_id or 0, done.publication_id, row.before or {}, row.after or {}):
@@ -180,14 +180,14 @@ def undo(session: Session, public_id: UUID, *, now: datetime, actor: Actor) -> U
 
 
 def _get(session: Session, public_id: UUID) -> Import:
-    found = store.import_by_public_id(session, public_id)
+    found = bulk.import_by_public_id(session, public_id)
     if found is None:
         raise NoImport
     return found
 
 
 def _report(session: Session, done: Import) -> Report:
-    rows = store.import_verdicts(session, done.id)
+    rows = bulk.import_verdicts(session, done.id)
     return Report(
         done.public_id, tuple(RowVerdict(line, Verdict(word), message) for line, word, message in rows)
     )
@@ -243,7 +243,7 @@ def _restore(
         places.append(("subscription", session.get(Subscription, (publication_id, subscriber_id))))
     if "membership" in after:
         partner_id = after["membership"]["partner_id"]
-        places.append(("membership", store.find_membership(session, partner_id, subscriber_id)))
+        places.append(("membership", bulk.find_membership(session, partner_id, subscriber_id)))
     if "subscriber" in after:
         places.append(("subscriber", session.get(Subscriber, subscriber_id)))
     back = [_put_back(session, row, before.get(table), after[table]) for table, row in places]

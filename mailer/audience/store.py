@@ -24,7 +24,6 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.database import Base, BigId, Json, UTCDateTime
@@ -279,16 +278,6 @@ def partners(session: Session) -> list[tuple[Partner, int]]:
     return [(partner, people) for partner, people in rows]
 
 
-def people_of(session: Session, partner_ids: Collection[int]) -> dict[int, int]:
-    """Return how many people each partner has now."""
-    rows = session.execute(
-        select(Membership.partner_id, func.count())
-        .where(Membership.partner_id.in_(partner_ids), Membership.ended_at.is_(None))
-        .group_by(Membership.partner_id)
-    )
-    return dict.fromkeys(partner_ids, 0) | {row[0]: row[1] for row in rows}
-
-
 def topics(session: Session, publication_id: int) -> list[Topic]:
     """Return a publication's topics by code."""
     return list(
@@ -504,84 +493,4 @@ def withdraw_vouching(session: Session, subscriber_id: int, now: datetime) -> No
             Subscription.consent_kind == ConsentKind.VOUCHED,
         )
         .values(state=SubscriptionState.PENDING, changed_at=now)
-    )
-
-
-def insert_missing_subscription(
-    session: Session, subscriber_id: int, publication_id: int, now: datetime
-) -> None:
-    """Make sure that a person and a publication have a row, without consent where there was none."""
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    session.execute(
-        dialect.insert(Subscription)
-        .values(
-            publication_id=publication_id, subscriber_id=subscriber_id, state=SubscriptionState.PENDING,
-            changed_at=now, left_reason="", consent_kind=ConsentKind.NONE, consent_at=now, consent_by="",
-            consent_wording="", consent_origin="",
-        )
-        .on_conflict_do_nothing()
-    )  # fmt: skip
-
-
-# Imports
-
-
-def unfinished_import(
-    session: Session, digest: str, publication_id: int, partner_id: int | None
-) -> Import | None:
-    """Return the import of that file that was begun and neither finished nor undone."""
-    return session.scalar(
-        select(Import)
-        .where(
-            Import.file_hash == digest,
-            Import.publication_id == publication_id,
-            Import.partner_id.is_not_distinct_from(partner_id),
-            Import.finished_at.is_(None),
-            Import.undone_at.is_(None),
-        )
-        .order_by(Import.id.desc())
-        .limit(1)
-    )
-
-
-def import_by_public_id(session: Session, public_id: UUID) -> Import | None:
-    """Return the import the outside knows by ``public_id``."""
-    return session.scalar(select(Import).where(Import.public_id == public_id))
-
-
-def imports(session: Session, partner_id: int | None) -> list[Import]:
-    """Return imports, newest first, of one partner or all."""
-    query = select(Import).order_by(Import.id.desc())
-    return list(
-        session.scalars(query if partner_id is None else query.where(Import.partner_id == partner_id))
-    )
-
-
-def imported_lines(session: Session, import_id: int) -> set[int]:
-    """Return the lines of a file that have their verdict."""
-    return set(session.scalars(select(ImportRow.line).where(ImportRow.import_id == import_id)))
-
-
-def import_verdicts(session: Session, import_id: int) -> list[tuple[int, str, str]]:
-    """Return line, verdict and message of every row, in order."""
-    rows = session.execute(
-        select(ImportRow.line, ImportRow.verdict, ImportRow.message)
-        .where(ImportRow.import_id == import_id)
-        .order_by(ImportRow.line)
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
-def written_rows(session: Session, import_id: int) -> list[ImportRow]:
-    """Return the rows of an import that wrote something, last first."""
-    rows = select(ImportRow).where(ImportRow.import_id == import_id, ImportRow.subscriber_id.is_not(None))
-    return [row for row in session.scalars(rows.order_by(ImportRow.line.desc())) if row.after]
-
-
-def find_membership(session: Session, partner_id: int, subscriber_id: int) -> Membership | None:
-    """Return a partner's tie to a person, ended or not."""
-    return session.scalar(
-        select(Membership).where(
-            Membership.partner_id == partner_id, Membership.subscriber_id == subscriber_id
-        )
     )

@@ -286,7 +286,7 @@ class _Batch:
             partner.id: Host(partner.id, partner.language, partner.trusted, partner.seats)
             for partner in bulk.partners_by_id(session, partners).values()
         }
-        self._seats = store.people_of(session, partners)
+        self._seats = bulk.people_of(session, partners)
 
     def _known(self, person: Ready) -> Known:
         subscriber = self._subscribers.get(person.key)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from mailer.audience import store
+from mailer.audience import bulk
 from mailer.audience.store import ConsentKind, Subscription, SubscriptionState
 
 _REASON = 200  # characters kept, store.Subscription.left_reason
@@ -24,7 +24,7 @@ def leave(
 
     A person without a subscription is recorded too, so that no import subscribes them afterwards.
     """
-    store.insert_missing_subscription(session, subscriber_id, publication_id, now)
+    bulk.insert_missing_subscription(session, subscriber_id, publication_id, now)
     subscription = session.get_one(
         Subscription, (publication_id, subscriber_id), populate_existing=True, with_for_update=True
     )
