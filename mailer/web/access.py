@@ -10,7 +10,7 @@ from __future__ import annotations
 import hmac
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 from urllib.parse import quote, urlsplit
 
@@ -56,14 +56,18 @@ def _me(request: Request, session: Reading, house: Here, now: Now) -> SignedIn:
 Me = Annotated[SignedIn, Depends(_me)]
 
 
-async def guard(request: Request, me: Me) -> None:
+async def guard(request: Request, me: Me) -> AsyncIterator[None]:
     """Let in who is signed in, and of their POSTs only those our own pages made.
 
     :raises SignInFirst: nobody is signed in
     :raises Forged: the request came from elsewhere
     """
-    if request.method not in _SAFE_METHODS:
-        await _own_form(request, me.csrf)
+    try:
+        if request.method not in _SAFE_METHODS:
+            await _own_form(request, me.csrf)
+        yield
+    finally:
+        await request.close()  # uploaded files
 
 
 def staff(me: Me) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -80,8 +80,11 @@ def _now(request: Request) -> datetime:
     return house_of(request).clock()
 
 
-async def _posted(request: Request) -> FormData:
-    return await request.form()
+async def _posted(request: Request) -> AsyncIterator[FormData]:
+    try:
+        yield await request.form()
+    finally:
+        await request.close()  # uploaded files
 
 
 # scope="function": committed before the answer leaves, so that the page a redirect leads to sees the change

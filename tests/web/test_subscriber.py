@@ -131,7 +131,7 @@ def test_the_link_is_mailed_to_the_address_itself_and_opens_preferences(
         with TestClient(create_app(chosen, sqlite_database, clock=lambda: NOON)) as client:
             page = client.post(f"/preferences/{token(delivery)}")
             assert "on its way" in page.text
-            [received] = host.accepted
+            [received] = host.letters
             assert received.recipient == "ann@example.org"
             text = message_from_bytes(received.body, policy=policy.default).get_content()
             path = re.search(r"/my/[a-z2-7]+", text)[0]
@@ -150,7 +150,7 @@ def test_a_preferences_link_is_asked_for_three_times_an_hour_at_most(settings, s
         with TestClient(create_app(chosen, sqlite_database, clock=lambda: NOON)) as client:
             answers = [client.post(f"/preferences/{token(delivery)}").status_code for _ in range(4)]
     assert answers == [200, 200, 200, 429]
-    assert len(host.accepted) == 3
+    assert len(host.letters) == 3
 
 
 def test_an_old_preferences_link_no_longer_opens(visit, delivery):
