@@ -24,6 +24,8 @@ SEND_QUEUE = "smtp"
 DESK_QUEUE = "desk"
 _QUEUE_OF = {WORK: SEND_QUEUE}
 
+ENOUGH = 4  # bells that wait: every worker they wake finds all there is to do, so more would only pile up
+
 _log = logging.getLogger(__name__)
 _app: Celery | None = None
 
@@ -78,13 +80,21 @@ def ring(session: Session, bell: str) -> None:
 
 
 def ring_now(bell: str) -> None:
-    """Ring at once. A broker out of reach is no error: the sweep finds the rows."""
+    """Ring at once, unless enough bells wait already. A broker out of reach is no error: the sweep rings."""
     if _app is None:
         return  # a shell beside the server: the server's sweep will see the rows
     try:
-        _app.send_task(bell, retry=False, expires=60)
+        if _waiting(_app, _QUEUE_OF.get(bell, DESK_QUEUE)) < ENOUGH:
+            _app.send_task(bell, retry=False, expires=60)
     except (OperationalError, OSError) as error:
         _log.warning("broker out of reach, the sweep will ring again: %s", type(error).__name__)
+
+
+def _waiting(app: Celery, queue: str) -> int:
+    """Return how many bells of a queue no worker has taken yet."""
+    with app.connection_or_acquire() as connection:
+        found: int = connection.default_channel.queue_declare(queue).message_count
+        return found
 
 
 def reachable(settings: Settings) -> bool:

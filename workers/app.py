@@ -7,7 +7,6 @@ has forked: no connection crosses a fork.
 from __future__ import annotations
 
 import threading
-from functools import cached_property
 
 from mailer import migrations, queue, settings
 from mailer.database import Database
@@ -21,30 +20,19 @@ app.conf.include = ["workers.tasks"]
 
 
 class Context:
-    """Settings, database and sender of this process."""
+    """Settings, database and sender of this process. The database is brought to the current schema."""
 
     def __init__(self, settings: Settings) -> None:
+        """:raises Unreachable: the database does not answer"""
         self.settings = settings
-        self._lock = threading.Lock()
-
-    @cached_property
-    def database(self) -> Database:
-        """The database, brought to the current schema."""
-        database = Database(self.settings.database)
-        migrations.upgrade(database)
-        return database
-
-    @cached_property
-    def sender(self) -> Sender:
-        """The one sender of this process: its journal and its kept connections."""
-        return Sender(self.settings, self.database)
+        self.database = Database(settings.database)
+        migrations.upgrade(self.database)
+        self.sender = Sender(settings, self.database)
 
     def close(self) -> None:
         """Say goodbye to relays and give back connections."""
-        for name in ("sender", "database"):
-            if name in self.__dict__:
-                getattr(self, name).close()
-                del self.__dict__[name]
+        self.sender.close()
+        self.database.close()
 
 
 _context: Context | None = None
@@ -60,11 +48,18 @@ def context() -> Context:
         return _context
 
 
-def use(settings: Settings) -> Context:
+def use(settings: Settings) -> None:
     """Make this process's context from given settings: the embedded worker of ``mailer serve``."""
     global _context
+    leave()
     with _making:
-        if _context is not None:
-            _context.close()
         _context = Context(settings)
-        return _context
+
+
+def leave() -> None:
+    """Close this process's context, if it has one; the next task makes another."""
+    global _context
+    with _making:
+        left, _context = _context, None
+    if left is not None:
+        left.close()

@@ -10,7 +10,7 @@ from celery.beat import Service
 from celery.worker import WorkController
 
 from mailer.settings import Settings
-from workers.app import app, use
+from workers.app import app, leave, use
 
 _STARTED = 10.0  # seconds to wait for the worker to hear bells
 _STOPPED = 15.0  # seconds a turn may need to end: one slice and its answers
@@ -26,7 +26,7 @@ class Embedded:
     def start(self) -> None:
         """Start worker and beat."""
         app.loader.import_default_modules()  # registers the tasks
-        self.context = use(self._settings)
+        use(self._settings)
         app.conf.broker_url = "memory://localhost/"
         ready = threading.Event()
         self._worker: Any = WorkController(
@@ -53,7 +53,7 @@ class Embedded:
         self._worker.stop(exitcode=0)
         for thread in self._threads:
             thread.join(_STOPPED)
-        self.context.close()
+        leave()
 
     def _run(self, target: Any, name: str) -> None:
         thread = threading.Thread(target=target, name=f"mailer-{name}", daemon=True)

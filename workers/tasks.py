@@ -11,7 +11,7 @@ from mailer import queue
 from mailer.accounts import sessions
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import policy
-from workers.app import app, context
+from workers.app import app, context, leave
 from workers.timetable import SWEEP, TIDY
 
 
@@ -46,4 +46,4 @@ def tidy(**_newer: object) -> None:
 @signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
 def goodbye(**_newer: Any) -> None:
     """Close connections when a prefork child ends."""
-    context().close()
+    leave()

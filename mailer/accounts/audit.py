@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -72,3 +73,8 @@ def record(
 def entries(session: Session, *, limit: int = 50, partner_id: int | None = None) -> list[AuditEntry]:
     """Return the newest entries; with ``partner_id``, only those about that partner's people."""
     return store.audit_entries(session, limit, partner_id)
+
+
+def actors(session: Session, *, subject: str, actions: Sequence[str]) -> set[str]:
+    """Return the names of those who did one of ``actions`` to ``subject``."""
+    return store.audit_actors(session, subject, actions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -75,7 +76,7 @@ class AuditEntry(Base):
     user_id: Mapped[int | None] = mapped_column(ForeignKey("users.id", ondelete="SET NULL"))
     actor: Mapped[str] = mapped_column(String(320))
     action: Mapped[str] = mapped_column(String(60))  # e.g. "campaign.approve"
-    subject: Mapped[str] = mapped_column(String(60))  # e.g. "campaign 7"
+    subject: Mapped[str] = mapped_column(String(60), index=True)  # e.g. "campaign 7"
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("partners.id"), index=True)
     before: Mapped[Any | None] = mapped_column(Json)
     after: Mapped[Any | None] = mapped_column(Json)
@@ -144,3 +145,9 @@ def audit_entries(session: Session, limit: int, partner_id: int | None) -> list[
     if partner_id is not None:
         query = query.where(AuditEntry.partner_id == partner_id)
     return list(session.scalars(query))
+
+
+def audit_actors(session: Session, subject: str, actions: Sequence[str]) -> set[str]:
+    """Return the names of those who did one of ``actions`` to ``subject``."""
+    query = select(AuditEntry.actor).where(AuditEntry.subject == subject, AuditEntry.action.in_(actions))
+    return set(session.scalars(query.distinct()))

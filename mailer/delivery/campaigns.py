@@ -13,11 +13,11 @@ from uuid_utils.compat import uuid7
 
 from mailer import queue
 from mailer.accounts import audit
-from mailer.accounts.audit import Actor
+from mailer.accounts.audit import SYSTEM, Actor
 from mailer.audience import segments
-from mailer.delivery import states, store
+from mailer.delivery import batches, states, store
 from mailer.delivery.states import Move
-from mailer.delivery.store import Batch, BatchState, Campaign, CampaignState, DeliveryState
+from mailer.delivery.store import Campaign, CampaignState, DeliveryState
 from mailer.errors import Conflict, Forbidden, Invalid, NotFound
 from mailer.issues import editions, freeze, publications
 from mailer.issues import store as issues
@@ -110,11 +110,7 @@ def create(
     """
     issue = editions.get(session, issue_id)
     segments.parse(audience)
-    chosen = list(languages) or list(issues.editions(session, issue_id))
-    if not chosen:
-        raise NotFound("This issue has no edition yet: import one first.")
-    for language in chosen:
-        editions.edition(session, issue_id, language)
+    chosen = _existing(session, issue_id, languages)
     campaign = Campaign(
         public_id=uuid7(),
         publication_id=issue.publication_id,
@@ -144,14 +140,17 @@ def revise(
     now: datetime,
     actor: Actor,
 ) -> Campaign:
-    """Change what a campaign sends, to whom and when; an approval is void from then on."""
+    """Change what a campaign sends, to whom and when; an approval is void from then on.
+
+    :raises BadRule: the audience cannot be read
+    :raises NotFound: the issue lacks an edition in one of the languages
+    """
     campaign = get(session, campaign_id, lock=True)
     segments.parse(audience)
     if campaign.state != CampaignState.DRAFT:
-        campaign.state = states.after(campaign.state, Move.REOPEN)
-    campaign.audience, campaign.languages = audience, list(languages)
+        _reopen(campaign)
+    campaign.audience, campaign.languages = audience, _existing(session, campaign.issue_id, languages)
     campaign.fallback, campaign.scheduled_at = fallback, scheduled_at
-    campaign.hash = campaign.approved_hash = campaign.approved_by = campaign.approved_at = None
     _note(session, campaign, "revise", now=now, actor=actor)
     return campaign
 
@@ -219,7 +218,7 @@ def launch(
         raise AssertionError(f"{total} candidates, {deliveries} deliveries, {exclusions} exclusions")
     if not deliveries:
         raise NobodyMeant
-    store.cut_batches(session, campaign.id, deliveries=deliveries, size=BATCH, due_at=now)
+    batches.cut(session, campaign.id, deliveries=deliveries, size=BATCH, due_at=now)
     campaign.candidates, campaign.launched_at, campaign.trouble = total, now, ""
     _note(session, campaign, "launch", now=now, actor=actor)
     queue.ring(session, queue.WORK)
@@ -227,23 +226,30 @@ def launch(
 
 
 def launch_due(session: Session, *, settings: Settings, now: datetime) -> int:
-    """Launch the scheduled campaigns whose time has come; one that cannot be goes back and says why."""
-    due = store.due_to_launch(session, now)
-    for campaign_id in due:
+    """Launch the scheduled campaigns whose time has come, and return how many.
+
+    One that cannot be launched goes back to the desk and says why.
+    """
+    launched = 0
+    for campaign_id in store.due_to_launch(session, now):
+        campaign = get(session, campaign_id, lock=True)
+        if campaign.state != CampaignState.SCHEDULED:
+            continue  # another sweep, or a person, was here while we waited for the lock
         try:
             with session.begin_nested():
                 launch(session, campaign_id=campaign_id, settings=settings, now=now, actor=SYSTEM)
-        except (Conflict, Invalid) as error:
-            campaign = get(session, campaign_id, lock=True)
-            campaign.state = states.after(campaign.state, Move.REOPEN)
+            launched += 1
+        except (Conflict, Invalid, NotFound) as error:
+            session.refresh(campaign)
+            _reopen(campaign)
             campaign.trouble = str(error)
             _note(session, campaign, "not launched", now=now, actor=SYSTEM)
-    return len(due)
+    return launched
 
 
-def pause(session: Session, *, campaign_id: int, now: datetime, actor: Actor, why: str = "") -> Campaign:
+def pause(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -> Campaign:
     """Stop sending; workers notice before their next letter."""
-    return _steer(session, campaign_id, Move.PAUSE, now=now, actor=actor, why=why)
+    return _steer(session, campaign_id, Move.PAUSE, now=now, actor=actor)
 
 
 def resume(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -> Campaign:
@@ -256,34 +262,33 @@ def resume(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -
 def cancel(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -> Campaign:
     """Stop for good: what waits is withdrawn; letters on their way arrive and are recorded."""
     campaign = _steer(session, campaign_id, Move.CANCEL, now=now, actor=actor)
-    for batch in store.waiting_batches(session, campaign.id):
-        withdraw_batch(session, batch, "cancelled")
+    _withdraw_waiting(session, campaign.id)
     campaign.finished_at = now
     return campaign
 
 
-def withdraw_batch(session: Session, batch: Batch, reason: str) -> None:
-    """Take every letter of a batch that nobody has begun out of the campaign."""
-    rest = numbers_of(batch)[batch.done_to :]
-    waiting = store.in_states(session, batch.campaign_id, rest, _STILL)
-    store.set_state(session, batch.campaign_id, waiting, DeliveryState.WITHDRAWN, reason)
-    batch.state, batch.owner = BatchState.DONE, None
+def withdraw_cancelled(session: Session) -> None:
+    """Withdraw what workers gave back of cancelled campaigns after they were cancelled."""
+    for campaign_id in batches.cancelled(session):
+        _withdraw_waiting(session, campaign_id)
 
 
-_STILL = (DeliveryState.WAITING, DeliveryState.DEFERRED)
-
-
-def numbers_of(batch: Batch) -> Sequence[int]:
-    """Return the numbers of a batch's deliveries, in order."""
-    return batch.numbers or range(batch.first, batch.last + 1)
+def _withdraw_waiting(session: Session, campaign_id: int) -> None:
+    for batch in batches.waiting(session, campaign_id):
+        batches.withdraw(session, batch, "cancelled")
+    session.flush()
 
 
 def finish(session: Session, *, now: datetime) -> int:
     """Say of every campaign in which nothing waits any more that it has been sent; return how many."""
     done = 0
-    for campaign in store.campaigns(session, CampaignState.SENDING):
-        if store.open_batches(session, campaign.id) == 0:
+    for found in store.campaigns(session, CampaignState.SENDING):
+        if not batches.all_done(session, found.id):
+            continue
+        campaign = get(session, found.id, lock=True)
+        if campaign.state == CampaignState.SENDING and batches.all_done(session, campaign.id):
             campaign.state, campaign.finished_at = states.after(campaign.state, Move.FINISH), now
+            campaign.trouble = ""
             _note(session, campaign, "finish", now=now, actor=SYSTEM)
             done += 1
     return done
@@ -293,43 +298,67 @@ def settle_uncertain(session: Session, *, campaign_id: int, resend: bool, now: d
     """Decide about a campaign's uncertain letters: send them again, or take them as sent. Returns how many.
 
     Sent again, a reader may get a second copy; taken as sent, one may get none. That is why a person decides.
+
+    :raises WrongMoment: to be sent again, but the campaign was cancelled
     """
     campaign = get(session, campaign_id, lock=True)
-    numbers = store.in_state(session, campaign_id, DeliveryState.UNCERTAIN)
+    numbers = batches.in_state(session, campaign_id, DeliveryState.UNCERTAIN)
     if not numbers:
         return 0
     if not resend:
-        store.set_state(session, campaign_id, numbers, DeliveryState.ACCEPTED, "declared")
+        batches.set_state(session, campaign_id, numbers, DeliveryState.ACCEPTED, "declared")
     else:
-        store.set_state(session, campaign_id, numbers, DeliveryState.WAITING)
-        tried = store.last_attempts(session, campaign_id, numbers)
+        campaign.state, campaign.finished_at = states.after(campaign.state, Move.RESEND), None
+        batches.set_state(session, campaign_id, numbers, DeliveryState.WAITING)
+        tried = batches.last_attempts(session, campaign_id, numbers)
         for attempt in sorted(set(tried.values())):
             again = [n for n in numbers if tried[n] == attempt]
-            store.add_batch(session, campaign_id, again, attempt=attempt + 1, due_at=now)
-        if campaign.state == CampaignState.SENT:
-            campaign.state, campaign.finished_at = states.after(campaign.state, Move.RESUME), None
+            batches.add(session, campaign_id, again, attempt=attempt + 1, due_at=now)
         queue.ring(session, queue.WORK)
     _note(session, campaign, "resend uncertain" if resend else "accept uncertain", now=now, actor=actor)
     return len(numbers)
 
 
-SYSTEM = Actor(None, "system")
+def _existing(session: Session, issue_id: int, languages: Sequence[str]) -> list[str]:
+    """Return ``languages``, all the issue has when empty.
+
+    :raises NotFound: the issue lacks one of them
+    """
+    chosen = list(languages) or editions.languages(session, issue_id)
+    if not chosen:
+        raise NotFound("This issue has no edition yet: import one first.")
+    for language in chosen:
+        editions.edition(session, issue_id, language)
+    return chosen
 
 
-def _steer(
-    session: Session, campaign_id: int, move: Move, *, now: datetime, actor: Actor, why: str = ""
-) -> Campaign:
+def _steer(session: Session, campaign_id: int, move: Move, *, now: datetime, actor: Actor) -> Campaign:
     campaign = get(session, campaign_id, lock=True)
     campaign.state = states.after(campaign.state, move)
-    campaign.trouble = why
-    session.flush()
+    campaign.trouble = ""
     _note(session, campaign, move.value, now=now, actor=actor)
     return campaign
 
 
+def _reopen(campaign: Campaign) -> None:
+    """Take a campaign back to the desk: whatever was approved is void."""
+    campaign.state = states.after(campaign.state, Move.REOPEN)
+    campaign.hash = campaign.approved_hash = campaign.approved_by = campaign.approved_at = None
+
+
 def _authors(session: Session, campaign: Campaign) -> set[str]:
-    wrote = {edition.updated_by for edition in issues.editions(session, campaign.issue_id).values()}
-    return wrote | {campaign.created_by}
+    """Return everybody who had a hand in what is to be approved, not only who had it last."""
+    written = issues.editions(session, campaign.issue_id).values()
+    return (
+        {campaign.created_by}
+        | {edition.updated_by for edition in written}
+        | audit.actors(session, subject=f"campaign {campaign.id}", actions=_MAKING)
+        | audit.actors(session, subject=f"issue {campaign.issue_id}", actions=_WRITING)
+    )
+
+
+_MAKING = ("campaign.create", "campaign.revise")
+_WRITING = ("issue.import", "issue.edit", "issue.number")
 
 
 def _unchanged(session: Session, campaign: Campaign, digest: str | None) -> None:

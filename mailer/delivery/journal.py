@@ -25,7 +25,7 @@ import os
 import re
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -266,8 +266,9 @@ class Journal:
 
 
 def unsettled(folder: Path, *, but: str = "") -> Iterator[Journal]:
-    """Open, one after another, the journals in ``folder`` whose owners are dead and that hold something.
+    """Open, one after another, the journals in ``folder`` whose owners are dead.
 
+    An empty one is worth as much as a full one: it tells that what its owner had leased was never begun.
     ``but`` names a worker to pass over (the caller's own). The caller records each ``leftover`` and commits,
     then calls ``discard``; or ``close``, to leave it for another time.
     """
@@ -276,13 +277,19 @@ def unsettled(folder: Path, *, but: str = "") -> Iterator[Journal]:
         if worker == but or not _WORKER.fullmatch(worker):
             continue
         try:
-            journal = Journal(folder, worker, patience=0)
+            yield Journal(folder, worker, patience=0)
         except JournalInUse:
             continue  # its owner lives and will settle it itself
-        if any(journal.leftover):
-            yield journal
-        else:
-            journal.discard()
+
+
+def vanished(folder: Path, owners: Iterable[str]) -> list[str]:
+    """Return those of ``owners`` who wrote in ``folder`` on this machine, and whose journal is not there."""
+    ours = f"{machine_id(folder)}/"
+    return [
+        owner
+        for owner in owners
+        if owner.startswith(ours) and not (folder / f"{owner.removeprefix(ours)}{_SUFFIX}").exists()
+    ]
 
 
 def machine_id(folder: Path) -> str:

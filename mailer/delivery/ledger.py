@@ -13,13 +13,12 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from mailer import queue
-from mailer.delivery import campaigns, events, store
+from mailer.delivery import batches, events
 from mailer.delivery.events import News
-from mailer.delivery.journal import Begun, Leftover
+from mailer.delivery.journal import Leftover
 from mailer.delivery.retry import next_attempt
 from mailer.delivery.smtp import Kind, Outcome
-from mailer.delivery.store import Batch, BatchState, CampaignState, DeliveryState, EventKind
-from mailer.delivery.sweep import set_apart
+from mailer.delivery.store import Batch, BatchState, DeliveryState, EventKind
 from mailer.diagnosis import Category, Diagnosis, diagnose, provider_of
 
 V = TypeVar("V")
@@ -41,24 +40,24 @@ def record(
     Unsent letters leave no trace here. ``outcome.key`` is the delivery's number.
     """
     told = {outcome.key: outcome for outcome in outcomes if outcome.kind in _STATE}
-    new = store.not_recorded(session, campaign_id, attempt, sorted(told))
+    new = batches.not_recorded(session, campaign_id, attempt, sorted(told))
     if not new:
         return
-    domains = store.domains(session, campaign_id, [n for n in new if told[n].kind is not Kind.ACCEPTED])
+    domains = batches.domains(session, campaign_id, [n for n in new if told[n].kind is not Kind.ACCEPTED])
     diagnoses = {n: _diagnosis(told[n], domains[n]) for n in domains}
     states = {n: _STATE[told[n].kind] for n in new}
     due = _due(session, campaign_id, attempt, [n for n in new if states[n] is DeliveryState.DEFERRED], now)
     for n in states.keys() - due.keys():
         if states[n] is DeliveryState.DEFERRED:
             states[n] = DeliveryState.REJECTED  # tried for as long as RFC 5321 asks
-    store.add_attempts(
+    batches.add_attempts(
         session,
         [_attempt(campaign_id, attempt, told[n], states[n], diagnoses.get(n), now) for n in new],
     )
     for state, numbers in _grouped(states).items():
-        store.set_state(session, campaign_id, numbers, state)
+        batches.set_state(session, campaign_id, numbers, state)
     for due_at, numbers in _grouped(due).items():
-        store.add_batch(session, campaign_id, numbers, attempt=attempt + 1, due_at=due_at)
+        batches.add(session, campaign_id, numbers, attempt=attempt + 1, due_at=due_at)
     events.record_many(session, _bounces(campaign_id, attempt, told, states, diagnoses, now))
 
 
@@ -66,21 +65,24 @@ def settle(session: Session, *, owner: str, leftover: Leftover, trusted: bool, n
     """Settle what a dead worker had begun, from its journal (law 2); return how many letters are uncertain.
 
     Replies in the journal are recorded; a begun letter without one is uncertain; a letter of its slice the
-    journal does not know was never begun, if the journal can be ``trusted``, and uncertain otherwise.
+    journal does not know was never begun, if the journal can be ``trusted``, and uncertain otherwise. Lines
+    about batches that are not the worker's any more are passed over: the ledger had them before.
     """
-    lost = [NO_REPLY._replace(key=letter.n) for letter in leftover.uncertain]
-    for place, outcomes in _by_place(leftover, lost).items():
-        record(session, campaign_id=place[0], attempt=place[1], outcomes=outcomes, now=now)
-    uncertain = len(lost)
-    for batch in store.begun_by(session, owner):
-        uncertain += _close(session, batch, trusted=trusted, now=now)
-    return uncertain
+    told: dict[int, list[Outcome]] = defaultdict(list)
+    for letter, outcome in leftover.ended:
+        told[letter.batch].append(outcome)
+    for letter in leftover.uncertain:
+        told[letter.batch].append(NO_REPLY._replace(key=letter.n))
+    return sum(
+        _settle(session, batch, told[batch.id], trusted=trusted, now=now)
+        for batch in batches.begun_by(session, owner)
+    )
 
 
 def declare_lost(session: Session, *, campaign_id: int, now: datetime) -> int:
     """Declare the journals of a campaign's orphaned slices lost: what they had begun becomes uncertain."""
     return sum(
-        _close(session, batch, trusted=False, now=now) for batch in store.orphans(session, campaign_id)
+        _settle(session, batch, [], trusted=False, now=now) for batch in batches.orphans(session, campaign_id)
     )
 
 
@@ -88,41 +90,30 @@ def give_back(
     session: Session, *, campaign_id: int, numbers: Sequence[int], attempt: int, due_at: datetime
 ) -> None:
     """Have letters that were never begun sent by whoever comes first, as the same attempt."""
-    waiting = store.in_states(session, campaign_id, numbers, (DeliveryState.WAITING, DeliveryState.DEFERRED))
-    if not waiting:
-        return
-    batch = store.add_batch(session, campaign_id, waiting, attempt=attempt, due_at=due_at)
-    if store.state_of(session, campaign_id) == CampaignState.CANCELLED:
-        campaigns.withdraw_batch(session, batch, "cancelled")
-    else:
+    waiting = batches.in_states(session, campaign_id, numbers, batches.OPEN)
+    if waiting:
+        batches.add(session, campaign_id, waiting, attempt=attempt, due_at=due_at)
         queue.ring(session, queue.WORK)
 
 
-def _close(session: Session, batch: Batch, *, trusted: bool, now: datetime) -> int:
-    """End a dead worker's batch: free what it never began; of its begun slice, what nobody told of."""
+def _settle(session: Session, batch: Batch, told: Sequence[Outcome], *, trusted: bool, now: datetime) -> int:
+    """End a dead worker's batch: record what was told, free what was never begun, doubt the rest."""
+    place = {"campaign_id": batch.campaign_id, "attempt": batch.attempt}
+    begun = batches.numbers(batch)[batch.done_to : batch.begun_to]
     if batch.state == BatchState.LEASED:
-        set_apart(session, batch, now)
-    begun = campaigns.numbers_of(batch)[batch.done_to : batch.begun_to]
-    batch.state, batch.owner, batch.done_to = BatchState.DONE, None, batch.begun_to
+        batches.split(session, batch, now)
+    batches.close(batch)
     session.flush()
-    open_ = store.not_recorded(session, batch.campaign_id, batch.attempt, begun)
-    silent = store.in_states(
-        session, batch.campaign_id, open_, (DeliveryState.WAITING, DeliveryState.DEFERRED)
+    record(session, **place, outcomes=told, now=now)
+    silent = batches.in_states(
+        session, batch.campaign_id, batches.not_recorded(session, **place, numbers=begun), batches.OPEN
     )
+    doubted = sum(outcome.kind is Kind.UNCERTAIN for outcome in told)
     if trusted:
-        give_back(session, campaign_id=batch.campaign_id, numbers=silent, attempt=batch.attempt, due_at=now)
-        return 0
-    outcomes = [NO_REPLY._replace(key=n) for n in silent]
-    record(session, campaign_id=batch.campaign_id, attempt=batch.attempt, outcomes=outcomes, now=now)
-    return len(silent)
-
-
-def _by_place(leftover: Leftover, lost: Sequence[Outcome]) -> dict[tuple[int, int], list[Outcome]]:
-    pairs: list[tuple[Begun, Outcome]] = [*leftover.ended, *zip(leftover.uncertain, lost, strict=True)]
-    places: dict[tuple[int, int], list[Outcome]] = defaultdict(list)
-    for letter, outcome in pairs:
-        places[letter.campaign, letter.attempt].append(outcome)
-    return places
+        give_back(session, **place, numbers=silent, due_at=now)
+        return doubted
+    record(session, **place, outcomes=[NO_REPLY._replace(key=n) for n in silent], now=now)
+    return doubted + len(silent)
 
 
 def _diagnosis(outcome: Outcome, domain: str) -> Diagnosis:
@@ -140,7 +131,7 @@ def _diagnosis(outcome: Outcome, domain: str) -> Diagnosis:
 def _due(
     session: Session, campaign_id: int, attempt: int, numbers: Sequence[int], now: datetime
 ) -> dict[int, datetime]:
-    first = store.first_attempts(session, campaign_id, numbers) if numbers and attempt > 1 else {}
+    first = batches.first_attempts(session, campaign_id, numbers) if numbers and attempt > 1 else {}
     due = {n: next_attempt(attempts=attempt, first_at=first.get(n, now), now=now) for n in numbers}
     return {n: at for n, at in due.items() if at is not None}
 
@@ -163,7 +154,7 @@ def _attempt(
         "code": outcome.code,
         "status": (outcome.status or "")[:12] or None,
         "category": diagnosis.category.value if diagnosis and outcome.code else None,
-        "reply": outcome.text,
+        "reply": events.writable(outcome.text),
     }
 
 

@@ -7,8 +7,10 @@ its row without the original text, and nobody can make one up (law 3).
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from functools import partial
 
 from sqlalchemy.orm import Session
 
@@ -19,8 +21,9 @@ from mailer.content import letter as content
 from mailer.content import slots
 from mailer.content.letter import Blueprint
 from mailer.delivery import store
+from mailer.delivery.batches import Addressee
 from mailer.delivery.smtp import Envelope
-from mailer.delivery.store import Addressee, Campaign
+from mailer.delivery.store import Campaign
 from mailer.errors import NotFound
 from mailer.issues import editions, freeze
 from mailer.settings import Settings
@@ -37,35 +40,51 @@ class Compositor:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._campaign = 0
-        self._blueprints: dict[str, Blueprint] = {}
-        self._others: dict[str, str] = {}
+        self._known: dict[int, _Frozen] = {}  # by campaign, the last used last
 
     def of(self, session: Session, campaign_id: int) -> Compose:
         """Return what composes this campaign's letters."""
-        if self._campaign != campaign_id:
-            frozen = store.frozen_editions(session, campaign_id)
-            self._blueprints = {
-                language: Blueprint.from_json(edition.blueprint.decode())
-                for language, edition in frozen.items()
-            }
-            self._others = _others(session, campaign_id, self._settings)
-            self._campaign = campaign_id
-        return self._compose
+        frozen = self._known.pop(campaign_id, None) or _frozen(session, campaign_id, self._settings)
+        self._known[campaign_id] = frozen
+        if len(self._known) > _KEPT:
+            del self._known[next(iter(self._known))]
+        return partial(_compose, frozen, self._settings)
 
-    def _compose(self, person: Addressee, now: datetime) -> Envelope:
-        if person.address is None:
-            raise ValueError(f"delivery {person.n} has no address: it must be withdrawn, not written")
-        return compose(
-            self._blueprints[person.language],
-            campaign_id=self._campaign,
-            n=person.n,
-            address=person.address,
-            greeting=person.salutation,
-            other=self._others.get(person.language, ""),
-            settings=self._settings,
-            now=now,
-        )
+
+@dataclass(frozen=True)
+class _Frozen:
+    """What a campaign's letters have in common. ``others``: by language, the other edition on the web."""
+
+    campaign_id: int
+    blueprints: dict[str, Blueprint]
+    others: dict[str, str]
+
+
+_KEPT = 8  # campaigns; a blueprint holds some 100 KB
+
+
+def _frozen(session: Session, campaign_id: int, settings: Settings) -> _Frozen:
+    editions_ = store.frozen_editions(session, campaign_id)
+    return _Frozen(
+        campaign_id,
+        {language: Blueprint.from_json(each.blueprint.decode()) for language, each in editions_.items()},
+        _others(session, campaign_id, settings),
+    )
+
+
+def _compose(frozen: _Frozen, settings: Settings, person: Addressee, now: datetime) -> Envelope:
+    if person.address is None:
+        raise ValueError(f"delivery {person.n} has no address: it must be withdrawn, not written")
+    return compose(
+        frozen.blueprints[person.language],
+        campaign_id=frozen.campaign_id,
+        n=person.n,
+        address=person.address,
+        greeting=person.salutation,
+        other=frozen.others.get(person.language, ""),
+        settings=settings,
+        now=now,
+    )
 
 
 def compose(

@@ -7,9 +7,9 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, formataddr, make_msgid
 
-from mailer.delivery.relay import Relay, RelayUnavailable
+from mailer.delivery.relay import RelayUnavailable
+from mailer.delivery.relays import hand_over
 from mailer.delivery.smtp import Envelope, Kind
-from mailer.delivery.transport import Transport
 from mailer.errors import MailerError
 from mailer.issues.store import Publication, Voice
 from mailer.settings import Settings
@@ -45,19 +45,9 @@ def send(
     message["Message-ID"] = make_msgid(domain=settings.bounce_domain)
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
     message.set_content(text, cte="quoted-printable")
-    _hand_over(Envelope(0, "", to, message.as_bytes()), settings)
-
-
-def _hand_over(envelope: Envelope, settings: Settings) -> None:
-    for url in settings.relay_urls:
-        transport = Transport(Relay.from_url(url))
-        try:
-            [outcome] = transport.send([envelope])  # to its end: a relay out of reach is told last
-        except RelayUnavailable:
-            continue
-        finally:
-            transport.close()
-        if outcome.kind is Kind.ACCEPTED:
-            return
+    try:
+        outcome = hand_over(Envelope(0, "", to, message.as_bytes()), settings.relay_urls)
+    except RelayUnavailable as error:
+        raise NoteRefused from error
+    if outcome.kind is not Kind.ACCEPTED:
         raise NoteRefused
-    raise NoteRefused

@@ -18,6 +18,7 @@ class Move(StrEnum):
     LAUNCH = "launch"
     PAUSE = "pause"
     RESUME = "resume"
+    RESEND = "resend"  # uncertain letters once more
     FINISH = "finish"
     CANCEL = "cancel"
 
@@ -35,7 +36,9 @@ _NEXT = {
     (S.SENDING, Move.PAUSE): S.PAUSED,
     (S.PAUSED, Move.RESUME): S.SENDING,
     (S.SENDING, Move.FINISH): S.SENT,
-    (S.SENT, Move.RESUME): S.SENDING,  # uncertain letters are to be sent again
+    (S.SENDING, Move.RESEND): S.SENDING,
+    (S.PAUSED, Move.RESEND): S.PAUSED,
+    (S.SENT, Move.RESEND): S.SENDING,
     (S.DRAFT, Move.CANCEL): S.CANCELLED,
     (S.REVIEW, Move.CANCEL): S.CANCELLED,
     (S.APPROVED, Move.CANCEL): S.CANCELLED,
@@ -63,6 +66,7 @@ _WANTED = {
     Move.LAUNCH: "have it approved first, and launch it once",
     Move.PAUSE: "only a campaign that is being sent can be paused",
     Move.RESUME: "only a paused campaign can be resumed",
+    Move.RESEND: "its letters cannot be sent again",
     Move.FINISH: "only a campaign that is being sent can finish",
     Move.CANCEL: "there is nothing left to cancel",
 }

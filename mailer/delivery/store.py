@@ -1,11 +1,11 @@
-"""Tables of campaigns, the ledger and events, and all their SQL."""
+"""Tables of campaigns, the ledger and events, and their SQL; that of sending is in ``batches``."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
@@ -30,9 +30,7 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-from sqlalchemy.orm import Mapped, Session, aliased, mapped_column
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.audience import suppressions
 from mailer.audience.store import Membership, Subscriber, Subscription, SubscriptionState
@@ -159,7 +157,7 @@ class Batch(Base):
     __table_args__ = (
         CheckConstraint("done_to <= begun_to AND begun_to <= size", name="cursor_in_order"),
         Index("ix_batches_due", "state", "due_at"),
-        Index("ix_batches_campaign", "campaign_id", "state"),
+        Index("ix_batches_campaign", "campaign_id", "state", "due_at", "id"),  # the next one, at once
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -251,8 +249,12 @@ class Worker(Base):
 
 
 def campaign(session: Session, campaign_id: int, *, lock: bool = False) -> Campaign | None:
-    """Return a campaign; ``lock`` holds its row until the transaction ends, and reads it afresh."""
-    return session.get(Campaign, campaign_id, with_for_update=lock or None, populate_existing=lock)
+    """Return a campaign; ``lock`` holds its row until the transaction ends, and reads it afresh.
+
+    Rows that point at it may be written meanwhile (``key_share``): steering never waits for a worker.
+    """
+    for_update = {"key_share": True} if lock else None
+    return session.get(Campaign, campaign_id, with_for_update=for_update, populate_existing=lock)
 
 
 def campaign_by_public_id(session: Session, public_id: UUID) -> Campaign | None:
@@ -266,10 +268,15 @@ def campaigns(session: Session, *states: CampaignState) -> list[Campaign]:
     return list(session.scalars(query.where(Campaign.state.in_(states)) if states else query))
 
 
-def state_of(session: Session, campaign_id: int) -> CampaignState | None:
-    """Return a campaign's state alone: asked often while sending."""
-    state = session.scalar(select(Campaign.state).where(Campaign.id == campaign_id))
-    return CampaignState(state) if state else None
+def tell_trouble(session: Session, trouble: str, campaign_id: int | None = None) -> None:
+    """Say why a campaign's letters wait, or "" that they do not any more; None: of all being sent.
+
+    What was said of a campaign that somebody has stopped meanwhile stays.
+    """
+    statement = update(Campaign).where(Campaign.state == CampaignState.SENDING, Campaign.trouble != trouble)
+    if campaign_id is not None:
+        statement = statement.where(Campaign.id == campaign_id)
+    session.execute(statement.values(trouble=trouble).execution_options(synchronize_session=False))
 
 
 def frozen_editions(session: Session, campaign_id: int) -> dict[str, FrozenEdition]:
@@ -412,8 +419,12 @@ def write_ledger(session: Session, campaign_id: int, query: Select[Any]) -> tupl
         execution_options=counted,
     )
     session.execute(text("DROP TABLE launch_candidates"))
+    if session.get_bind().dialect.name == "postgresql" and deliveries.rowcount >= _MANY:  # type: ignore[attr-defined]
+        session.execute(text("ANALYZE deliveries"))  # a planner that knows of no rows walks them all
     return total, deliveries.rowcount, exclusions.rowcount  # type: ignore[attr-defined]
 
+
+_MANY = 10_000  # deliveries; below, autovacuum is soon enough
 
 _CANDIDATES = """CREATE TEMPORARY TABLE launch_candidates (
     subscriber_id bigint PRIMARY KEY, partner_id bigint, language varchar(2),
@@ -423,302 +434,6 @@ _candidates = table(
     "launch_candidates",
     *(column(name) for name in ("subscriber_id", "partner_id", "language", "domain", "salutation", "reason")),
 )
-
-
-def cut_batches(session: Session, campaign_id: int, *, deliveries: int, size: int, due_at: datetime) -> int:
-    """Cut deliveries 1…``deliveries`` into batches of ``size``; return how many."""
-    batches = [
-        {
-            "campaign_id": campaign_id,
-            "first": first,
-            "last": min(first + size - 1, deliveries),
-            "size": min(size, deliveries - first + 1),
-            "due_at": due_at,
-        }
-        for first in range(1, deliveries + 1, size)
-    ]
-    if batches:
-        session.execute(insert(Batch), batches)
-    return len(batches)
-
-
-def add_batch(
-    session: Session, campaign_id: int, numbers: Sequence[int], *, attempt: int, due_at: datetime
-) -> Batch:
-    """Make a batch of just these deliveries (in order): letters to be tried again."""
-    batch = Batch(
-        campaign_id=campaign_id,
-        first=numbers[0],
-        last=numbers[-1],
-        numbers=list(numbers),
-        size=len(numbers),
-        attempt=attempt,
-        due_at=due_at,
-    )
-    session.add(batch)
-    session.flush()
-    return batch
-
-
-# Batches and their leases
-
-
-def waiting_batches(session: Session, campaign_id: int) -> list[Batch]:
-    """Return a campaign's batches that nobody has leased, their rows locked."""
-    return list(
-        session.scalars(
-            select(Batch)
-            .where(Batch.campaign_id == campaign_id, Batch.state == BatchState.WAITING)
-            .with_for_update()
-        )
-    )
-
-
-def lease(session: Session, *, owner: str, now: datetime, until: datetime) -> Batch | None:
-    """Lease the next due batch for ``owner``, chosen fairly; None when nothing is due.
-
-    Campaigns with fewer batches leased now come first, small campaigns before large ones.
-    """
-    busy = (
-        select(func.count())
-        .select_from(leased := aliased(Batch))
-        .where(leased.campaign_id == Batch.campaign_id, leased.state == BatchState.LEASED)
-        .scalar_subquery()
-    )
-    found = session.scalar(
-        select(Batch)
-        .join(Campaign, Campaign.id == Batch.campaign_id)
-        .where(
-            Batch.state == BatchState.WAITING, Batch.due_at <= now, Campaign.state == CampaignState.SENDING
-        )
-        .order_by(busy, Campaign.candidates, Batch.due_at, Batch.id)
-        .limit(1)
-        .with_for_update(of=Batch, skip_locked=True)
-    )
-    if found is not None:
-        found.state, found.owner, found.lease_until = BatchState.LEASED, owner, until
-        session.flush()
-    return found
-
-
-def anything_due(session: Session, now: datetime) -> bool:
-    """Tell whether a worker would find a batch."""
-    return bool(
-        session.scalar(
-            select(Batch.id)
-            .join(Campaign, Campaign.id == Batch.campaign_id)
-            .where(
-                Batch.state == BatchState.WAITING,
-                Batch.due_at <= now,
-                Campaign.state == CampaignState.SENDING,
-            )
-            .limit(1)
-        )
-    )
-
-
-def held(session: Session, batch_id: int, owner: str) -> Batch | None:
-    """Return the batch, its row locked, if ``owner`` still holds its lease."""
-    return session.scalar(
-        select(Batch)
-        .where(Batch.id == batch_id, Batch.owner == owner, Batch.state == BatchState.LEASED)
-        .with_for_update()
-        .execution_options(populate_existing=True)
-    )
-
-
-def holds(session: Session, batch_id: int, owner: str) -> bool:
-    """Tell whether ``owner`` still holds a batch's lease."""
-    found = session.scalar(
-        select(Batch.id).where(Batch.id == batch_id, Batch.owner == owner, Batch.state == BatchState.LEASED)
-    )
-    return found is not None
-
-
-def expired(session: Session, now: datetime) -> list[Batch]:
-    """Return leased batches whose lease has run out, their rows locked."""
-    return list(
-        session.scalars(
-            select(Batch)
-            .where(Batch.state == BatchState.LEASED, Batch.lease_until < now)
-            .with_for_update(skip_locked=True)
-        )
-    )
-
-
-def begun_by(session: Session, owner: str) -> list[Batch]:
-    """Return the batches whose begun slice only ``owner``'s journal can tell of, their rows locked."""
-    return list(
-        session.scalars(
-            select(Batch)
-            .where(Batch.owner == owner, Batch.state.in_((BatchState.LEASED, BatchState.ORPHANED)))
-            .with_for_update()
-        )
-    )
-
-
-def orphans(session: Session, campaign_id: int | None = None) -> list[Batch]:
-    """Return begun slices whose worker is gone."""
-    query = select(Batch).where(Batch.state == BatchState.ORPHANED)
-    return list(session.scalars(query.where(Batch.campaign_id == campaign_id) if campaign_id else query))
-
-
-def open_batches(session: Session, campaign_id: int) -> int:
-    """Count a campaign's batches that are not done."""
-    count = session.scalar(
-        select(func.count())
-        .select_from(Batch)
-        .where(Batch.campaign_id == campaign_id, Batch.state != BatchState.DONE)
-    )
-    return count or 0
-
-
-# Letters of a slice, and what became of them
-
-
-class Addressee(NamedTuple):
-    """What a letter needs, and what forbids it. ``barrier`` "" when it may be written."""
-
-    n: int
-    subscriber_id: int
-    language: str
-    salutation: str
-    state: int
-    address: str | None
-    barrier: str
-
-
-def addressees(
-    session: Session, *, campaign_id: int, numbers: Sequence[int], publication_id: int, now: datetime
-) -> list[Addressee]:
-    """Return deliveries with their addresses, and whether each may still be written to, in order of ``n``."""
-    barrier = case(
-        (Subscriber.address.is_(None), "erased"),
-        (Subscription.state == SubscriptionState.LEFT, "left"),
-        (Subscription.state != SubscriptionState.CONFIRMED, "pending"),
-        (suppressions.in_force(now, publication_id), "suppressed"),
-        else_="",
-    )
-    rows = session.execute(
-        select(
-            Delivery.n,
-            Delivery.subscriber_id,
-            Delivery.language,
-            Delivery.salutation,
-            Delivery.state,
-            Subscriber.address,
-            barrier,
-        )
-        .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
-        .join(
-            Subscription,
-            (Subscription.subscriber_id == Delivery.subscriber_id)
-            & (Subscription.publication_id == publication_id),
-        )
-        .where(Delivery.campaign_id == campaign_id, _among(numbers))
-        .order_by(Delivery.n)
-    )
-    return [Addressee(*row) for row in rows]
-
-
-def not_recorded(session: Session, campaign_id: int, attempt: int, numbers: Sequence[int]) -> list[int]:
-    """Return those of ``numbers`` (in order) whose attempt of that number is not in the ledger yet."""
-    if not numbers:
-        return []
-    there = set(
-        session.scalars(
-            select(Attempt.n).where(
-                Attempt.campaign_id == campaign_id,
-                Attempt.attempt == attempt,
-                Attempt.n.between(numbers[0], numbers[-1]),
-            )
-        )
-    )
-    return [n for n in numbers if n not in there]
-
-
-def domains(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, str]:
-    """Return the domain each letter goes to."""
-    if not numbers:
-        return {}
-    rows = session.execute(
-        select(Delivery.n, Delivery.domain).where(Delivery.campaign_id == campaign_id, _among(numbers))
-    )
-    return {row.n: row.domain for row in rows}
-
-
-def first_attempts(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, datetime]:
-    """Return when each letter was first tried."""
-    rows = session.execute(
-        select(Attempt.n, func.min(Attempt.at))
-        .where(Attempt.campaign_id == campaign_id, Attempt.n.in_(numbers))
-        .group_by(Attempt.n)
-    )
-    return {row.n: row[1] for row in rows}
-
-
-def add_attempts(session: Session, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Append attempts, in bulk. One that is there already is left as it is (a journal settled twice)."""
-    if not rows:
-        return
-    dialect = session.get_bind().dialect.name
-    statement = (sqlite_insert if dialect == "sqlite" else pg_insert)(Attempt).on_conflict_do_nothing()
-    session.execute(statement, list(rows))
-
-
-def set_state(
-    session: Session, campaign_id: int, numbers: Sequence[int], state: DeliveryState, reason: str = ""
-) -> None:
-    """Say where letters stand."""
-    if numbers:
-        session.execute(
-            update(Delivery)
-            .where(Delivery.campaign_id == campaign_id, _among(numbers))
-            .values(state=state, reason=reason)
-        )
-
-
-def in_states(
-    session: Session, campaign_id: int, numbers: Sequence[int], states: Iterable[DeliveryState]
-) -> list[int]:
-    """Return those of ``numbers`` (in order) that are in one of ``states``."""
-    if not numbers:
-        return []
-    return list(
-        session.scalars(
-            select(Delivery.n)
-            .where(Delivery.campaign_id == campaign_id, _among(numbers), Delivery.state.in_(list(states)))
-            .order_by(Delivery.n)
-        )
-    )
-
-
-def _among(numbers: Sequence[int]) -> ColumnElement[bool]:
-    """A range where it is one: the planner and the wire like it better than a list."""
-    if len(numbers) == numbers[-1] - numbers[0] + 1:
-        return Delivery.n.between(numbers[0], numbers[-1])
-    return Delivery.n.in_(numbers)
-
-
-def in_state(session: Session, campaign_id: int, state: DeliveryState) -> list[int]:
-    """Return the numbers of a campaign's letters in ``state``."""
-    return list(
-        session.scalars(
-            select(Delivery.n)
-            .where(Delivery.campaign_id == campaign_id, Delivery.state == state)
-            .order_by(Delivery.n)
-        )
-    )
-
-
-def last_attempts(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, int]:
-    """Return each letter's last attempt's number."""
-    rows = session.execute(
-        select(Attempt.n, func.max(Attempt.attempt))
-        .where(Attempt.campaign_id == campaign_id, Attempt.n.in_(numbers))
-        .group_by(Attempt.n)
-    )
-    return {row.n: row[1] for row in rows}
 
 
 # Events

@@ -27,6 +27,8 @@ from mailer.delivery.reply import Garbled, Reply
 from mailer.delivery.smtp import Conversation, Envelope, Kind, Outcome
 from mailer.errors import MailerError
 
+HALTED = "sending was halted"  # what an unsent letter says that no connection broke under
+
 _WAKE = 0.25  # seconds between looks at the clock while nothing happens
 _TRIES = 2  # connections a letter may see break before its body
 _LAST_CHANCE = 10.0  # seconds that bodies in flight get for their answers when the caller walks away
@@ -257,7 +259,7 @@ class Sending:
         """Bring idle connections and waiting letters together; open connections for the rest."""
         if self._halted:
             while self._waiting:
-                self._give_back(self._waiting.popleft(), "sending was halted")
+                self._give_back(self._waiting.popleft(), HALTED)
         if not self._slack:
             return
         self._slack = False
@@ -350,7 +352,7 @@ class Sending:
         assert letter is not None
         if not self._may_begin(letter):
             talk.withdraw()
-            self._give_back(letter, "sending was halted")
+            self._give_back(letter, HALTED)
             return
         talk.transmit()
         link.prepare_body()

@@ -8,9 +8,8 @@ from sqlalchemy.orm import Session
 
 from mailer import address
 from mailer.delivery import campaigns, letters
-from mailer.delivery.relay import Relay, RelayUnavailable
+from mailer.delivery.relays import hand_over
 from mailer.delivery.smtp import Kind, Outcome
-from mailer.delivery.transport import Transport
 from mailer.errors import MailerError
 from mailer.settings import Settings
 
@@ -45,17 +44,7 @@ def send(
         settings=settings,
         now=now,
     )
-    trouble = RelayUnavailable("No relay is configured: set MAILER_SMTP_URL.")
-    for url in settings.relay_urls:
-        transport = Transport(Relay.from_url(url))
-        try:
-            [outcome] = transport.send([envelope])  # to its end: a relay out of reach is told last
-        except RelayUnavailable as error:
-            trouble = error
-            continue
-        finally:
-            transport.close()
-        if outcome.kind is not Kind.ACCEPTED:
-            raise Refused(f"The test letter to {recipient.shown} was not taken: {outcome.text}")
-        return outcome
-    raise trouble
+    outcome = hand_over(envelope, settings.relay_urls)
+    if outcome.kind is not Kind.ACCEPTED:
+        raise Refused(f"The test letter to {recipient.shown} was not taken: {outcome.text}")
+    return outcome

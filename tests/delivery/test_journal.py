@@ -13,7 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mailer.delivery import journal as module
-from mailer.delivery.journal import Begun, Journal, JournalInUse, JournalUnwritable, Pen, read, unsettled
+from mailer.delivery.journal import (
+    Begun,
+    Journal,
+    JournalInUse,
+    JournalUnwritable,
+    Pen,
+    read,
+    unsettled,
+    vanished,
+)
 from mailer.delivery.smtp import Kind, Outcome
 
 WORD = st.text("ABCabc019.:[]-", min_size=1, max_size=12).filter(lambda word: word != "-")
@@ -196,11 +205,23 @@ def test_a_worker_that_comes_back_finds_its_own_leftover(tmp_path: Path) -> None
     second.close()
 
 
-def test_an_empty_journal_of_a_dead_worker_is_cleared_away(tmp_path: Path) -> None:
-    """Workers come and go; their files do not pile up."""
+def test_an_empty_journal_of_a_dead_worker_is_told_of_as_well(tmp_path: Path) -> None:
+    """It vouches that what its owner had leased was never begun."""
     Journal(tmp_path, "w1").close()
+    (found,) = unsettled(tmp_path)
+    assert found.trusted
+    assert found.leftover == ((), ())
+    found.discard()
     assert list(unsettled(tmp_path)) == []
-    assert not list(tmp_path.glob("*.journal"))
+
+
+def test_a_vanished_journal_is_missed_on_its_own_machine_only(tmp_path: Path) -> None:
+    """Another machine's journals are not ours to miss."""
+    journal = Journal(tmp_path, "w1")
+    machine = module.machine_id(tmp_path)
+    owners = [journal.owner, f"{machine}/w2", "0123456789abcdef/w3"]
+    assert vanished(tmp_path, owners) == [f"{machine}/w2"]
+    journal.close()
 
 
 def test_after_a_restart_of_the_machine_the_journal_is_not_trusted(

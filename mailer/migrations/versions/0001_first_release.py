@@ -332,6 +332,7 @@ def upgrade() -> None:
     with op.batch_alter_table("audit_log", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_audit_log_at"), ["at"], unique=False)
         batch_op.create_index(batch_op.f("ix_audit_log_partner_id"), ["partner_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_audit_log_subject"), ["subject"], unique=False)
 
     op.create_table(
         "campaigns",
@@ -469,7 +470,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
     )
     with op.batch_alter_table("batches", schema=None) as batch_op:
-        batch_op.create_index("ix_batches_campaign", ["campaign_id", "state"], unique=False)
+        batch_op.create_index("ix_batches_campaign", ["campaign_id", "state", "due_at", "id"], unique=False)
         batch_op.create_index("ix_batches_due", ["state", "due_at"], unique=False)
 
     op.create_table(
