@@ -6,17 +6,16 @@ from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from sqlalchemy import Connection
+from sqlalchemy import Connection, TypeDecorator
 from sqlalchemy.dialects.postgresql import JSONB
 
 from mailer import migrations
-from mailer.database import UTCDateTime
 
 
 def render(kind: str, item: Any, _context: AutogenContext) -> str | Literal[False]:
     """Write our own types as SQLAlchemy's: a revision must not change when the code does."""
-    if kind == "type" and isinstance(item, UTCDateTime):
-        return "sa.DateTime(timezone=True)"
+    if kind == "type" and isinstance(item, TypeDecorator) and type(item).__module__.startswith("mailer."):
+        return f"sa.{item.impl_instance!r}"
     if kind == "type" and isinstance(item, JSONB):
         return "postgresql.JSONB()"  # Alembic would write a Text() that nothing imports
     return False
