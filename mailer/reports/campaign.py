@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from mailer.delivery.store import Campaign, DeliveryState, EventKind
 from mailer.errors import NotFound
 from mailer.reports import store
-from mailer.reports.store import Behind, Line
+from mailer.reports.store import Behind, Line, Reply
 
 PAGE_SIZE = 50  # rows on a page
 
@@ -66,7 +66,8 @@ class Row:
     """One person behind a figure.
 
     ``n`` None: excluded, there is no letter. ``address`` "": erased. ``what`` is a state, reason, category or
-    kind of event; ``words`` is what the relay or a report said, ``at`` when (None: nothing was said yet).
+    kind of event, whichever says most; ``words`` is what the relay or a report said, ``at`` when (None:
+    nothing was said yet).
     """
 
     n: int | None
@@ -194,16 +195,17 @@ def _behind(campaign_id: int, figure: str) -> Behind:
     return _FIGURES[name](campaign_id)
 
 
-def _row(line: Line, replies: dict[int, tuple[str, datetime]], language: str) -> Row:
-    words, at = line.words or "", line.at
-    if line.n is not None and at is None:
-        words, at = replies.get(line.n, ("", None))
+def _row(line: Line, replies: dict[int, Reply], language: str) -> Row:
+    what, words, at = line.what, line.words or "", line.at
+    if line.n is not None and at is None and line.n in replies:
+        category, words, at = replies[line.n]
+        what = category or what
     return Row(
         n=line.n,
         address=line.address or "",
         name=_in(language, line.name_zh, line.name_en),
         partner=_in(language, line.partner_zh, line.partner_en),
-        what=line.what,
+        what=what,
         words=words,
         at=at,
     )

@@ -176,16 +176,22 @@ def lines(
     return [Line(*row) for row in session.execute(statement)]
 
 
-def last_replies(
-    session: Session, campaign_id: int, numbers: Collection[int]
-) -> dict[int, tuple[str, datetime]]:
-    """Return what the relay last said of these deliveries, and when."""
+class Reply(NamedTuple):
+    """What a relay last said of a letter. ``category`` None: it took the letter, or was never heard."""
+
+    category: str | None
+    words: str
+    at: datetime
+
+
+def last_replies(session: Session, campaign_id: int, numbers: Collection[int]) -> dict[int, Reply]:
+    """Return what the relay last said of these deliveries."""
     tries = session.execute(
-        select(Attempt.n, Attempt.reply, Attempt.at)
+        select(Attempt.n, Attempt.category, Attempt.reply, Attempt.at)
         .where(Attempt.campaign_id == campaign_id, Attempt.n.in_(numbers))
         .order_by(Attempt.n, Attempt.attempt)
     )
-    return {n: (reply, at) for n, reply, at in tries}
+    return {n: Reply(category, words, at) for n, category, words, at in tries}
 
 
 def _deliveries(campaign_id: int, what: ColumnElement[str] | Any) -> Behind:
