@@ -153,7 +153,7 @@ def _one_sentence() -> Iterator[None]:
     except DatabaseError as error:
         if "file is not a database" in str(error.orig):
             raise Unreachable(
-                "The file of the database is none: choose another MAILER_DATA, or put a backup in its place."
+                "The database file is damaged, or no database: put a backup in its place, or choose another MAILER_DATA."
             ) from error
         if error.connection_invalidated or _never_connected(error):
             raise Unreachable from error

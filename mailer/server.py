@@ -19,6 +19,7 @@ import uvicorn
 
 from mailer import migrations, queue
 from mailer.database import Database
+from mailer.delivery.relay import Relay
 from mailer.errors import MailerError
 from mailer.feedback.listener import Listener, Manners
 from mailer.feedback.outbox import Outbox
@@ -62,7 +63,10 @@ class Server:
         :raises AlreadyServed: another server holds the data folder
         :raises PortTaken, CannotListen: a port cannot be had
         :raises Unreachable: the database does not answer
+        :raises BadRelay: a relay's URL cannot be read
         """
+        for url in self.settings.relay_urls:
+            Relay.from_url(url)
         with ExitStack() as parts:  # what has started is stopped in reverse, here if a later part fails
             self.database = Database(self.settings.database)
             parts.callback(self.database.close)

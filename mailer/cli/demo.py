@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import signal
+import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +18,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from mailer import demo
 from mailer import settings as settings_module
 from mailer.cli import Shell, pass_shell, say
-from mailer.cli.serve import interrupt
+from mailer.cli.serve import running
 from mailer.server import Server, free_port
 from mailer.settings import Settings
 
 
 @click.command()
-@click.option("--issue", "issue_file", type=click.Path(path_type=Path), default=None, help="Another issue.")
-@click.option("--data", type=click.Path(path_type=Path), default=None, help="An empty data folder.")
+@click.option(
+    "--issue", "issue_file", type=click.Path(path_type=Path), default=None, help="Another issue (.md, .txt)."
+)
 @click.option("--smtp", default=None, metavar="URL", help="Send to another SMTP server on this machine.")
 @click.option("--no-serve", is_flag=True, help="End after the summary.")
 @click.option("--recipients", type=click.IntRange(1, 1_000_000), default=1000, show_default=True)
@@ -32,45 +35,55 @@ from mailer.settings import Settings
 def command(
     shell: Shell,
     issue_file: Path | None,
-    data: Path | None,
     smtp: str | None,
     no_serve: bool,
     recipients: int,
     as_json: bool,
 ) -> None:
-    """Show the main job on a sample issue: import, approve, send, hear back, report; then serve."""
-    if smtp:
-        demo.check_relay(smtp)
-    settings = _settings(shell.settings, data, smtp)
-    readers, manners = demo.manners(recipients)
-    server = Server(settings, manners)
-    signal.signal(signal.SIGTERM, interrupt)
-    started = time.monotonic()
-    server.start()
+    """Show the whole job on a sample issue, then serve it.
+
+    Imports the issue, invents partners and readers, approves and launches a campaign, sends every letter
+    over SMTP to a listener on this machine, hears what comes back, and reports. Nothing leaves the machine.
+    Without --data everything goes into a new folder; with MAILER_DATABASE_URL into that database, which must
+    be empty.
+    """
+    issue = demo.sources(issue_file)
+    with _folder(shell.data) as data:
+        settings = _settings(shell.settings, data, smtp)
+        demo.check(settings)
+        readers, manners = demo.manners(recipients)
+        started = time.monotonic()
+        with running(Server(settings, manners)) as server:
+            with _Bars() as bars:
+                told = demo.Told(server.settings, server.database, server.outbox, readers, bars)
+                issue_id, campaign_id = demo.prepare(told, issue)
+                demo.send(told, campaign_id)
+                demo.hear_back(told, campaign_id)
+            figures = demo.summary(told, issue_id, campaign_id, started)
+            say(figures) if as_json else _show(figures)
+            if not no_serve:
+                _invite(demo.login_link(told), as_json)
+                server.wait()
+    if not settings.database_url:
+        click.echo(f"It is kept in {data}: see it again with `mailer serve --data {data}`.", err=True)
+
+
+@contextmanager
+def _folder(given: Path | None) -> Iterator[Path]:
+    """Give the folder named, or a new one that goes away with whatever error ends the demonstration."""
+    data = given or Path(tempfile.mkdtemp(prefix="mailer-demo-"))
     try:
-        with _Bars() as bars:
-            told = demo.Told(server.settings, server.database, server.outbox, readers, bars)
-            issue_id, campaign_id = demo.prepare(told, issue_file)
-            demo.send(told, campaign_id)
-            demo.hear_back(told, campaign_id)
-        figures = demo.summary(told, issue_id, campaign_id, started)
-        if as_json:
-            say(figures)
-        else:
-            _show(figures)
-        if not no_serve:
-            click.echo(f"\nSign in here (works once, for an hour): {demo.login_link(told)}", err=as_json)
-            click.echo("Stop with Ctrl-C.", err=True)
-            server.wait()
-    finally:
-        server.stop()
+        yield data
+    except BaseException:
+        if given is None:
+            shutil.rmtree(data, ignore_errors=True)
+        raise
 
 
-def _settings(given: Settings, data: Path | None, smtp: str | None) -> Settings:
+def _settings(given: Settings, data: Path, smtp: str | None) -> Settings:
     """Settings of an embedded installation in a folder of its own, with ports that are free."""
-    folder = data or Path(tempfile.mkdtemp(prefix="mailer-demo-"))
     return settings_module.load(
-        data=folder,
+        data=data,
         port=free_port(given.host, given.port),
         listener_port=free_port(given.listener_host, given.listener_port),
         smtp_url=smtp or "",
@@ -92,35 +105,16 @@ class _Bars:
         self._tasks: dict[str, TaskID] = {}
 
     def __enter__(self) -> _Bars:
-        self._progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._progress.stop()
 
     def __call__(self, step: str, done: int, total: int) -> None:
+        self._progress.start()
         if step not in self._tasks:
             self._tasks[step] = self._progress.add_task(step, total=total)
         self._progress.update(self._tasks[step], completed=done, total=total)
-
-
-_LINES = (
-    ("candidates", "people the audience means"),
-    ("exclusions", "of them without a letter"),
-    ("deliveries", "letters in the ledger"),
-    ("accepted", "accepted by a relay"),
-    ("deferred", "will be tried again"),
-    ("rejected", "refused for good"),
-    ("uncertain", "fate unknown"),
-    ("withdrawn", "taken out before sending"),
-    ("listener_received", "counted by the listener itself"),
-    ("bounced", "accepted, but came back"),
-    ("complaints", "reported as spam"),
-    ("left", "left with one click"),
-    ("opened", "opened, as far as can be told"),
-    ("clicked", "followed a link"),
-    ("suppressed", "addresses silenced by this campaign"),
-)
 
 
 def _show(figures: dict[str, Any]) -> None:
@@ -129,10 +123,36 @@ def _show(figures: dict[str, Any]) -> None:
             f"Edition {language}: {edition['html_bytes']:,} bytes of HTML (Gmail cuts at 102,400),"
             f" {edition['text_bytes']:,} of text, {edition['links']} links."
         )
-    for name, words in _LINES:
-        value = figures[name]
-        if isinstance(value, dict):
-            value = ", ".join(f"{count} {reason}" for reason, count in value.items()) or 0
-        if value is not None:
-            click.echo(f"{words:<40} {value}")
-    click.echo(f"{'letters a second':<40} {figures['per_second']}")
+    excluded, withdrawn = figures["exclusions"], figures["withdrawn"]
+    received = figures["listener_received"]
+    counted = "" if received is None else f" (the listener itself counted {received:,})"
+    for count, words in (
+        (figures["candidates"], "people in the audience"),
+        (sum(excluded.values()), f"of them get no letter{_parts(excluded)}"),
+        (figures["deliveries"], "letters in the ledger, of which"),
+        (figures["accepted"], f"  accepted by the mail server{counted}"),
+        (figures["deferred"], "  put off by it: they will be tried again"),
+        (figures["rejected"], "  refused by it for good"),
+        (figures["uncertain"], "  of unknown fate"),
+        (sum(withdrawn.values()), f"  taken out before sending{_parts(withdrawn)}"),
+        (figures["bounced"], f"accepted letters came back{_parts(figures['bounced_by'])}"),
+        (figures["complaints"], "reported as spam"),
+        (figures["left"], "readers left with one click"),
+        (figures["opened"], "opened their letter, as far as can be told"),
+        (figures["clicked"], "followed a link"),
+        (figures["suppressed"], "addresses silenced by what was heard"),
+    ):
+        click.echo(f"{count:>9,}  {words}")
+    click.echo(f"{figures['per_second']:,} letters a second; {figures['seconds']} seconds in all.")
+
+
+def _parts(counts: dict[str, int]) -> str:
+    return ": " + ", ".join(f"{count} {reason}" for reason, count in counts.items()) if counts else ""
+
+
+def _invite(link: str, as_json: bool) -> None:
+    click.echo(
+        "\nEvery letter is on the Outbox page, the figures and the rows behind them in the report.", err=True
+    )
+    click.echo(f"Sign in here (works once, for an hour): {link}", err=as_json)
+    click.echo("Stop with Ctrl-C.", err=True)

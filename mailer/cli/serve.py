@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import click
@@ -18,20 +20,23 @@ from mailer.server import Server
 @pass_shell
 def command(shell: Shell, host: str | None, port: int | None) -> None:
     """Serve the web app; embedded, also send and listen. Stop with Ctrl-C."""
-    chosen = settings_module.load(data=shell.data, host=host, port=port)
-    server = Server(chosen)
-    signal.signal(signal.SIGTERM, interrupt)
-    server.start()
-    chosen = server.settings  # a port given as 0 is known now
-    click.echo(f"mailer is served at {server.url}", err=True)
-    if chosen.embedded and not chosen.smtp_url:
-        click.echo("Letters do not leave this machine: see them on the Outbox page.", err=True)
-    try:
+    with running(Server(settings_module.load(data=shell.data, host=host, port=port))) as server:
+        click.echo(f"mailer is served at {server.url}", err=True)
+        if server.settings.embedded and not server.settings.smtp_url:
+            click.echo("Letters do not leave this machine: see them on the Outbox page.", err=True)
         server.wait()
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    """Run a server; SIGTERM ends it in order, like Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    server.start()
+    try:
+        yield server
     finally:
         server.stop()
 
 
-def interrupt(number: int, frame: FrameType | None) -> None:
-    """Make SIGTERM end like Ctrl-C, in order."""
+def _interrupt(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt

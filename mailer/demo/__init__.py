@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email import message_from_bytes
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.orm import Session
 
+from mailer import migrations
 from mailer.accounts import sessions, users
 from mailer.accounts.audit import Actor
 from mailer.audience import partners, subscribers, subscriptions, suppressions
@@ -24,6 +25,8 @@ from mailer.audience.intake import Consent, Person
 from mailer.audience.store import ConsentKind, Subscriber
 from mailer.content import readers as files
 from mailer.content.document import Document
+from mailer.content.problems import BadDocument, problems
+from mailer.content.readers import Draft
 from mailer.database import Database
 from mailer.delivery import campaigns, store
 from mailer.delivery.relay import Relay, is_loopback
@@ -34,18 +37,27 @@ from mailer.errors import Conflict, Invalid
 from mailer.feedback.outbox import Outbox
 from mailer.issues import editions, publications
 from mailer.issues import store as issues
+from mailer.issues.editions import MissingFigure
 from mailer.issues.publications import Presence
+from mailer.issues.store import Publication
 from mailer.reports import campaign as reports
 from mailer.settings import Settings, templates
 
-_PATIENCE = 600.0  # seconds without any progress after which a demonstration gives up
+_PATIENCE = 120.0  # seconds without any progress after which a demonstration gives up
 _LOOK = 0.1  # seconds between looks at the ledger
 _OUTSIDE = (Fate.BOUNCES, Fate.OVERFLOWS, Fate.DISABLED, Fate.DELAYED, Fate.AWAY, Fate.COMPLAINS)
 _VISITORS = (Fate.OPENS, Fate.CLICKS, Fate.LEAVES)
 
 
-class UsedFolder(Conflict):
-    """This database has readers already: give the demonstration a folder of its own with --data."""
+class Used(Conflict):
+    """This database is in use already: give the demonstration one of its own with --data."""
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            "MAILER_DATABASE_URL names a database in use: give the demonstration an empty one, or unset it."
+            if settings.database_url
+            else f"“{settings.data}” is in use: give the demonstration a folder of its own with --data."
+        )
 
 
 class FarAway(Invalid):
@@ -53,13 +65,21 @@ class FarAway(Invalid):
 
 
 class Stuck(Conflict):
-    """The demonstration does not get on: see the server's log, and `mailer doctor`."""
+    """The demonstration does not get on: see what `mailer doctor` says about the relay."""
 
 
 class Progress(Protocol):
     """Shows how far a step is."""
 
     def __call__(self, step: str, done: int, total: int) -> None: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """An edition's file, read: what it says and the pictures beside it, by name."""
+
+    draft: Draft
+    pictures: Mapping[str, bytes]
 
 
 @dataclass(frozen=True)
@@ -79,25 +99,47 @@ def manners(count: int) -> tuple[list[Reader], world.Manners]:
     return readers, world.Manners({reader.address.casefold(): reader.fate for reader in readers})
 
 
-def check_relay(smtp_url: str) -> None:
-    """:raises FarAway: a demonstration may not write to another machine"""
-    if not is_loopback(Relay.from_url(smtp_url).host):
-        raise FarAway
+def sources(issue_file: Path | None) -> list[Source]:
+    """Read the sample's two editions, or the one of a file given. Nothing is stored.
 
-
-def prepare(told: Told, issue_file: Path | None) -> tuple[int, int]:
-    """Put the issue, the partners, the readers and the accounts in place; return issue's and campaign's id.
-
-    :raises UsedFolder: the database holds readers
+    :raises MailerError: a file or a picture cannot be read, or an edition cannot go out as it is
     """
+    sample = templates() / "sample"
+    files = [issue_file] if issue_file else [sample / "issue-zh.md", sample / "issue-en.md"]
+    return [_source(file) for file in files]
+
+
+def check(settings: Settings) -> None:
+    """See that the demonstration may run with these settings. Nothing is stored.
+
+    :raises FarAway: a demonstration may not write to another machine
+    :raises RelayUnavailable: nobody answers there
+    :raises Used: the database holds something
+    """
+    if settings.smtp_url:
+        relay = Relay.from_url(settings.smtp_url)
+        if not is_loopback(relay.host):
+            raise FarAway
+        with Transport(relay) as transport:
+            transport.check()
+    if not settings.database_url and not (settings.data / "mailer.db").exists():
+        return  # opening it would make the file
+    database = Database(settings.database)
+    try:
+        if migrations.current(database) not in (None, migrations.head()) or _holds_anything(database):
+            raise Used(settings)
+    finally:
+        database.close()
+
+
+def prepare(told: Told, issue: list[Source]) -> tuple[int, int]:
+    """Put issue, partners, readers and accounts in place; return the issue's and the campaign's id."""
     with told.database.write() as session:
-        if subscribers.listing(session, size=1)[1]:
-            raise UsedFolder
         now = _now()
         for email, role in _ACCOUNTS.items():
             users.add(session, email=email, role=role, name=role.title(), now=now, actor=_SHELL)
         publication_id = _publication(session, now)
-        issue_id = _issue(session, issue_file, now)
+        issue_id = _take_in(session, issue, publication_id, now)
         _partners(session, now)
         _bring_in(session, told, publication_id, now)
     with told.database.write() as session:
@@ -247,22 +289,41 @@ def _publication(session: Session, now: datetime) -> int:
     return made.id
 
 
-def _issue(session: Session, issue_file: Path | None, now: datetime) -> int:
-    """Import the sample's two editions, or the one of a file given."""
-    sample = templates() / "sample"
-    sources = [issue_file] if issue_file else [sample / "issue-zh.md", sample / "issue-en.md"]
-    issue_id: int | None = None
+def _source(file: Path) -> Source:
+    draft = files.read(file)
+    document = _numbered(draft.document, _now())
+    wrong = [problem for problem in problems(document) if problem.severity == "error"]
+    if wrong:
+        raise BadDocument(wrong)
+    pictures = editions.pictures_beside(file, document)
+    for figure in editions.figures_of(document):
+        if figure.src not in pictures:
+            raise MissingFigure(f"The picture “{figure.src}” is not there: put it beside “{file.name}”.")
+    return Source(replace(draft, document=document), pictures)
+
+
+def _holds_anything(database: Database) -> bool:
+    """Tell whether a database has readers, accounts or a publication; one without a schema has none."""
+    if migrations.current(database) is None:
+        return False
+    with database.read() as session:
+        return bool(
+            subscribers.listing(session, size=1)[1] or users.listing(session) or issues.publications(session)
+        )
+
+
+def _take_in(session: Session, issue: list[Source], publication_id: int, now: datetime) -> int:
     editor = Actor.named(session, "editor@secretariat.example")
-    for source in sources:
-        draft = files.read(source)
+    issue_id: int | None = None
+    for source in issue:
         edition = editions.take_in(
             session,
-            _numbered(draft.document, now),
-            publication=issues.publications(session)[0],
+            source.draft.document,
+            publication=session.get_one(Publication, publication_id),
             issue_id=issue_id,
-            doubts=[vars(doubt) for doubt in draft.doubts],
-            dropped=[vars(dropped) for dropped in draft.dropped],
-            pictures=editions.pictures_beside(source, draft.document),
+            doubts=[vars(doubt) for doubt in source.draft.doubts],
+            dropped=[vars(dropped) for dropped in source.draft.dropped],
+            pictures=source.pictures,
             now=now,
             actor=editor,
         )
