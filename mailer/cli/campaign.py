@@ -10,10 +10,9 @@ from zoneinfo import ZoneInfo
 import click
 from sqlalchemy.orm import Session
 
-from mailer.accounts.audit import Actor
-from mailer.cli import Shell, now, pass_shell, say
+from mailer.cli import Id, Shell, now, pass_shell, say
 from mailer.delivery import campaigns, ledger, store, sweep, trial
-from mailer.delivery.store import Campaign
+from mailer.delivery.store import Campaign, CampaignState
 from mailer.errors import Invalid
 from mailer.issues import editions
 from mailer.issues.store import Publication
@@ -30,14 +29,22 @@ def command() -> None:
     """Send an issue to an audience: create, approve, launch, watch."""
 
 
+_IDLE = "No server is running on this database: start one with `mailer serve`, and it goes out."
+_NEED_A_SERVER = (CampaignState.SCHEDULED, CampaignState.SENDING)
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 
 @command.command()
-@click.argument("issue", type=int)
+@click.argument("issue", type=Id)
 @click.option("--audience", default="everyone", show_default=True, help="A rule, e.g. 'language = zh'.")
 @click.option("--at", default="", metavar="TIME", help="When to launch by itself; empty: `campaign launch`.")
-@click.option("--lang", "languages", multiple=True, help="Editions to send, in order of fallback.")
+@click.option(
+    "--lang",
+    "languages",
+    type=click.Choice(["zh", "en"]),
+    multiple=True,
+    help="Editions to send, in order of fallback.",
+)
 @click.option("--no-fallback", is_flag=True, help="Readers without an edition in their language get none.")
 @_json
 @pass_shell
@@ -69,19 +76,16 @@ def create(
 
 def _moves(name: str, verb: Callable[..., Campaign], help_: str) -> None:
     @command.command(name, help=help_)
-    @click.argument("campaign", type=int)
+    @click.argument("campaign", type=Id)
     @_json
     @pass_shell
     def move(shell: Shell, campaign: int, as_json: bool) -> None:
         with shell.database.write() as session:
             moved = verb(session, campaign_id=campaign, now=now(), actor=shell.actor, settings=shell.settings)
             _show(_facts(session, moved), as_json)
-            idle = name in ("launch", "resume") and not sweep.running(session)
+            idle = moved.state in _NEED_A_SERVER and not sweep.running(session)
         if idle:
-            click.echo(
-                "No server is running on this database: start one with `mailer serve` and it goes out.",
-                err=True,
-            )
+            click.echo(_IDLE, err=True)
 
 
 def _plain(verb: Callable[..., Campaign]) -> Callable[..., Campaign]:
@@ -101,7 +105,7 @@ _moves("cancel", _plain(campaigns.cancel), "Stop for good; what waits is withdra
 
 
 @command.command()
-@click.argument("campaign", type=int)
+@click.argument("campaign", type=Id)
 @_json
 @pass_shell
 def status(shell: Shell, campaign: int, as_json: bool) -> None:
@@ -116,12 +120,21 @@ def status(shell: Shell, campaign: int, as_json: bool) -> None:
 def list_(shell: Shell, as_json: bool) -> None:
     """List campaigns, newest first."""
     with shell.database.read() as session:
-        for campaign in store.campaigns(session):
-            _show(_facts(session, campaign), as_json)
+        found = [_facts(session, campaign) for campaign in store.campaigns(session)]
+    if not found and not as_json:
+        click.echo("No campaign yet: `mailer campaign create ISSUE` makes one.")
+    for facts in found:
+        if as_json:
+            say(facts)
+        else:
+            at = facts["scheduled_at"] or ""
+            click.echo(
+                f"{facts['campaign']}  issue {facts['issue']}  {facts['state']}  {facts['audience']}  {at}"
+            )
 
 
 @command.command()
-@click.argument("campaign", type=int)
+@click.argument("campaign", type=Id)
 @_json
 @pass_shell
 def report(shell: Shell, campaign: int, as_json: bool) -> None:
@@ -132,7 +145,7 @@ def report(shell: Shell, campaign: int, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("campaign", type=int)
+@click.argument("campaign", type=Id)
 @click.option("--to", required=True, metavar="ADDRESS", help="The colleague who gets it.")
 @click.option("--lang", "language", default=None, help="Edition; the campaign's first when not given.")
 @_json
@@ -147,32 +160,45 @@ def test(shell: Shell, campaign: int, to: str, language: str | None, as_json: bo
 
 
 @command.command()
-@click.argument("campaign", type=int)
-@click.option("--resend", "decision", flag_value="resend", help="Send them again: some may get two.")
-@click.option("--accept", "decision", flag_value="accept", help="Take them as sent: some may get none.")
-@click.option("--lost", "decision", flag_value="lost", help="Declare a dead machine's journal lost.")
+@click.argument("campaign", type=Id)
+@click.option("--resend", is_flag=True, help="Send them again: some may get two.")
+@click.option("--accept", is_flag=True, help="Take them as sent: some may get none.")
+@click.option("--lost", is_flag=True, help="Declare a dead machine's journal lost.")
 @_json
 @pass_shell
-def uncertain(shell: Shell, campaign: int, decision: str | None, as_json: bool) -> None:
+def uncertain(shell: Shell, campaign: int, resend: bool, accept: bool, lost: bool, as_json: bool) -> None:
     """List letters whose fate is not known, or decide about them."""
-    if decision is None:
-        with shell.database.read() as session:
-            campaigns.get(session, campaign)
-            for row in reports.rows(session, campaign, "uncertain"):
-                _show(row.as_dict(), as_json)
+    if resend + accept + lost > 1:
+        raise click.UsageError("Give one of --resend, --accept and --lost.")
+    if not (resend or accept or lost):
+        _list_uncertain(shell, campaign, as_json)
         return
     with shell.database.write() as session:
-        count = _decide(session, decision, campaign, shell.actor)
+        campaigns.get(session, campaign)
+        count = (
+            ledger.declare_lost(session, campaign_id=campaign, now=now())
+            if lost
+            else campaigns.settle_uncertain(
+                session, campaign_id=campaign, resend=resend, now=now(), actor=shell.actor
+            )
+        )
+        idle = resend and count and not sweep.running(session)
+    if idle:
+        click.echo(_IDLE, err=True)
+    decision = "lost" if lost else "resend" if resend else "accept"
     _show({"campaign": campaign, "decision": decision, "letters": count}, as_json)
 
 
-def _decide(session: Session, decision: str, campaign: int, actor: Actor) -> int:
-    if decision == "lost":
+def _list_uncertain(shell: Shell, campaign: int, as_json: bool) -> None:
+    with shell.database.read() as session:
         campaigns.get(session, campaign)
-        return ledger.declare_lost(session, campaign_id=campaign, now=now())
-    return campaigns.settle_uncertain(
-        session, campaign_id=campaign, resend=decision == "resend", now=now(), actor=actor
-    )
+        count = reports.report(session, campaign).uncertain
+        pages = range(1, -(-count // reports.PAGE_SIZE) + 1)
+        rows = [row for page in pages for row in reports.rows(session, campaign, "uncertain", page=page)]
+    for row in rows:
+        _show(row.as_dict(), as_json)
+    if not rows and not as_json:
+        click.echo("The fate of every letter is known.")
 
 
 def read_time(text: str, zone: str) -> datetime:

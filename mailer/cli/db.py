@@ -16,7 +16,7 @@ class NoHeartbeat(MailerError):
 
 @click.group("db")
 def command() -> None:
-    """Bring the database to this version's schema, or check that it is there."""
+    """The database's schema: bring it up to date, check it."""
 
 
 @command.command()
@@ -30,7 +30,10 @@ def upgrade(shell: Shell) -> None:
 @command.command()
 @pass_shell
 def check(shell: Shell) -> None:
-    """Say whether the database is at this version's schema; change nothing. Exit status 1 when it is not."""
+    """Check the schema and change nothing.
+
+    Exit status 1 when the database is not at this version's schema.
+    """
     _current(shell)
     click.echo(f"The database is at revision {migrations.head()}.")
 
@@ -38,7 +41,10 @@ def check(shell: Shell) -> None:
 @command.command()
 @pass_shell
 def heartbeat(shell: Shell) -> None:
-    """Exit with status 0 if beat and a worker have swept the database within the last 15 seconds."""
+    """Tell whether beat and a worker are alive.
+
+    Exit status 0 if they have swept the database within the last 15 seconds.
+    """
     from mailer.delivery import sweep  # the other commands need no stage
 
     with _current(shell).read() as session:

@@ -10,13 +10,13 @@ from typing import Any, cast
 import click
 from sqlalchemy.orm import Session
 
-from mailer.cli import Shell, now, pass_shell, say
+from mailer.cli import Id, Shell, now, pass_shell, say
 from mailer.content import readers
 from mailer.content.compile import GMAIL_CLIP, Compiled, compile_edition
 from mailer.content.document import Document, Language, stats
 from mailer.content.look import Look
 from mailer.content.markdown import to_markdown
-from mailer.content.problems import problems
+from mailer.content.problems import BadDocument, problems
 from mailer.content.readers import Draft
 from mailer.content.theme import Places
 from mailer.errors import Invalid, MailerError
@@ -28,14 +28,14 @@ _language = click.option("--lang", "language", type=click.Choice(["zh", "en"]), 
 
 @click.group()
 def command() -> None:
-    """Read an issue from a file, look at it, write it back out, compile and check it."""
+    """Issues: import, look at, export, compile, check."""
 
 
 @command.command("import")
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--publication", "code", default=None, help="Its code; the first one when not given.")
 @_language
-@click.option("--issue", "issue_id", type=int, default=None, help="Import into this issue, not a new one.")
+@click.option("--issue", "issue_id", type=Id, default=None, help="Import into this issue, not a new one.")
 @click.option("--number", default=None, help="The issue's number: never guessed from a text file.")
 @click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), default=None, help="The issue's date.")
 @_json
@@ -50,17 +50,23 @@ def import_(
     day: Any,
     as_json: bool,
 ) -> None:
-    """Import an issue from FILE (.md or .txt), and say what was dropped, guessed or doubted."""
+    """Import an issue from FILE (.md or .txt).
+
+    Says what was dropped, guessed or doubted. A Markdown file is our own form: one that lacks something is
+    refused. Number and date may be said later, with `mailer issue number`.
+    """
     draft = _read(file, language)
     document = _named(draft.document, number, day.date() if day else None)
+    if file.suffix.lower() == ".md":
+        _insist(document)
     with shell.database.write() as session:
         edition = editions.take_in(
             session,
             document,
             publication=publications.get(session, code) if code else None,
             issue_id=issue_id,
-            doubts=[vars(doubt) for doubt in draft.doubts],
-            dropped=[vars(dropped) for dropped in draft.dropped],
+            doubts=[doubt.stored() for doubt in draft.doubts],
+            dropped=[dropped.stored() for dropped in draft.dropped],
             pictures=editions.pictures_beside(file, document),
             now=now(),
             actor=shell.actor,
@@ -73,12 +79,15 @@ def import_(
 
 
 @command.command()
-@click.argument("issue", type=int)
+@click.argument("issue", type=Id)
 @_language
 @click.option("--out", "target", type=click.Path(path_type=Path), required=True, help="FILE.md or FILE.json")
 @pass_shell
 def export(shell: Shell, issue: int, language: str | None, target: Path) -> None:
-    """Write an edition to FILE: every character of it; its pictures go beside a .md file."""
+    """Write an edition to a file.
+
+    Every character of it is there; its pictures go beside a .md file.
+    """
     with shell.database.read() as session:
         document = editions.document(editions.edition(session, issue, language))
         if target.suffix == ".json":
@@ -88,6 +97,7 @@ def export(shell: Shell, issue: int, language: str | None, target: Path) -> None
             _write_figures(session, document, target.parent)
         else:
             raise Invalid(f"“{target.name}” has no known form: write to a .md or a .json file.")
+    click.echo(f"Edition {document.language} of issue {issue} is in {target}.")
 
 
 @command.command("compile")
@@ -97,15 +107,20 @@ def export(shell: Shell, issue: int, language: str | None, target: Path) -> None
 @_json
 @pass_shell
 def compile_(shell: Shell, source: str, folder: Path, language: str | None, as_json: bool) -> None:
-    """Compile SOURCE (an issue's number in the list, or a file) and write edition.mjml, .html and .txt."""
-    if source.isdigit():
+    """Compile SOURCE to edition.mjml, .html and .txt.
+
+    SOURCE is an issue's number in `mailer issue list`, or a file.
+    """
+    if _is_id(source):
         with shell.database.read() as session:
             letters, web = _compiled_issue(session, shell, int(source), language)
             document = editions.document(editions.edition(session, int(source), web.language))
+            _insist(document)
             _make_folder(folder)
             _write_figures(session, document, folder)
     else:
         document = _read(Path(source), language).document
+        _insist(document)
         letters, web = _compiled_file(document)
         _make_folder(folder)
         for name, content in editions.pictures_beside(Path(source), document).items():
@@ -138,7 +153,10 @@ def compile_(shell: Shell, source: str, folder: Path, language: str | None, as_j
 @_json
 @pass_shell
 def check(shell: Shell, source: str, language: str | None, as_json: bool) -> None:
-    """Check SOURCE (an issue's number in the list, or a file); exit status 1 when it has errors."""
+    """Say what SOURCE lacks; exit status 1 on errors.
+
+    SOURCE is an issue's number in `mailer issue list`, or a file. Warnings are shown and change no status.
+    """
     found = [
         {"language": document.language, **vars(problem)}
         for document in _documents(shell, source, language)
@@ -150,7 +168,7 @@ def check(shell: Shell, source: str, language: str | None, as_json: bool) -> Non
     else:
         for problem in found:
             click.echo(f"{problem['severity']}: {problem['where']}: {problem['message']}")
-        click.echo(f"{len(errors)} errors, {len(found) - len(errors)} warnings.")
+        click.echo(f"Errors: {len(errors)}; warnings: {len(found) - len(errors)}.")
     if errors:
         raise click.exceptions.Exit(1)
 
@@ -161,7 +179,10 @@ def check(shell: Shell, source: str, language: str | None, as_json: bool) -> Non
 def list_(shell: Shell, as_json: bool) -> None:
     """List issues, newest first."""
     with shell.database.read() as session:
-        for issue in store.issues_of(session):
+        found = store.issues_of(session)
+        if not found and not as_json:
+            click.echo("No issue yet: `mailer issue import FILE` makes one.")
+        for issue in found:
             languages = editions.languages(session, issue.id)
             facts = {"issue": issue.id, "number": issue.number, "date": issue.date, "languages": languages}
             if as_json:
@@ -199,7 +220,7 @@ def _asked(document: Document) -> list[str]:
 
 def _tell(issue: int, document: Document, draft: Draft) -> None:
     counts = stats(document)
-    click.echo(f"Issue {issue}: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + ".")
+    click.echo(f"Issue {issue}: " + ", ".join(_counted(count, name) for name, count in counts.items()) + ".")
     characters = draft.body_characters
     click.echo(f"{characters['document']:,} of {characters['source']:,} characters of the body are in it.")
     for dropped in draft.dropped:
@@ -211,15 +232,21 @@ def _tell(issue: int, document: Document, draft: Draft) -> None:
         click.echo(f"Its {' and '.join(asked)} must be said: `mailer issue number {issue} {options}`.")
 
 
+def _counted(count: int, things: str) -> str:
+    return f"{count} {things.removesuffix('s') if count == 1 else things}"
+
+
 @command.command("number")
-@click.argument("issue", type=int)
-@click.option("--number", default=None)
+@click.argument("issue", type=Id)
+@click.option("--number", default=None, help="As readers see it.")
 @click.option("--date", "day", type=click.DateTime(["%Y-%m-%d"]), default=None)
 @pass_shell
 def number_(shell: Shell, issue: int, number: str | None, day: Any) -> None:
     """Say an issue's number and date."""
+    if number is None and day is None:
+        raise click.UsageError("Give --number, --date or both.")
     with shell.database.write() as session:
-        editions.name_and_date(
+        said = editions.name_and_date(
             session,
             issue_id=issue,
             number=number,
@@ -227,10 +254,26 @@ def number_(shell: Shell, issue: int, number: str | None, day: Any) -> None:
             now=now(),
             actor=shell.actor,
         )
+        click.echo(f"Issue {issue}: number {said.number or 'not said yet'}, {said.date or 'no date yet'}.")
+
+
+def _is_id(source: str) -> bool:
+    return source.isascii() and source.isdigit()
+
+
+def _insist(document: Document) -> None:
+    """Send back a document that lacks something; its number and date are asked for elsewhere.
+
+    :raises BadDocument: the message names the block
+    """
+    named = _named(document, document.masthead.number or "1", document.masthead.date or date.min)
+    wrong = [problem for problem in problems(named) if problem.severity == "error"]
+    if wrong:
+        raise BadDocument(wrong)
 
 
 def _documents(shell: Shell, source: str, language: str | None) -> Sequence[Document]:
-    if not source.isdigit():
+    if not _is_id(source):
         return [_read(Path(source), language).document]
     with shell.database.read() as session:
         chosen = [language] if language else editions.languages(session, int(source))

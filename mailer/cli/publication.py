@@ -11,7 +11,7 @@ from mailer.issues.publications import Presence
 
 @click.group()
 def command() -> None:
-    """Newsletters and how they present themselves in each language."""
+    """Newsletters: their names, senders and zones."""
 
 
 @command.command()

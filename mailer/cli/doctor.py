@@ -1,0 +1,356 @@
+"""``mailer doctor``: what is wrong with an installation, and how to mend it. Changes nothing."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from sqlalchemy.orm import Session
+
+from mailer import migrations, queue
+from mailer import settings as settings_module
+from mailer.cli import Shell, now, pass_shell, say
+from mailer.database import Database, clock
+from mailer.delivery import store, sweep
+from mailer.delivery.relay import Relay, is_loopback
+from mailer.delivery.store import CampaignState
+from mailer.delivery.transport import Transport
+from mailer.errors import MailerError
+from mailer.issues.publications import UNSET_DOMAIN
+from mailer.issues.store import publications
+from mailer.settings import Settings
+
+_ROOM = 500_000_000  # bytes of disk below which a campaign may fill it: caught letters, journal, database
+_DRIFT = timedelta(seconds=5)  # between this machine's clock and the database's
+_PATIENCE = 5.0  # seconds for a port of ours to answer
+_FAR_DISKS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
+_MOUNTS = Path("/proc/self/mounts")  # Linux
+
+
+class State(StrEnum):
+    """What is found about a part."""
+
+    OK = "ok"
+    NOTE = "note"  # works as meant, and is good to know
+    PROBLEM = "problem"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A part and what was found; ``mend`` says what to do about a problem."""
+
+    part: str
+    state: State
+    found: str
+    mend: str = ""
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@pass_shell
+def command(shell: Shell, as_json: bool) -> None:
+    """Say what is wrong and how to mend it.
+
+    Looks at settings, data folder, database, broker, relays, ports and the server that runs. Changes
+    nothing; no secret is shown. Exit status 1 when there is a problem.
+    """
+    try:
+        settings = shell.settings
+    except MailerError as error:
+        findings, shown = [Finding("settings", State.PROBLEM, "cannot be read", str(error))], {}
+    else:
+        findings, shown = list(examine(settings)), _shown(settings)
+    problems = sum(finding.state is State.PROBLEM for finding in findings)
+    if as_json:
+        say({"problems": problems, "findings": [asdict(it) for it in findings], "settings": shown})
+    else:
+        _tell(findings, shown)
+    if problems:
+        raise click.exceptions.Exit(1)
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Look at every part of an installation; a part that cannot be reached is a finding, never an error."""
+    yield from _folders(settings)
+    yield from _outside(settings)
+    yield _guarded("secret", lambda: _secret(settings))
+    yield from _rows(settings)
+    yield _guarded("broker", lambda: _broker(settings))
+    yield from _relays(settings)
+    yield from _ports(settings)
+
+
+def _guarded(part: str, look: Callable[[], Finding]) -> Finding:
+    try:
+        return look()
+    except MailerError as error:
+        return Finding(part, State.PROBLEM, "does not work", str(error))
+    except OSError as error:
+        return Finding(
+            part, State.PROBLEM, f"does not work: {error.strerror or error}", "Check who may use it."
+        )
+
+
+# --- folders and secrets --------------------------------------------------------------------------------
+
+
+def _folders(settings: Settings) -> Iterator[Finding]:
+    data = settings.data.resolve()
+    home = next(folder for folder in (data, *data.parents) if folder.exists())
+    if not home.is_dir() or not os.access(home, os.W_OK | os.X_OK):
+        yield Finding(
+            "data folder", State.PROBLEM, f"{data} cannot be written", "Choose another with MAILER_DATA."
+        )
+        return
+    yield Finding("data folder", State.OK, str(data) + ("" if home == data else ", made on first use"))
+    free = shutil.disk_usage(home).free
+    shown = f"{free / 1e9:,.1f} GB free"
+    if free < _ROOM:
+        yield Finding("disk", State.PROBLEM, shown, f"Make room: less than {_ROOM / 1e9} GB may not do.")
+    else:
+        yield Finding("disk", State.OK, shown)
+    kind = _file_system(data)
+    if kind in _FAR_DISKS:
+        mend = "Keep the data folder on a disk of this machine: the journal must survive the network."
+        yield Finding("journal", State.PROBLEM, f"{settings.journal} is on {kind}", mend)
+    else:
+        left = len(list(settings.journal.glob("*.journal"))) if settings.journal.is_dir() else 0
+        yield Finding("journal", State.OK, f"{settings.journal}, {left} in use or left to settle")
+
+
+def _file_system(path: Path) -> str:
+    """Return the kind of file system a path is on; empty where the system does not tell."""
+    if not _MOUNTS.exists():
+        return ""
+    mounts = [line.split()[1:3] for line in _MOUNTS.read_text().splitlines()]
+    above = [(len(point), kind) for point, kind in mounts if path.is_relative_to(point)]
+    return max(above)[1] if above else ""
+
+
+def _secret(settings: Settings) -> Finding:
+    if settings.secret:
+        return Finding("secret", State.OK if settings.keys else State.PROBLEM, "given in MAILER_SECRET")
+    if not settings.embedded:
+        mend = "Set MAILER_SECRET to the same value on every machine: `1:` and 32 random signs."
+        return Finding("secret", State.PROBLEM, "each machine would make its own", mend)
+    file = settings.data / "secret"
+    if not file.exists():
+        return Finding("secret", State.OK, "made on first use")
+    if file.stat().st_mode & 0o077:
+        return Finding("secret", State.PROBLEM, f"others may read {file}", f"Run `chmod 600 {file}`.")
+    return Finding("secret", State.OK if settings.keys else State.PROBLEM, f"kept in {file}")
+
+
+# --- what readers and other mail systems see ------------------------------------------------------------
+
+
+def _outside(settings: Settings) -> Iterator[Finding]:
+    far = _reaches_out(settings)
+    scheme, host = _parsed(settings.public_url)
+    if scheme not in ("http", "https") or not host:
+        mend = "Write MAILER_BASE_URL like https://news.example.org."
+        yield Finding("base URL", State.PROBLEM, "is not an address of a web site", mend)
+    elif far and is_loopback(host):
+        mend = "Set MAILER_BASE_URL to how readers reach the web app: links in letters lead there."
+        yield Finding("base URL", State.PROBLEM, f"{settings.public_url} is this machine only", mend)
+    else:
+        yield Finding("base URL", State.OK, settings.public_url)
+    domain = settings.bounce_domain
+    if far and domain.endswith(".example"):
+        mend = "Set MAILER_BOUNCE_DOMAIN to a domain of yours whose MX is the listener: bounces go there."
+        yield Finding("bounce domain", State.PROBLEM, f"{domain} is a placeholder", mend)
+    else:
+        yield Finding("bounce domain", State.OK, domain)
+
+
+def _parsed(url: str) -> tuple[str, str]:
+    """Return scheme and host; both empty when it is no URL."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme, parts.hostname or ""
+    except ValueError:
+        return "", ""
+
+
+def _reaches_out(settings: Settings) -> bool:
+    """Tell whether letters may leave this machine."""
+    try:
+        return any(not is_loopback(Relay.from_url(url).host) for url in settings.smtp_url.split())
+    except MailerError:
+        return False  # the relay's own line says what is wrong
+
+
+def _relays(settings: Settings) -> Iterator[Finding]:
+    if not settings.smtp_url and settings.embedded:
+        yield Finding("relay", State.OK, "none set: the built-in listener catches every letter")
+    elif not settings.smtp_url:
+        mend = "Set MAILER_SMTP_URL: the listener of a production installation catches nothing."
+        yield Finding("relay", State.PROBLEM, "none set", mend)
+    for url in settings.smtp_url.split():
+        yield _guarded("relay", partial(_relay, url))
+
+
+def _relay(url: str) -> Finding:
+    relay = Relay.from_url(url)
+    with Transport(relay) as transport:
+        transport.check()
+    return Finding("relay", State.OK, f"{relay.name} answers" + (", signed in" if relay.user else ""))
+
+
+def _broker(settings: Settings) -> Finding:
+    if settings.embedded:
+        return Finding("broker", State.OK, "inside `mailer serve`")
+    if queue.reachable(settings):
+        return Finding("broker", State.OK, "answers")
+    mend = "Check MAILER_REDIS_URL and that the server is running; letters wait meanwhile, none is lost."
+    return Finding("broker", State.PROBLEM, "does not answer", mend)
+
+
+# --- the database and what stands in it -----------------------------------------------------------------
+
+
+def _rows(settings: Settings) -> Iterator[Finding]:
+    if not settings.database_url and not (settings.data / "mailer.db").exists():
+        yield Finding("database", State.OK, "SQLite, made on first use")
+        return
+    try:
+        database = Database(settings.database)
+        try:
+            current = migrations.current(database)
+            yield Finding("database", State.OK, f"{database.dialect} answers")
+            if current != migrations.head():
+                yield Finding(
+                    "schema", State.PROBLEM, f"at {current or 'nothing'}", "Run `mailer db upgrade`."
+                )
+                return
+            yield Finding("schema", State.OK, f"at {current}, as this version needs")
+            with database.read() as session:
+                yield from _in_session(session, settings)
+        finally:
+            database.close()
+    except MailerError as error:
+        yield Finding("database", State.PROBLEM, "cannot be used", str(error))
+
+
+def _in_session(session: Session, settings: Settings) -> Iterator[Finding]:
+    drift = abs(clock(session) - now())
+    if drift > _DRIFT:
+        mend = "Let both machines keep time by NTP: leases and schedules go by it."
+        yield Finding("clock", State.PROBLEM, f"{drift.total_seconds():.0f} s from the database's", mend)
+    if _reaches_out(settings):
+        for publication in publications(session):
+            if publication.sender_address.endswith(f"@{UNSET_DOMAIN}"):
+                mend = f"Run `mailer publication set {publication.code} --sender ADDRESS`."
+                yield Finding("sender", State.PROBLEM, f"“{publication.code}” has only a placeholder", mend)
+    sending = store.campaigns(session, CampaignState.SENDING)
+    for campaign in sending:
+        if campaign.trouble:
+            found = f"{campaign.id} does not get on: {campaign.trouble}"
+            yield Finding("campaign", State.PROBLEM, found, "See the lines about relays.")
+    if sweep.running(session):
+        yield Finding("server", State.OK, "runs")
+    elif sending:
+        found = f"none runs, and {len(sending)} campaign(s) wait for it"
+        mend = "Start `mailer serve`, or in production beat and a worker."
+        yield Finding("server", State.PROBLEM, found, mend)
+    else:
+        yield Finding("server", State.NOTE, "none runs: `mailer serve` starts one")
+
+
+# --- ports ----------------------------------------------------------------------------------------------
+
+
+def _ports(settings: Settings) -> Iterator[Finding]:
+    ours = _served(settings)
+    yield _port("web port", settings.host, settings.port, ours, "MAILER_PORT")
+    if settings.embedded:
+        yield _port(
+            "listener port", settings.listener_host, settings.listener_port, ours, "MAILER_LISTENER_PORT"
+        )
+
+
+def _served(settings: Settings) -> bool:
+    """Tell whether a server of this machine holds the data folder."""
+    for lock in settings.data.glob("*.lock"):
+        with lock.open("rb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+    return False
+
+
+def _port(part: str, host: str, port: int, ours: bool, name: str) -> Finding:
+    if port == 0:
+        return Finding(part, State.OK, "any free one")
+    if ours:
+        return _answering(part, host, port)
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, port))
+    except OSError as error:
+        found = f"{host}:{port} cannot be had: {error.strerror or error}"
+        return Finding(part, State.PROBLEM, found, f"Stop who uses it, or choose another with {name}.")
+    return Finding(part, State.OK, f"{host}:{port} is free")
+
+
+def _answering(part: str, host: str, port: int) -> Finding:
+    try:
+        socket.create_connection((host, port), timeout=_PATIENCE).close()
+    except OSError:
+        found = f"a server runs, but not on {host}:{port}"
+        return Finding(part, State.NOTE, found + ": it was started with another port")
+    return Finding(part, State.OK, f"{host}:{port} answers")
+
+
+# --- what is shown --------------------------------------------------------------------------------------
+
+
+def _shown(settings: Settings) -> dict[str, str]:
+    """Return every setting by the name of its variable, without secrets."""
+    return {
+        f"MAILER_{name.upper()}": _harmless(name, getattr(settings, name))
+        for name in settings_module.Settings.model_fields
+    }
+
+
+def _harmless(name: str, value: object) -> str:
+    if name == "secret":
+        return "(given, not shown)" if value else ""
+    if name in ("database_url", "redis_url", "smtp_url"):
+        return " ".join(_without_password(url) for url in str(value).split())
+    return "" if value is None else str(value)
+
+
+def _without_password(url: str) -> str:
+    """Return scheme, host, port and path; nothing where a stray sign may have put the password elsewhere."""
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "(given, not shown)"
+    if "@" in parts.path + parts.query + parts.fragment or not parts.scheme:
+        return "(given, not shown)"
+    return f"{parts.scheme}://{parts.hostname or ''}{port}{parts.path}"
+
+
+def _tell(findings: list[Finding], shown: dict[str, str]) -> None:
+    for name, value in shown.items():
+        click.echo(f"{name:<22} {value or '(not set)'}")
+    click.echo()
+    for finding in findings:
+        click.echo(f"{finding.state:<8} {finding.part}: {finding.found}")
+        if finding.mend:
+            click.echo(f"{'':<8} {finding.mend}")
