@@ -9,6 +9,7 @@ from functools import lru_cache
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
 from mailer.errors import Invalid
+from mailer.sentence import Sentence
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _PLAIN = re.compile(rf"{_ATOM}(?:\.{_ATOM})*")  # RFC 5322 §3.2.3, dot-atom-text
@@ -46,10 +47,20 @@ def parse(text: str) -> Address:
     try:
         found = _read(text.strip())
     except EmailNotValidError as error:
-        raise BadAddress(f"“{text.strip()[:80]}” is not an e-mail address: {error}") from error
+        raise _bad(text, _why(str(error))) from error
     if "." not in found.domain:
-        raise BadAddress(f"“{text.strip()[:80]}” is not an e-mail address: the domain has no dot.")
+        raise _bad(text, Sentence("the domain has no dot."))
     return found
+
+
+def _bad(text: str, why: Sentence) -> BadAddress:
+    return BadAddress("“{text}” is not an e-mail address: {why}", text=text.strip()[:80], why=why)
+
+
+def _why(words: str) -> Sentence:
+    """Return what email-validator says, with the signs it lists apart: the pages know its sentences."""
+    listed = re.fullmatch(r"(?P<what>[^:{}]+: )(?P<signs>.+)\.", words)
+    return Sentence(f"{listed['what']}{{signs}}.", signs=listed["signs"]) if listed else Sentence(words)
 
 
 def _read(text: str) -> Address:

@@ -6,14 +6,23 @@ on the page with the status the class carries.
 
 from __future__ import annotations
 
+from mailer.sentence import Sentence, as_sentence
+
 
 class MailerError(Exception):
     """Something is wrong that the person can mend; ``str(error)`` says how."""
 
     http_status = 400
+    sentence: Sentence
 
-    def __init__(self, message: str = "") -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
+    def __init__(self, template: str = "", /, **values: object) -> None:
+        """Make the ``sentence`` of ``template`` and its values, or of the class's docstring.
+
+        Never give an f-string: the web could not say it in the reader's language.
+        """
+        said = Sentence(template, **values) if values else as_sentence(template or _docstring(type(self)))
+        super().__init__(said)
+        self.sentence = said
 
 
 class NotFound(MailerError):
@@ -38,3 +47,7 @@ class Invalid(MailerError):
     """What was given cannot be used."""
 
     http_status = 422
+
+
+def _docstring(of: type[MailerError]) -> str:
+    return (of.__doc__ or "").strip()

@@ -8,6 +8,7 @@ from zoneinfo import available_timezones
 from babel import Locale
 
 from mailer.errors import Invalid
+from mailer.sentence import Sentence
 
 LANGUAGES = ("zh", "en")
 _LANGUAGE_WORDS = {
@@ -18,7 +19,7 @@ _LANGUAGE_OF = {word: code for code, words in _LANGUAGE_WORDS.items() for word i
 
 
 class BadCode(Invalid):
-    """This code cannot be used."""
+    """This code cannot be used: write another."""
 
 
 def language(text: str) -> str:
@@ -28,7 +29,11 @@ def language(text: str) -> str:
     """
     found = _LANGUAGE_OF.get(text.strip().lower().replace("_", "-"))
     if found is None:
-        raise BadCode(f"“{text.strip()[:40]}” is not a language of the newsletter: write zh or en.")
+        raise BadCode(
+            "“{text}” is not a language of the newsletter: {advice}.",
+            text=text.strip()[:40],
+            advice=Sentence("write zh or en"),
+        )
     return found
 
 
@@ -39,7 +44,11 @@ def country(text: str) -> str:
     """
     found = _countries().get(text.strip().casefold())
     if found is None:
-        raise BadCode(f"“{text.strip()[:40]}” is not a country: write two letters, such as CN or FR.")
+        raise BadCode(
+            "“{text}” is not a country: {advice}.",
+            text=text.strip()[:40],
+            advice=Sentence("write two letters, such as CN or FR"),
+        )
     return found
 
 
@@ -49,7 +58,11 @@ def zone(text: str) -> str:
     :raises BadCode: no such zone
     """
     if text.strip() not in _zones():
-        raise BadCode(f"“{text.strip()[:40]}” is not a time zone: write one such as Asia/Shanghai.")
+        raise BadCode(
+            "“{text}” is not a time zone: {advice}.",
+            text=text.strip()[:40],
+            advice=Sentence("write one such as Asia/Shanghai"),
+        )
     return text.strip()
 
 

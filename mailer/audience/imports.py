@@ -206,7 +206,7 @@ def _decide(
             else:
                 people.append((row.line, replace(row.person, partner_id=_partner_of(session, job, row))))
         except MailerError as refusal:
-            refusals[row.line] = str(refusal)
+            refusals[row.line] = refusal.sentence
     taken = subscribers.take_in(
         session, [person for _, person in people], keys=job.keys, now=now, actor=job.actor,
         publication_id=job.publication_id, consent=job.consent,
@@ -220,7 +220,7 @@ def _decide(
         if result is None:
             yield RowVerdict(row.line, Verdict.REFUSED, refusals[row.line]), None
         else:
-            message = str(result.refusal) if result.refusal else result.note
+            message = result.refusal.sentence if result.refusal else result.note
             yield RowVerdict(row.line, result.verdict, message), result
 
 

@@ -215,7 +215,8 @@ def _secretariats(person: Ready, known: Known, consent: Consent, evidence: Colum
             raise HasLeft
         if known.suppressed:
             raise Suppressed(
-                f"This address must not be written to ({known.suppressed}): release its suppression first."
+                "This address must not be written to ({reason}): release its suppression first.",
+                reason=known.suppressed,
             )
     keep = consent.kind is ConsentKind.SIGN_UP
     subscriber = _subscriber(person, known, None, keep, now)

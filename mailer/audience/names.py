@@ -78,7 +78,7 @@ def clean(names: Names) -> Names:
     tidy |= {"name_zh": found.full("zh"), "name_en": found.full("en")}
     for field, text in tidy.items():
         if len(text) > _LONGEST.get(field, _LONGEST_PART):
-            raise NameTooLong(f"The name “{text[:30]}…” is too long: shorten it.")
+            raise NameTooLong("The name “{name}…” is too long: shorten it.", name=text[:30])
     return Names(**tidy)
 
 

@@ -50,7 +50,11 @@ def add(
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}", code):
         raise BadPartner("A partner's code is up to 40 letters, digits, dots and dashes: choose a short one.")
     if kind not in set(PartnerKind):
-        raise BadPartner(f"“{kind}” is not a kind of partner: choose one of {', '.join(PartnerKind)}.")
+        raise BadPartner(
+            "“{kind}” is not a kind of partner: choose one of {kinds}.",
+            kind=kind,
+            kinds=", ".join(PartnerKind),
+        )
     if not (name_zh or name_en):
         raise BadPartner("A partner needs a name in Chinese or English: give one.")
     if store.partner_by_code(session, code):

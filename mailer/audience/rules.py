@@ -29,6 +29,7 @@ from datetime import date
 from enum import StrEnum
 
 from mailer.errors import Invalid
+from mailer.sentence import Sentence
 
 Value = str | date | bool
 Facts = Mapping[str, Collection[Value]]
@@ -203,7 +204,9 @@ def parse(text: str, fields: Mapping[str, Word]) -> Rule:
     :raises BadRule: the message names the position and what was expected there
     """
     if len(text) > _LONGEST:
-        raise BadRule(f"The rule is longer than {_LONGEST} characters: save parts of it as segments.")
+        raise BadRule(
+            "The rule is longer than {longest} characters: save parts of it as segments.", longest=_LONGEST
+        )
     return _Parser(text, fields).whole()
 
 
@@ -222,7 +225,7 @@ class _Parser:
             return Everyone()
         rule = self._either()
         if self._now.kind != "end":
-            raise self._expected("“and”, “or” or the end")
+            raise self._expected(Sentence("“and”, “or” or the end"))
         return rule
 
     def _either(self) -> Rule:
@@ -243,14 +246,16 @@ class _Parser:
         """unit = "not" unit | "(" either ")" | "everyone" | comparison"""
         self._depth += 1
         if self._depth > _DEEPEST:
-            raise BadRule(f"At position {self._now.at}: brackets are more than {_DEEPEST} deep.")
+            raise BadRule(
+                "At position {at}: brackets are more than {deepest} deep.", at=self._now.at, deepest=_DEEPEST
+            )
         rule: Rule
         if self._take("not"):
             rule = Not(self._unit())
         elif self._now.kind == "open":
             self._step()
             rule = self._either()
-            self._must("close", "a closing bracket “)”")
+            self._must("close", Sentence("a closing bracket “)”"))
         else:
             rule = Everyone() if self._take("everyone") else self._comparison()
         self._depth -= 1
@@ -262,7 +267,7 @@ class _Parser:
         field = self._fields.get(name.keyword)
         if field is None:
             known = ", ".join(sorted(self._fields))
-            raise self._expected(f"“everyone”, “not”, a bracket or a field ({known})")
+            raise self._expected(Sentence("“everyone”, “not”, a bracket or a field ({known})", known=known))
         self._step()
         operator, negated = self._operator(field)
         rule = Compare(field.name, operator, self._values(field, operator))
@@ -273,7 +278,12 @@ class _Parser:
         operator, negated = self._any_operator()
         if operator not in field.operators:
             self._next = at
-            raise self._expected(f"what can be asked of {field.name}: {_shown_operators(field)}")
+            asked = Sentence(
+                "what can be asked of {field}: {operators}",
+                field=field.name,
+                operators=_shown_operators(field),
+            )
+            raise self._expected(asked)
         return operator, negated
 
     def _any_operator(self) -> tuple[Operator, bool]:
@@ -282,40 +292,52 @@ class _Parser:
         if self._take("is"):
             negated = self._take("not")
             if not self._take("empty"):
-                raise self._expected("“empty”")
+                raise self._expected(Sentence("“empty”"))
             return Operator.EMPTY, negated
         negated = self._take("not")
         for operator in (Operator.IN, Operator.CONTAINS, Operator.BEFORE, Operator.AFTER):
             if self._take(operator):
                 return operator, negated
-        raise self._expected("an operator: =, !=, in, contains, before, after or “is empty”")
+        raise self._expected(Sentence("an operator: =, !=, in, contains, before, after or “is empty”"))
 
     def _values(self, field: Word, operator: Operator) -> tuple[Value, ...]:
         if operator is Operator.EMPTY:
             return ()
         if operator is not Operator.IN:
             return (self._value(field),)
-        self._must("open", "an opening bracket “(” before the list")
+        self._must("open", Sentence("an opening bracket “(” before the list"))
         values = [self._value(field)]
         while self._now.kind == "comma":
             self._step()
             values.append(self._value(field))
-        self._must("close", "a comma or a closing bracket “)”")
+        self._must("close", Sentence("a comma or a closing bracket “)”"))
         return tuple(values)
 
     def _value(self, field: Word) -> Value:
         token = self._now
         if token.kind not in ("word", "quoted") or (token.keyword in _WORDS):
-            raise self._expected(f"a value for {field.name}")
+            raise self._expected(Sentence("a value for {field}", field=field.name))
         text = _unquoted(token)
         if not text.strip():
-            raise BadRule(f"At position {token.at}: a value cannot be blank; ask “{field.name} is empty”.")
+            raise BadRule(
+                "At position {at}: a value cannot be blank; ask “{field} is empty”.",
+                at=token.at,
+                field=field.name,
+            )
         if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text):
-            raise BadRule(f"At position {token.at}: a value cannot hold line breaks or other control signs.")
+            raise BadRule(
+                "At position {at}: a value cannot hold line breaks or other control signs.", at=token.at
+            )
         try:
             value = field.read(text.strip())
         except ValueError as error:
-            raise BadRule(f"At position {token.at}: {field.name} cannot be “{text}”, {error}.") from error
+            raise BadRule(
+                "At position {at}: {field} cannot be “{text}”, {advice}.",
+                at=token.at,
+                field=field.name,
+                text=text,
+                advice=next(iter(error.args), ""),
+            ) from error
         self._step()
         return value
 
@@ -333,15 +355,18 @@ class _Parser:
         self._step()
         return True
 
-    def _must(self, kind: str, what: str) -> None:
+    def _must(self, kind: str, what: Sentence) -> None:
         if self._now.kind != kind:
             raise self._expected(what)
         self._step()
 
-    def _expected(self, what: str) -> BadRule:
+    def _expected(self, what: Sentence) -> BadRule:
         token = self._now
-        found = f"found “{token.text}”" if token.kind != "end" else "the rule ends"
-        return BadRule(f"At position {token.at} {found}: expected {what}.")
+        if token.kind == "end":
+            return BadRule("At position {at} the rule ends: expected {what}.", at=token.at, what=what)
+        return BadRule(
+            "At position {at} found “{text}”: expected {what}.", at=token.at, text=token.text, what=what
+        )
 
 
 def _tokens(text: str) -> Iterator[_Token]:
@@ -349,7 +374,9 @@ def _tokens(text: str) -> Iterator[_Token]:
         kind = found.lastgroup or "stray"
         if kind == "stray":
             raise BadRule(
-                f"At position {found.start() + 1} “{found.group()}” cannot be read: put it in quotes."
+                "At position {at} “{text}” cannot be read: put it in quotes.",
+                at=found.start() + 1,
+                text=found.group(),
             )
         if kind != "space":
             yield _Token(kind, found.group(), found.start() + 1)

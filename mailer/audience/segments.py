@@ -37,6 +37,7 @@ from mailer.audience.store import (
     Topic,
 )
 from mailer.errors import Invalid, NotFound
+from mailer.sentence import Sentence
 
 Test = Callable[[Any], ColumnElement[bool]]
 """What a comparison asks of one value."""
@@ -295,7 +296,7 @@ def _code(read: Callable[[str], str]) -> Callable[[str], Value]:
         try:
             return read(text)
         except codes.BadCode as error:
-            raise ValueError(str(error).split(": ", 1)[-1].rstrip(".")) from error
+            raise ValueError(error.sentence.values["advice"]) from error
 
     return value
 
@@ -306,7 +307,7 @@ def _one_of(
     def value(text: str) -> Value:
         word = "_".join(text.lower().replace("-", " ").split())
         if word not in set(choices):
-            raise ValueError(f"choose one of {', '.join(choices)}")
+            raise ValueError(Sentence("choose one of {choices}", choices=", ".join(choices)))
         return word
 
     return value
@@ -320,23 +321,23 @@ def _domain(text: str) -> Value:
     try:
         return text.lower() if text.isascii() else text.encode("idna").decode("ascii").lower()
     except UnicodeError as error:
-        raise ValueError("write a domain such as example.org") from error
+        raise ValueError(Sentence("write a domain such as example.org")) from error
 
 
 def _day(text: str) -> Value:
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
-        raise ValueError("write a day such as 2026-01-31") from error
+        raise ValueError(Sentence("write a day such as 2026-01-31")) from error
     if not 1900 <= day.year < 3000:
-        raise ValueError("write a day between 1900 and 2999")
+        raise ValueError(Sentence("write a day between 1900 and 2999"))
     return day
 
 
 def _yes_no(text: str) -> Value:
     answers = {"yes": True, "true": True, "是": True, "no": False, "false": False, "否": False}
     if text.lower() not in answers:
-        raise ValueError("write yes or no")
+        raise ValueError(Sentence("write yes or no"))
     return answers[text.lower()]
 
 

@@ -18,6 +18,7 @@ from mailer import address as addresses
 from mailer.audience.intake import Person
 from mailer.audience.names import Names
 from mailer.errors import Invalid
+from mailer.sentence import Sentence
 
 LARGEST = 40_000_000  # octets: a million people; read as a whole, so that a bad file changes nothing
 DELIMITERS = ",;\t"
@@ -47,12 +48,12 @@ _EITHER_SCRIPT = ("name", "family", "given", "honorific")  # columns that may ho
 _NAMED = tuple(Names().columns())
 _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 _OTHER_FILES = {
-    b"PK\x03\x04": "an Excel workbook",
-    b"\xd0\xcf\x11\xe0": "an Excel workbook",
-    b"%PDF": "a PDF",
-    b"\x89PNG": "a picture",
-    b"\xff\xd8\xff": "a picture",
-    b"GIF8": "a picture",
+    b"PK\x03\x04": Sentence("an Excel workbook"),
+    b"\xd0\xcf\x11\xe0": Sentence("an Excel workbook"),
+    b"%PDF": Sentence("a PDF"),
+    b"\x89PNG": Sentence("a picture"),
+    b"\xff\xd8\xff": Sentence("a picture"),
+    b"GIF8": Sentence("a picture"),
 }
 
 
@@ -67,7 +68,7 @@ class Row:
     line: int  # of the file, from 1
     person: Person | None
     partner: str = ""  # a partner's code, where the sheet has such a column
-    refusal: str = ""
+    refusal: str = ""  # a Sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,10 +115,14 @@ def unguarded(cell: str) -> str:
 
 def _text(raw: bytes) -> str:
     if len(raw) > LARGEST:
-        raise BadFile(f"The file is larger than {LARGEST // 1_000_000} MB: split it and import the parts.")
+        raise BadFile(
+            "The file is larger than {most} MB: split it and import the parts.", most=LARGEST // 1_000_000
+        )
     for magic, what in _OTHER_FILES.items():
         if raw.startswith(magic):
-            raise BadFile(f"This file is {what}, not a CSV: open it, save it as CSV UTF-8 and import that.")
+            raise BadFile(
+                "This file is {what}, not a CSV: open it, save it as CSV UTF-8 and import that.", what=what
+            )
     for encoding in _encodings(raw):
         try:
             text = raw.decode(encoding)
@@ -146,7 +151,9 @@ def _records(text: str) -> Iterator[tuple[int, list[str]]]:
                 yield begins, tidy
             begins = reader.line_num + 1
     except csv.Error as error:
-        raise BadFile(f"Line {begins} of the file cannot be read ({error}): mend its quotes.") from error
+        raise BadFile(
+            "Line {line} of the file cannot be read ({why}): mend its quotes.", line=begins, why=error
+        ) from error
 
 
 def _delimiter(text: str) -> str:
@@ -171,23 +178,28 @@ def _fields(header: Sequence[str]) -> list[str]:
     if "address" not in fields:
         shown = ", ".join(f"“{cell[:30]}”" for cell in header[:8] if cell)
         raise BadFile(
-            f"No column is named “email” or “邮箱” (found: {shown}): name the column of addresses so."
+            "No column is named “email” or “邮箱” (found: {shown}): name the column of addresses so.",
+            shown=shown,
         )
     twice = next((field for field in fields if field and fields.count(field) > 1), None)
     if twice:
         cells = [cell for cell, field in zip(header, fields, strict=True) if field == twice]
-        raise BadFile(f"The columns “{'” and “'.join(cells)}” mean the same: keep one of them.")
+        raise BadFile(
+            "The columns “{columns}” mean the same: keep one of them.", columns="” and “".join(cells)
+        )
     return fields
 
 
 def _row(line: int, cells: Sequence[str], fields: Sequence[str], file_name: str) -> Row:
     if any(cells[len(fields) :]):
         return Row(
-            line, None, refusal="The row has more cells than the header: check its separators and quotes."
+            line,
+            None,
+            refusal=Sentence("The row has more cells than the header: check its separators and quotes."),
         )
     said = {field: cell for field, cell in zip(fields, cells, strict=False) if field and cell}
     if "address" not in said:
-        return Row(line, None, refusal="The row has no address: add it or remove the row.")
+        return Row(line, None, refusal=Sentence("The row has no address: add it or remove the row."))
     for field in _EITHER_SCRIPT:
         if field in said:
             said.setdefault(f"{field}_{'zh' if _HAN.search(said[field]) else 'en'}", said[field])
@@ -211,6 +223,7 @@ def _without_repeats(rows: Sequence[Row]) -> list[Row]:
         if row.person is not None:
             line = first.setdefault((addresses.key_of(row.person.address), row.partner), row.line)
             if line != row.line:
-                row = replace(row, person=None, refusal=f"The same address stands on line {line} already.")
+                again = Sentence("The same address stands on line {line} already.", line=line)
+                row = replace(row, person=None, refusal=again)
         kept.append(row)
     return kept

@@ -21,7 +21,7 @@ def add(session: Session, *, publication_id: int, code: str, name_zh: str, name_
     :raises Conflict: the publication has one of that code
     """
     if code in {topic.code for topic in listing(session, publication_id)}:
-        raise Conflict(f"This publication has the topic “{code}” already: choose another code.")
+        raise Conflict("This publication has the topic “{code}” already: choose another code.", code=code)
     topic = Topic(publication_id=publication_id, code=code, name_zh=name_zh, name_en=name_en)
     session.add(topic)
     session.flush()
@@ -46,5 +46,7 @@ def choose(session: Session, *, subscriber_id: int, publication_id: int, codes: 
     offered = {topic.code: topic.id for topic in listing(session, publication_id)}
     unknown = sorted(set(codes) - offered.keys())
     if unknown:
-        raise NoTopic(f"This publication has no topic “{unknown[0]}”: choose among those it offers.")
+        raise NoTopic(
+            "This publication has no topic “{code}”: choose among those it offers.", code=unknown[0]
+        )
     store.choose_topics(session, subscriber_id, list(offered.values()), [offered[code] for code in codes])

@@ -21,8 +21,10 @@ class TooLong(Conflict):
 
     def __init__(self, octets: int, limit: int) -> None:
         super().__init__(
-            f"The letter has {octets:,} bytes of HTML even with every article shortened, and {limit:,} are"
-            " allowed: take out some quotes or texts, or make two issues of it."
+            "The letter has {octets} bytes of HTML even with every article shortened, and {limit} are"
+            " allowed: take out some quotes or texts, or make two issues of it.",
+            octets=f"{octets:,}",
+            limit=f"{limit:,}",
         )
 
 

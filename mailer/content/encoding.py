@@ -31,7 +31,9 @@ class BadHeader(Invalid):
     """A value cannot stand in a letter's header."""
 
     def __init__(self, value: str) -> None:
-        super().__init__(f"“{value[:80]}” cannot stand in a letter's header: correct the address or setting.")
+        super().__init__(
+            "“{value}” cannot stand in a letter's header: correct the address or setting.", value=value[:80]
+        )
 
 
 # --- header ---------------------------------------------------------------------------------------------

@@ -20,7 +20,9 @@ class BadLink(Invalid):
     """A link cannot be used."""
 
     def __init__(self, url: str) -> None:
-        super().__init__(f"The link “{url}” cannot be used: begin it with https://, http:// or mailto:.")
+        super().__init__(
+            "The link “{url}” cannot be used: begin it with https://, http:// or mailto:.", url=url
+        )
 
 
 def destination(url: str) -> str:

@@ -86,6 +86,7 @@ from mailer.content.document import (
     printable,
 )
 from mailer.errors import Invalid
+from mailer.sentence import Sentence
 
 _KEYS = ("language", "title", "issuer", "number", "date", "subject", "preheader")
 _TARGET = r"(?:<(?P<angled>(?:\\.|[^\\<>])*)>|(?P<bare>(?:[^\s<>()\\]|\([^\s<>()\\]*\))*))"
@@ -105,8 +106,8 @@ _NEEDS_QUOTES = re.compile(r"[\s\"'#&*!|>%@`\[\]{},?:-].*|.*: .*|.* #.*|.*:|", r
 class BadMarkdown(Invalid):
     """The file is not in the form this program reads; the message names the line and the block."""
 
-    def __init__(self, line: int, what: str) -> None:
-        super().__init__(f"Line {line}: {what}")
+    def __init__(self, line: int, what: Sentence) -> None:
+        super().__init__("Line {line}: {what}", line=line, what=what)
         self.line = line
 
 
@@ -240,6 +241,10 @@ def _escaped(text: str) -> str:
 # --- reading ------------------------------------------------------------------------------------------
 
 
+# the other pieces are called as they are written, :::quotes
+_KINDS = {"section": Sentence("section"), "article": Sentence("article"), "text": Sentence("text")}
+
+
 @dataclass
 class _Piece:
     """A run of lines that makes one section head, article, fenced block or loose paragraph."""
@@ -249,9 +254,12 @@ class _Piece:
     title: str = ""
     lines: list[tuple[int, str]] = field(default_factory=list)
 
-    def error(self, what: str, line: int | None = None) -> BadMarkdown:
-        title = f" “{self.title}”" if self.title else ""
-        return BadMarkdown(line or self.line, f"in the {self.name}{title}, {what}")
+    def error(self, what: Sentence, line: int | None = None) -> BadMarkdown:
+        block = _KINDS.get(self.name, self.name)
+        place = Sentence("in the {block}, {what}", block=block, what=what)
+        if self.title:
+            place = Sentence("in the {block} “{title}”, {what}", block=block, title=self.title, what=what)
+        return BadMarkdown(line or self.line, place)
 
     def filled(self) -> list[tuple[int, str]]:
         return [(no, line.strip()) for no, line in self.lines if line.strip()]
@@ -272,7 +280,8 @@ def from_markdown(text: str) -> Document:
             sections[-1][1].append(_BLOCKS[piece.name](piece))
         else:
             raise BadMarkdown(
-                piece.line, "this stands before the first section; put a line “# Title” above it"
+                piece.line,
+                Sentence("this stands before the first section; put a line “# Title” above it"),
             )
     read = tuple(Section(title=title, blocks=tuple(blocks)) for title, blocks in sections)
     return head.model_copy(update={"sections": read})
@@ -282,13 +291,15 @@ def _read_front_matter(lines: Sequence[str]) -> tuple[Document, int]:
     """Return the document's head, still without sections, and how many lines it took."""
     fences = [n for n, line in enumerate(lines) if line.strip() == "---"][:2]
     if len(fences) < 2 or any(line.strip() for line in lines[: fences[0]]):
-        raise BadMarkdown(1, "the file must start with its head, “key: value” lines between two lines “---”")
+        raise BadMarkdown(
+            1, Sentence("the file must start with its head, “key: value” lines between two lines “---”")
+        )
     values: dict[str, str] = {}
     for number, line in enumerate(lines[fences[0] + 1 : fences[1]], fences[0] + 2):
         if line.strip() and not line.startswith("# "):
             key, value = _read_field(number, line, _KEYS)
             if key in values:
-                raise BadMarkdown(number, f"“{key}” is given twice; keep one")
+                raise BadMarkdown(number, Sentence("“{key}” is given twice; keep one", key=key))
             values[key] = _unquoted(number, value)
     return _document_head(values, fences[0] + 1), fences[1] + 1
 
@@ -296,9 +307,9 @@ def _read_front_matter(lines: Sequence[str]) -> tuple[Document, int]:
 def _document_head(values: dict[str, str], line: int) -> Document:
     spoken = next((known for known in LANGUAGES if known == values.get("language")), None)
     if spoken is None:
-        raise BadMarkdown(line, f"the head must say “language: {'” or “language: '.join(LANGUAGES)}”")
+        raise BadMarkdown(line, Sentence("the head must say “language: zh” or “language: en”"))
     if "title" not in values:
-        raise BadMarkdown(line, "the head must say the newsletter's name: “title: …”")
+        raise BadMarkdown(line, Sentence("the head must say the newsletter's name: “title: …”"))
     masthead = Masthead(
         title=values["title"],
         issuer=values.get("issuer", ""),
@@ -320,7 +331,7 @@ def _read_date(value: str | None, line: int) -> datetime.date | None:
         return datetime.date.fromisoformat(value)
     except ValueError as error:
         raise BadMarkdown(
-            line, f"the date “{value}” must be written as year-month-day: 2026-05-01"
+            line, Sentence("the date “{date}” must be written as year-month-day: 2026-05-01", date=value)
         ) from error
 
 
@@ -328,9 +339,12 @@ def _read_field(number: int, line: str, keys: Iterable[str]) -> tuple[str, str]:
     found = _FIELD.fullmatch(line.strip())
     if found and found["key"].lower() in keys:
         return found["key"].lower(), found["value"]
-    raise BadMarkdown(
-        number, f"“{line.strip()}” is not one of the lines that may stand here: {', '.join(keys)}"
+    stray = Sentence(
+        "“{line}” is not one of the lines that may stand here: {keys}",
+        line=line.strip(),
+        keys=", ".join(keys),
     )
+    raise BadMarkdown(number, stray)
 
 
 def _unquoted(number: int, value: str) -> str:
@@ -339,7 +353,8 @@ def _unquoted(number: int, value: str) -> str:
     try:
         return str(json.loads(value))
     except ValueError as error:
-        raise BadMarkdown(number, f"the quotation marks of {value} do not match; leave them out") from error
+        unmatched = Sentence("the quotation marks of {value} do not match; leave them out", value=value)
+        raise BadMarkdown(number, unmatched) from error
 
 
 def _pieces(lines: Sequence[str], start: int) -> Iterator[_Piece]:
@@ -350,7 +365,8 @@ def _pieces(lines: Sequence[str], start: int) -> Iterator[_Piece]:
             piece.lines.append((number, line))
             continue
         if fence and line.strip() != ":::":
-            raise piece.error(f"“{line.strip()}” comes before its end; close it with a line “:::”", number)
+            early = Sentence("“{line}” comes before its end; close it with a line “:::”", line=line.strip())
+            raise piece.error(early, number)
         if fence or piece.name != "text" or piece.filled():
             yield piece
         piece = _Piece(number, "text") if fence else _opened(number, line)
@@ -359,7 +375,7 @@ def _pieces(lines: Sequence[str], start: int) -> Iterator[_Piece]:
             yield piece
             piece = _Piece(number + 1, "text")
     if fence:
-        raise piece.error("the end is missing; close it with a line “:::”")
+        raise piece.error(Sentence("the end is missing; close it with a line “:::”"))
     if piece.name != "text" or piece.filled():
         yield piece
 
@@ -374,8 +390,11 @@ def _opened(number: int, line: str) -> _Piece:
         return _Piece(number, opening["name"], (opening["title"] or "").strip())
     if opening:
         known = ", ".join(_FENCED)
-        raise BadMarkdown(number, f"there is no block called “{opening['name']}”; there are: {known}")
-    raise BadMarkdown(number, "this “:::” closes nothing; take it out or name the block it opens")
+        unknown = Sentence(
+            "there is no block called “{name}”; there are: {known}", name=opening["name"], known=known
+        )
+        raise BadMarkdown(number, unknown)
+    raise BadMarkdown(number, Sentence("this “:::” closes nothing; take it out or name the block it opens"))
 
 
 def _read_article(piece: _Piece) -> Article:
@@ -428,7 +447,7 @@ def _read_quotes(piece: _Piece) -> Quotes:
     together = False
     for number, line in piece.lines:
         if line.strip() and not line.startswith(">"):
-            raise piece.error("every line of a quote starts with “>”", number)
+            raise piece.error(Sentence("every line of a quote starts with “>”"), number)
         if line.strip():
             groups[-1:] = [[*groups[-1], line[1:]]] if together else [*groups[-1:], [line[1:]]]
         together = bool(line.strip())
@@ -453,7 +472,7 @@ def _read_moderators(piece: _Piece) -> Moderators:
     people = []
     for number, line in piece.filled():
         if not line.startswith("-"):
-            raise piece.error("every person's line starts with “- ”", number)
+            raise piece.error(Sentence("every person's line starts with “- ”"), number)
         name, title, organisation, country = _padded(_fit(piece, number, line[1:], 4), 4)
         people.append(Person(name=name, title=title, organisation=organisation, country=country))
     return Moderators(label=piece.title, people=tuple(people))
@@ -466,27 +485,29 @@ def _read_banner(piece: _Piece) -> Banner:
         title, date, place = _padded(_fit(piece, number, value, 3), 3)
         texts[language] = BannerText(title=title, date=date, place=place)
     if missing := [language for language in LANGUAGES if language not in texts]:
-        raise piece.error(f"the line “{missing[0]}: title | date | place” is missing")
+        raise piece.error(
+            Sentence("the line “{language}: title | date | place” is missing", language=missing[0])
+        )
     return Banner(zh=texts["zh"], en=texts["en"])
 
 
 def _read_figure(piece: _Piece) -> Figure:
     found = _FIGURE.fullmatch(_only_line(piece, "![what it shows](file.png)"))
     if not found:
-        raise piece.error('the line must read ![what it shows](file.png "caption")')
+        raise piece.error(Sentence('the line must read ![what it shows](file.png "caption")'))
     return _as_figure(found)
 
 
 def _read_button(piece: _Piece) -> Button:
     found = _LINK.fullmatch(_only_line(piece, "[label](address)"))
     if not found:
-        raise piece.error("the line must read [label](address)")
+        raise piece.error(Sentence("the line must read [label](address)"))
     return Button(label=_unescaped(found["label"]), url=_read_target(found))
 
 
 def _read_divider(piece: _Piece) -> Divider:
     if piece.filled():
-        raise piece.error("nothing may stand between “:::divider” and “:::”")
+        raise piece.error(Sentence("nothing may stand between “:::divider” and “:::”"))
     return Divider()
 
 
@@ -505,7 +526,10 @@ def _read_contact(piece: _Piece) -> Contact:
 def _only_line(piece: _Piece, form: str) -> str:
     lines = piece.filled()
     if len(lines) != 1 or piece.title:
-        raise piece.error(f"exactly one line must stand between “:::{piece.name}” and “:::”: {form}")
+        one = Sentence(
+            "exactly one line must stand between “:::{block}” and “:::”: {form}", block=piece.name, form=form
+        )
+        raise piece.error(one)
     return lines[0][1]
 
 
@@ -525,9 +549,10 @@ def _read_target(found: re.Match[str]) -> str:
 def _fit(piece: _Piece, number: int, line: str, most: int) -> list[str]:
     values = _split(line)
     if len(values) > most:
-        raise piece.error(
-            f"at most {most} parts may stand between “|”; write \\| where the sign is meant", number
+        parts = Sentence(
+            "at most {most} parts may stand between “|”; write \\| where the sign is meant", most=most
         )
+        raise piece.error(parts, number)
     return values
 
 

@@ -62,7 +62,9 @@ class BadMjml(MailerError):
     """The letter's template cannot be compiled."""
 
     def __init__(self, what: str, line: int) -> None:
-        super().__init__(f"Line {line} of the MJML {what}: correct the letter's template.")
+        super().__init__(
+            "Line {line} of the MJML {what}: correct the letter's template.", line=line, what=what
+        )
 
 
 def to_html(source: str) -> str:

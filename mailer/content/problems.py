@@ -29,6 +29,7 @@ from mailer.content.document import (
     Text,
 )
 from mailer.errors import Invalid
+from mailer.sentence import Sentence
 
 _NAME_LENGTH = 30  # characters of a title that are enough to know a block by
 _NAMED_BY = ("headline", "title", "label", "name", "attribution", "src")
@@ -36,23 +37,28 @@ _NAMED_BY = ("headline", "title", "label", "name", "attribution", "src")
 
 @dataclass(frozen=True)
 class Problem:
-    """``where`` names the block for a person: Section 2 “News”, quote 3 of “Voices”."""
+    """``where`` names the block for a person: Section 2 “News”, quote 3 of “Voices”. Both are sentences."""
 
     where: str
     message: str
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}"
+        return self.sentence
+
+    @property
+    def sentence(self) -> Sentence:
+        """Where and what in one."""
+        return Sentence("{where}: {message}", where=self.where, message=self.message)
 
 
 class BadDocument(Invalid):
     """The document does not have the right shape; ``problems`` lists every place."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        first, *more = problems
-        others = f" ({len(more)} more like this)" if more else ""
-        super().__init__(f"{first}{others}")
+        first, *more = (problem.sentence for problem in problems)
+        others = Sentence("{first} ({n} more like this)", first=first, n=len(more))
+        super().__init__(others if more else first)
         self.problems = tuple(problems)
 
 
@@ -74,7 +80,9 @@ def read_json(text: str | bytes) -> Document:
     try:
         raw = json.loads(text)
     except ValueError as error:
-        raise BadDocument([Problem("The file", "it is not JSON; export the document again")]) from error
+        raise BadDocument(
+            [Problem(Sentence("The file"), Sentence("it is not JSON; export the document again"))]
+        ) from error
     try:
         return Document.model_validate_json(text)
     except ValidationError as error:
@@ -90,21 +98,29 @@ def read_json(text: str | bytes) -> Document:
 def _problems(document: Document) -> Iterator[Problem]:
     head = document.masthead
     if not head.title:
-        yield Problem("Masthead", "the newsletter's title is missing; write it in the head")
+        yield Problem(
+            Sentence("Masthead"), Sentence("the newsletter's title is missing; write it in the head")
+        )
     if not head.number:
-        yield Problem("Masthead", "the number of the issue is missing; write it in the head")
+        yield Problem(
+            Sentence("Masthead"), Sentence("the number of the issue is missing; write it in the head")
+        )
     if not head.date:
-        yield Problem("Masthead", "the date of the issue is missing; write it in the head")
+        yield Problem(
+            Sentence("Masthead"), Sentence("the date of the issue is missing; write it in the head")
+        )
     if not head.issuer:
-        yield Problem("Masthead", "the issuer is missing; write who publishes this", "warning")
+        yield Problem(
+            Sentence("Masthead"), Sentence("the issuer is missing; write who publishes this"), "warning"
+        )
     if not document.sections:
-        yield Problem("Document", "there is no section; write at least one")
+        yield Problem(Sentence("Document"), Sentence("there is no section; write at least one"))
     for number, section in enumerate(document.sections, 1):
-        where = _named(f"Section {number}", section.title)
+        where = _named(Sentence("Section {number}", number=number), section.title)
         if not section.title:
-            yield Problem(where, "the title is missing; the contents list needs it")
+            yield Problem(where, Sentence("the title is missing; the contents list needs it"))
         if not section.blocks:
-            yield Problem(where, "it is empty; fill it or take it out", "warning")
+            yield Problem(where, Sentence("it is empty; fill it or take it out"), "warning")
         for position, block in enumerate(section.blocks, 1):
             yield from _block_problems(where, position, block, document.language)
 
@@ -112,91 +128,118 @@ def _problems(document: Document) -> Iterator[Problem]:
 def _block_problems(section: str, position: int, block: Block, language: Language) -> Iterator[Problem]:
     match block:
         case Article():
-            yield from _article(_named(f"{section}, article", block.headline, position), block)
+            yield from _article(
+                _named(Sentence("{section}, article", section=section), block.headline, position), block
+            )
         case Text():
             if not block.body:
-                yield Problem(f"{section}, text (block {position})", "it is empty; write it or take it out")
+                where = Sentence("{section}, text (block {position})", section=section, position=position)
+                yield Problem(where, Sentence("it is empty; write it or take it out"))
         case Quotes():
             yield from _quotes(section, position, block)
         case Moderators():
             yield from _moderators(section, position, block)
         case Banner():
-            yield from _banner(_named(f"{section}, event", getattr(block, language).title, position), block)
+            yield from _banner(
+                _named(
+                    Sentence("{section}, event", section=section), getattr(block, language).title, position
+                ),
+                block,
+            )
         case Figure():
-            yield from _figure(_named(f"{section}, figure", block.src, position), block)
+            yield from _figure(
+                _named(Sentence("{section}, figure", section=section), block.src, position), block
+            )
         case Button():
-            yield from _button(_named(f"{section}, button", block.label, position), block)
+            yield from _button(
+                _named(Sentence("{section}, button", section=section), block.label, position), block
+            )
         case Contact():
-            yield from _contact(f"{section}, contact (block {position})", block)
+            yield from _contact(
+                Sentence("{section}, contact (block {position})", section=section, position=position), block
+            )
         case Divider():
             return
 
 
 def _article(where: str, article: Article) -> Iterator[Problem]:
     if not article.headline:
-        yield Problem(where, "the headline is missing; the contents list needs it")
+        yield Problem(where, Sentence("the headline is missing; the contents list needs it"))
     if not article.body and not article.figures:
-        yield Problem(where, "there is no text; write it or take the article out")
+        yield Problem(where, Sentence("there is no text; write it or take the article out"))
     for number, figure in enumerate(article.figures, 1):
-        yield from _figure(f"{where}, figure {number}", figure)
+        yield from _figure(Sentence("{where}, figure {number}", where=where, number=number), figure)
     if article.read_more and not _is_web(article.read_more.url):
-        yield Problem(where, "the “read more” address must start with http:// or https://")
+        yield Problem(where, Sentence("the “read more” address must start with http:// or https://"))
 
 
 def _quotes(section: str, position: int, block: Quotes) -> Iterator[Problem]:
-    collection = f"“{_shortened(block.title)}”" if block.title else f"the quotes (block {position})"
+    collection = Sentence("the quotes (block {position})", position=position)
+    if block.title:
+        collection = Sentence("“{title}”", title=_shortened(block.title))
     if not block.quotes:
-        yield Problem(f"{section}, {collection}", "there is no quote in it; add one or take it out")
+        where = Sentence("{section}, {collection}", section=section, collection=collection)
+        yield Problem(where, Sentence("there is no quote in it; add one or take it out"))
     for number, quote in enumerate(block.quotes, 1):
-        where = f"{section}, quote {number} of {collection}"
+        where = Sentence(
+            "{section}, quote {number} of {collection}", section=section, number=number, collection=collection
+        )
         if not quote.text:
-            yield Problem(where, "the words are missing; write what was said")
+            yield Problem(where, Sentence("the words are missing; write what was said"))
         if not quote.attribution:
-            yield Problem(where, "the attribution is missing; say who said it")
+            yield Problem(where, Sentence("the attribution is missing; say who said it"))
         elif not (quote.title or quote.organisation):
-            yield Problem(where, f"the office of {quote.attribution} is missing", "warning")
+            yield Problem(
+                where, Sentence("the office of {name} is missing", name=quote.attribution), "warning"
+            )
 
 
 def _moderators(section: str, position: int, block: Moderators) -> Iterator[Problem]:
-    where = _named(f"{section}, moderators", block.label, position)
+    where = _named(Sentence("{section}, moderators", section=section), block.label, position)
     if not block.people:
-        yield Problem(where, "nobody is named; name someone or take the block out")
+        yield Problem(where, Sentence("nobody is named; name someone or take the block out"))
     for number, person in enumerate(block.people, 1):
         if not person.name:
-            yield Problem(where, f"the name of person {number} is missing")
+            yield Problem(where, Sentence("the name of person {number} is missing", number=number))
 
 
 def _banner(where: str, banner: Banner) -> Iterator[Problem]:
-    for text, language in ((banner.zh, "Chinese"), (banner.en, "English")):
+    for text, language in ((banner.zh, Sentence("Chinese")), (banner.en, Sentence("English"))):
         if not text.title:
-            yield Problem(where, f"the {language} title is missing")
-        for name, value in (("date", text.date), ("place", text.place)):
-            if not value:
-                yield Problem(where, f"the {name} in {language} is missing", "warning")
+            yield Problem(where, Sentence("the {language} title is missing", language=language))
+        if not text.date:
+            yield Problem(where, Sentence("the date in {language} is missing", language=language), "warning")
+        if not text.place:
+            yield Problem(where, Sentence("the place in {language} is missing", language=language), "warning")
 
 
 def _figure(where: str, figure: Figure) -> Iterator[Problem]:
     if not figure.src:
-        yield Problem(where, "the picture's file is missing; name it")
+        yield Problem(where, Sentence("the picture's file is missing; name it"))
     if not figure.alt:
-        yield Problem(where, "the alternative text is missing; say what the picture shows", "warning")
+        yield Problem(
+            where, Sentence("the alternative text is missing; say what the picture shows"), "warning"
+        )
 
 
 def _button(where: str, button: Button) -> Iterator[Problem]:
     if not button.label:
-        yield Problem(where, "the label is missing; say what a click does")
+        yield Problem(where, Sentence("the label is missing; say what a click does"))
     if not _is_web(button.url) and not button.url.startswith("mailto:"):
-        yield Problem(where, "the address must start with http://, https:// or mailto:")
+        yield Problem(where, Sentence("the address must start with http://, https:// or mailto:"))
 
 
 def _contact(where: str, contact: Contact) -> Iterator[Problem]:
     if not contact.entries:
-        yield Problem(where, "there is no entry; add one or take the block out")
+        yield Problem(where, Sentence("there is no entry; add one or take the block out"))
     for number, entry in enumerate(contact.entries, 1):
         if entry.mail and not re.fullmatch(r"[^\s@<>]+@[^\s@<>]+\.[^\s@<>]+", entry.mail):
-            at = _named(f"{where}, entry {number}", entry.label or entry.person)
+            at = _named(
+                Sentence("{where}, entry {number}", where=where, number=number), entry.label or entry.person
+            )
             # a warning: it is shown as text, not as a link, so the letter can go out as its editor wrote it
-            yield Problem(at, f"“{entry.mail}” is not a mail address; correct it", "warning")
+            wrong = Sentence("“{mail}” is not a mail address; correct it", mail=entry.mail)
+            yield Problem(at, wrong, "warning")
 
 
 def _is_web(url: str) -> bool:
@@ -250,8 +293,8 @@ def _said(message: str, kind: str) -> str:
 def _named(what: str, title: str, position: int | None = None) -> str:
     """Call a block by its title, or by its position where it has none."""
     if title:
-        return f"{what} “{_shortened(title)}”"
-    return f"{what} (block {position})" if position else what
+        return Sentence("{what} “{title}”", what=what, title=_shortened(title))
+    return Sentence("{what} (block {position})", what=what, position=position) if position else what
 
 
 def _shortened(title: str) -> str:

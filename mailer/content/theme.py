@@ -45,7 +45,9 @@ class MissingFigure(Invalid):
     """A picture of the document is not among the issue's figures."""
 
     def __init__(self, src: str) -> None:
-        super().__init__(f"The picture “{src}” is not among the issue's figures: add it or take it out.")
+        super().__init__(
+            "The picture “{src}” is not among the issue's figures: add it or take it out.", src=src
+        )
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,15 @@ def add(
     if not content or not name:
         raise BadAttachment("The file is empty: choose the file again.")
     if name.rpartition(".")[2].lower() in _REFUSED:
-        raise BadAttachment(f"Mail systems refuse files like “{name}”: attach a PDF or an Office file.")
+        raise BadAttachment(
+            "Mail systems refuse files like “{name}”: attach a PDF or an Office file.", name=name
+        )
     others = sum(len(file.content) for file in store.attachments(session, issue_id, language))
     if others + len(content) > MOST_OCTETS:
         raise BadAttachment(
-            f"With “{name}” the letter's files come to more than {MOST_OCTETS // 1_000_000} MB:"
-            " put it on the web and link to it."
+            "With “{name}” the letter's files come to more than {most} MB: put it on the web and link to it.",
+            name=name,
+            most=MOST_OCTETS // 1_000_000,
         )
     media_type = mimetypes.guess_type(name)[0] or "application/octet-stream"
     attachment = Attachment(

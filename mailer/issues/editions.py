@@ -51,7 +51,7 @@ def edition(session: Session, issue_id: int, language: str | None = None) -> Edi
     if language is None and found:
         return next(iter(found.values()))
     if language is None or language not in found:
-        raise NotFound(f"This issue has no edition in “{language}”: import one first.")
+        raise NotFound("This issue has no edition in “{language}”: import one first.", language=language)
     return found[language]
 
 
@@ -126,7 +126,9 @@ def save(
     if edition.version != version:
         raise EditedMeanwhile
     if document.language != edition.language:
-        raise Invalid(f"This edition's language is “{edition.language}”: keep `language` as it is.")
+        raise Invalid(
+            "This edition's language is “{language}”: keep `language` as it is.", language=edition.language
+        )
     document = with_stored_figures(session, document, {})
     _date_and_number(session, get(session, edition.issue_id), document)
     _write(edition, document, now=now, actor=actor)
@@ -200,7 +202,8 @@ def with_stored_figures(session: Session, document: Document, pictures: Mapping[
             names[figure.src] = figures.add(session, pictures[figure.src]).name
         elif session.get(store.StoredFigure, figure.src) is None:
             raise MissingFigure(
-                f"The picture “{figure.src}” is not there: put it beside the file or take it out of the text."
+                "The picture “{name}” is not there: put it beside the file or take it out of the text.",
+                name=figure.src,
             )
     return renamed_figures(document, names)
 

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import reduce
 
 from sqlalchemy.orm import Session
 
@@ -18,6 +19,7 @@ from mailer.content.theme import Places
 from mailer.errors import Invalid
 from mailer.issues import editions, publications, store
 from mailer.issues.store import FrozenEdition, Issue, Publication, Voice
+from mailer.sentence import Sentence
 from mailer.settings import Settings
 
 
@@ -67,9 +69,14 @@ def check(document: Document) -> None:
     """:raises NotReady: the document has errors; the message gives the first three"""
     errors = [found for found in problems(document) if found.severity == "error"]
     if errors:
-        shown = "; ".join(f"{found.where}: {found.message}" for found in errors[:3])
-        more = f" (and {len(errors) - 3} more)" if len(errors) > 3 else ""
-        raise NotReady(f"Mend this before it can be sent: {shown}{more}")
+        shown = reduce(_and_then, (found.sentence for found in errors[:3]))
+        if len(errors) > 3:
+            shown = Sentence("{shown} (and {n} more)", shown=shown, n=len(errors) - 3)
+        raise NotReady("Mend this before it can be sent: {shown}", shown=shown)
+
+
+def _and_then(one: Sentence, other: Sentence) -> Sentence:
+    return Sentence("{one}; {other}", one=one, other=other)
 
 
 def blueprint_of(

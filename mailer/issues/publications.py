@@ -53,7 +53,7 @@ def add(
     :raises BadAddress: an address cannot be read
     """
     if store.publication_by_code(session, code):
-        raise Conflict(f"A publication with the code “{code}” exists already: choose another code.")
+        raise Conflict("A publication with the code “{code}” exists already: choose another code.", code=code)
     sender = address.parse(sender_address)
     publication = Publication(
         code=code,
@@ -107,7 +107,7 @@ def change(
         publication.desk_address = address.parse(desk_address).wire
     if zone is not None:
         if zone not in available_timezones():
-            raise Invalid(f"“{zone}” is not a time zone: write it like Asia/Shanghai.")
+            raise Invalid("“{zone}” is not a time zone: write it like Asia/Shanghai.", zone=zone)
         publication.zone = zone
     session.flush()
     after = {"sender": publication.sender_address, "desk": publication.desk_address, "zone": publication.zone}

@@ -69,8 +69,8 @@ class Edition(Base):
     language: Mapped[str] = mapped_column(String(2))
     document: Mapped[Any] = mapped_column(Json)  # content.document.Document
     version: Mapped[int] = mapped_column(default=1)  # counts edits: two editors do not overwrite each other
-    doubts: Mapped[Any | None] = mapped_column(Json)  # what the reader of the file guessed: [{line, what}]
-    dropped: Mapped[Any | None] = mapped_column(Json)  # what it left out: [{line, text, why}]
+    doubts: Mapped[Any | None] = mapped_column(Json)  # what the reader guessed: [readers.Doubt.stored]
+    dropped: Mapped[Any | None] = mapped_column(Json)  # what it left out: [readers.Dropped.stored]
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime)
     updated_by: Mapped[str] = mapped_column(String(320))
 

@@ -35,10 +35,10 @@ def read(source: Path | bytes, name: str = "", language: Language | None = None)
     name = name or (source.name if isinstance(source, Path) else "")
     suffix = PurePath(name).suffix.lower()
     if suffix not in (".md", ".markdown", ".txt"):
-        raise Unreadable(f"“{name}” cannot be read: give a .md or a .txt file.")
+        raise Unreadable("“{name}” cannot be read: give a .md or a .txt file.", name=name)
     text = decode(source if isinstance(source, bytes) else _bytes_of(source), name)
     if not text.strip():
-        raise Unreadable(f"“{name}” holds no text: see whether it is the right file.")
+        raise Unreadable("“{name}” holds no text: see whether it is the right file.", name=name)
     return read_text(text, language) if suffix == ".txt" else _whole(from_markdown(text), language)
 
 
@@ -52,7 +52,9 @@ def decode(raw: bytes, name: str = "the file") -> str:
             continue
         if "\x00" not in text:
             return text.replace("\r\n", "\n").replace("\r", "\n").removeprefix("\ufeff")
-    raise Unreadable(f"“{name}” is not a text file in UTF-8 or GB18030: save it as UTF-8 and try again.")
+    raise Unreadable(
+        "“{name}” is not a text file in UTF-8 or GB18030: save it as UTF-8 and try again.", name=name
+    )
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -60,7 +62,7 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Unreadable(
-            f"“{path}” cannot be opened ({error.strerror}): check the name and try again."
+            "“{path}” cannot be opened ({why}): check the name and try again.", path=path, why=error.strerror
         ) from error
 
 
@@ -68,7 +70,9 @@ def _whole(document: Document, language: Language | None) -> Draft:
     """A Markdown file is already a document: nothing is dropped and nothing guessed."""
     if language and language != document.language:
         raise Unreadable(
-            f"The head says “language: {document.language}”, but “{language}” is asked for: change one."
+            "The head says “language: {said}”, but “{asked}” is asked for: change one.",
+            said=document.language,
+            asked=language,
         )
     characters = content_characters(document)
     return Draft(document, (), (), {"source": characters, "document": characters})

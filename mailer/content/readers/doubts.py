@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from mailer.content.readers.draft import Doubt
 from mailer.content.readers.front import Contents
 from mailer.content.readers.pages import HEADING_WIDTH, Row, has_chinese, width
+from mailer.sentence import Sentence
 
 _HAN = "\u3400-\u9fff"
 _LATIN_WORD = re.compile(rf"[{_HAN}，、”]\s*(and|or|of|the|in|for|with|to|by|on)\s*(?=[{_HAN}“])")
@@ -70,40 +71,52 @@ def _headlines(findings: Findings, items: Sequence[tuple[int, str, str]]) -> Ite
             continue
         partner[head[0]] = item[0]
         if head[1] != item[1]:
-            yield Doubt(head[0], f"The headline differs from the contents list, line {item[0]}: {item[1]}")
+            differs = Sentence(
+                "The headline differs from the contents list, line {line}: {title}",
+                line=item[0],
+                title=item[1],
+            )
+            yield Doubt(head[0], differs)
     for line, title in findings.headlines:
         if line not in partner:
-            yield Doubt(line, f"The headline is not in the contents list: {title}")
+            yield Doubt(line, Sentence("The headline is not in the contents list: {title}", title=title))
     for line, title, _ in items:
         if line not in partner.values():
-            yield Doubt(line, f"No article has this headline of the contents list: {title}")
+            missing = Sentence("No article has this headline of the contents list: {title}", title=title)
+            yield Doubt(line, missing)
 
 
 def _sections(findings: Findings, contents: Contents) -> Iterator[Doubt]:
     filled = {section for _, _, section in contents.items}
     for line, title in findings.sections:
         if title not in contents.sections:
-            yield Doubt(line, f"The section is not in the contents list: {title}")
+            yield Doubt(line, Sentence("The section is not in the contents list: {title}", title=title))
         elif title not in filled:
-            yield Doubt(line, f"The contents list names the section and no article of it: {title}")
+            empty = Sentence("The contents list names the section and no article of it: {title}", title=title)
+            yield Doubt(line, empty)
 
 
 def _signs(row: Row) -> Iterator[Doubt]:
+    return (Doubt(row.number, what) for what in _signs_in(row.text))
+
+
+def _signs_in(text: str) -> Iterator[Sentence]:
     """Signs of one script among the other's."""
-    text = row.text
     for word in _LATIN_WORD.findall(text):
-        yield Doubt(row.number, f"The English word “{word}” stands inside a Chinese sentence.")
+        yield Sentence("The English word “{word}” stands inside a Chinese sentence.", word=word)
     if width(text) > HEADING_WIDTH / 2 and (signs := _ASCII_SIGN.findall(text)):
         kinds = " ".join(sorted({sign.strip() for sign in signs}))
-        yield Doubt(row.number, f"Half-width punctuation in Chinese text, {len(signs)} times: {kinds}")
+        yield Sentence(
+            "Half-width punctuation in Chinese text, {times} times: {kinds}", times=len(signs), kinds=kinds
+        )
     if full := _FULL_WIDTH.search(text):
-        yield Doubt(row.number, f"Full-width letters or digits: “{full[0]}”.")
+        yield Sentence("Full-width letters or digits: “{found}”.", found=full[0])
     if not has_chinese(text) and (sign := _FULL_SIGN.search(text)):
-        yield Doubt(row.number, f"The full-width sign “{sign[0]}” stands in an English sentence.")
+        yield Sentence("The full-width sign “{sign}” stands in an English sentence.", sign=sign[0])
     if twice := _TWICE.search(text):
-        yield Doubt(row.number, f"The word “{twice[1]}” stands twice in a row.")
+        yield Sentence("The word “{word}” stands twice in a row.", word=twice[1])
     if width(text) > HEADING_WIDTH and (space := _HAN_SPACE.search(text)):
-        yield Doubt(row.number, f"A space stands inside a Chinese sentence: “{space[0]}”.")
+        yield Sentence("A space stands inside a Chinese sentence: “{found}”.", found=space[0])
 
 
 def _uneven_spaces(rows: Sequence[Row]) -> Iterator[Doubt]:
@@ -112,21 +125,25 @@ def _uneven_spaces(rows: Sequence[Row]) -> Iterator[Doubt]:
     tight = sum(1 for row in rows if re.search(rf"[{_HAN}][0-9A-Z]", row.text))
     if len(spaced) < tight:
         for row in spaced:
-            times = len(_HALF_SPACE.findall(row.text))
-            yield Doubt(
-                row.number, f"Spaces around digits or Latin letters, {times} times; elsewhere there are none."
+            uneven = Sentence(
+                "Spaces around digits or Latin letters, {times} times; elsewhere there are none.",
+                times=len(_HALF_SPACE.findall(row.text)),
             )
+            yield Doubt(row.number, uneven)
 
 
 def _mails(mails: Sequence[tuple[int, str]], rows: Sequence[Row]) -> Iterator[Doubt]:
     acronyms = {word for row in rows for word in _ACRONYM.findall(row.text)}
     for line, mail in mails:
         if not _MAIL.fullmatch(mail):
-            yield Doubt(line, f"“{mail}” is not a mail address: see what it should be.")
+            yield Doubt(line, Sentence("“{mail}” is not a mail address: see what it should be.", mail=mail))
         local = mail.partition("@")[0].upper()
         for word in sorted(acronyms):
             if len(local) > 3 and local != word and is_slip(local, word):
-                yield Doubt(line, f"“{mail}” may be a misspelling: the text elsewhere has “{word}”.")
+                slip = Sentence(
+                    "“{mail}” may be a misspelling: the text elsewhere has “{word}”.", mail=mail, word=word
+                )
+                yield Doubt(line, slip)
 
 
 def _hosts(rows: Sequence[Row]) -> Iterator[Doubt]:
@@ -138,10 +155,13 @@ def _hosts(rows: Sequence[Row]) -> Iterator[Doubt]:
     for n, host in enumerate(hosts):
         for other in hosts[n + 1 :]:
             if is_slip(host, other):
-                yield Doubt(
-                    places[other][0],
-                    f"The domain “{other}” may be a misspelling of “{host}” (line {places[host][0]}).",
+                slip = Sentence(
+                    "The domain “{other}” may be a misspelling of “{host}” (line {line}).",
+                    other=other,
+                    host=host,
+                    line=places[host][0],
                 )
+                yield Doubt(places[other][0], slip)
 
 
 def is_slip(one: str, other: str) -> bool:
@@ -166,7 +186,13 @@ def _offices(people: Sequence[tuple[int, str, str]], rows: Sequence[Row]) -> Ite
             continue
         for row in prose:
             if row.number != line and (other := _other_form(row.text, name, title)):
-                yield Doubt(line, f"“{title} {name}” is “{other}” in line {row.number}.")
+                said = Sentence(
+                    "“{this}” is “{other}” in line {line}.",
+                    this=f"{title} {name}",
+                    other=other,
+                    line=row.number,
+                )
+                yield Doubt(line, said)
                 break
 
 
@@ -216,4 +242,10 @@ def text_window(text: str, start: int, end: int) -> str | None:
 
 def _doubted(rare: str, common: str, places: dict[str, list[int]]) -> Iterator[Doubt]:
     for line in sorted(set(places[rare])):
-        yield Doubt(line, f"“{rare}” is called “{common}” elsewhere (line {places[common][0]}).")
+        called = Sentence(
+            "“{rare}” is called “{common}” elsewhere (line {line}).",
+            rare=rare,
+            common=common,
+            line=places[common][0],
+        )
+        yield Doubt(line, called)

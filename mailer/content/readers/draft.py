@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from mailer.content.document import Document
 from mailer.content.readers.pages import Row
+from mailer.sentence import as_sentence
 
 
 @dataclass(frozen=True, order=True)
@@ -15,7 +17,11 @@ class Dropped:
 
     line: int
     text: str
-    why: str
+    why: str  # a Sentence
+
+    def stored(self) -> dict[str, Any]:
+        """Return line, text and why as an edition keeps them, with the sentence's template and values."""
+        return {**vars(self), **as_sentence(self.why).stored()}
 
 
 @dataclass(frozen=True, order=True)
@@ -23,7 +29,11 @@ class Doubt:
     """Something the reader guessed, or found odd and left as it was: a person should look."""
 
     line: int
-    what: str
+    what: str  # a Sentence
+
+    def stored(self) -> dict[str, Any]:
+        """Return line and what as an edition keeps them, with the sentence's template and values."""
+        return {**vars(self), **as_sentence(self.what).stored()}
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from mailer.content.readers.shapes import (
     listed_title,
     says_number_or_date,
 )
+from mailer.sentence import Sentence
 
 _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ufffe\uffff]+")
 Parts = tuple[Sequence[Paragraph], Sequence[Paragraph], Sequence[Paragraph]]  # head, contents, body
@@ -45,7 +46,7 @@ def printable_row(row: Row | None, account: Account) -> Row | None:
     if row is None or not _CONTROL.search(row.text):
         return row
     for piece in _CONTROL.findall(row.text):
-        account.drop(row.number, piece, "a control character, which no letter can hold")
+        account.drop(row.number, piece, Sentence("a control character, which no letter can hold"))
     text = _CONTROL.sub("", row.text).strip()
     return Row(row.number, text, row.indented) if text else None
 
@@ -56,7 +57,7 @@ def without_page_numbers(rows: Sequence[Row | None], account: Account) -> list[R
     for n, row in enumerate(rows):
         alone = n in (0, len(rows) - 1) or None in (rows[n - 1], rows[n + 1])
         if row and alone and pages.is_page_number(row.text):
-            account.drop(row.number, row.text, "a page number")
+            account.drop(row.number, row.text, Sentence("a page number"))
         else:
             kept.append(row)
     return kept
@@ -108,7 +109,8 @@ def read_masthead(head: Sequence[Paragraph], account: Account) -> tuple[Masthead
         taken = found[0] if found and number is None else ""
         number, date = taken or number, date or issue_date(row.text)
         for rest in row.text.split(taken, 1) if taken else (row.text,):
-            account.drop(row.number, rest.strip(), "the issue's date, or what stands beside its number")
+            why = Sentence("the issue's date, or what stands beside its number")
+            account.drop(row.number, rest.strip(), why)
     title, issuer = (*(row.text for row in names[:2]), "", "")[:2]
     left_over = [Paragraph((row,)) for row in names[2:]]
     return Masthead(title=title, issuer=issuer, number=number, date=date), left_over
@@ -120,7 +122,8 @@ def read_contents(paragraphs: Sequence[Paragraph], account: Account) -> Contents
     section = ""
     for paragraph in paragraphs:
         for row in paragraph.rows:
-            account.drop(row.number, row.text, "a line of the contents list, which is generated anew")
+            why = Sentence("a line of the contents list, which is generated anew")
+            account.drop(row.number, row.text, why)
         title = listed_title(paragraph)
         if title is not None:
             contents.items.append((paragraph.number, title, section))
@@ -142,13 +145,14 @@ def without_heads(
     for n, paragraph in enumerate(body):
         for row in paragraph.rows:
             if row.number in heads:
-                account.drop(row.number, row.text, "a page head or foot")
+                account.drop(row.number, row.text, Sentence("a page head or foot"))
         rest = tuple(row for row in paragraph.rows if row.number not in heads)
         labels = n + 1 < len(body) and is_contact_field(body[n + 1])
         interrupts = _is_cut(kept) and paragraph.text not in contents.sections
         repeats = _could_head_a_page(paragraph) and paragraph.text in again
         if rest and repeats and not labels and (interrupts or paragraph.text in seen):
-            account.drop(paragraph.number, paragraph.text, "a page head: this line comes again and again")
+            why = Sentence("a page head: this line comes again and again")
+            account.drop(paragraph.number, paragraph.text, why)
         elif rest:
             kept.append(Paragraph(rest))
         seen.add(paragraph.text)

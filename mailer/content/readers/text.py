@@ -72,6 +72,7 @@ from mailer.content.readers.shapes import (
     shortened,
     similarity,
 )
+from mailer.sentence import Sentence
 
 
 @dataclass
@@ -148,7 +149,12 @@ class _Reader:
         """Read the body; ``left_over`` are lines of the head that are neither name nor date."""
         self._open_first_section()
         for paragraph in left_over:
-            self._keep_as_text(paragraph, "stands in the issue's head and was put at the start of the text")
+            self._add_prose([paragraph.text])
+            head = Sentence(
+                "“{text}” stands in the issue's head and was put at the start of the text.",
+                text=shortened(paragraph.text),
+            )
+            self.account.doubt(paragraph.number, head)
         self._read_body()
         return tuple(
             Section(title=title, blocks=tuple(block.build() for block in blocks))
@@ -188,7 +194,7 @@ class _Reader:
     def blocks(self) -> list[_Open]:
         if not self.sections:
             self.sections.append(("", []))
-            self.account.doubt(1, "The text does not say what its first section is called.")
+            self.account.doubt(1, Sentence("The text does not say what its first section is called."))
         return self.sections[-1][1]
 
     def _current(self, kind: str) -> _Open:
@@ -263,7 +269,8 @@ class _Reader:
                 contact.entries.append({"label": self.label} if self.label else {})
                 self.label = ""
             contact.entries[-1][key] = found["value"]
-            self.account.drop(row.number, found["label"], "a field's label: the letter writes its own")
+            why = Sentence("a field's label: the letter writes its own")
+            self.account.drop(row.number, found["label"], why)
             if key == "mail":
                 self.findings.mails.append((row.number, found["value"]))
         contact.entries = [entry for entry in contact.entries if any(entry.values())]
@@ -282,7 +289,7 @@ class _Reader:
         else:
             return at
         for bracket in (found["open"], found["close"]):
-            self.account.drop(number, bracket, "a bracket around a web address")
+            self.account.drop(number, bracket, Sentence("a bracket around a web address"))
         if self.blocks and self.blocks[-1].kind == "article" and not self.blocks[-1].link:
             self.blocks[-1].link = Link(url=found["url"], label=label)
         else:
@@ -310,7 +317,7 @@ class _Reader:
         before, after = dated.text[: found.start()].strip(), dated.text[found.end() :].strip()
         place = glue([before, after])
         for sign in re.findall(r"^[,，、·|]|[,，、·|]$", place):
-            self.account.drop(dated.number, sign, "the sign between a date and a place")
+            self.account.drop(dated.number, sign, Sentence("the sign between a date and a place"))
         place = re.sub(r"^[,，、·|]\s*|\s*[,，、·|]$", "", place)
         title = glue(row.text for row in rows if row is not dated)
         return BannerText(title=title, date=found[0], place=place)
@@ -335,7 +342,8 @@ class _Reader:
         if speaker and said_by:
             quoted = texts if self.blocks and self.blocks[-1].kind == "quotes" else texts[-1:]
             self._add_prose(texts[: len(texts) - len(quoted)])
-            self.account.drop(speaker.number, said_by[0], "the dash before a speaker, drawn by the letter")
+            why = Sentence("the dash before a speaker, drawn by the letter")
+            self.account.drop(speaker.number, said_by[0], why)
             self._add_quote(quoted, said_by[1], speaker.rows)
             return end + 1
         self._add_prose(texts)
@@ -377,9 +385,9 @@ class _Reader:
         if is_dateline(self.paragraphs[at + 1].text):
             return at
         self._open_section(self.paragraphs[at])
-        self.account.doubt(
-            self.paragraphs[at].number, f"“{self.paragraphs[at].text}” was taken for a section's name."
-        )
+        name = self.paragraphs[at]
+        taken = Sentence("“{name}” was taken for a section's name.", name=name.text)
+        self.account.doubt(name.number, taken)
         return at + 1
 
     def _stands_apart(self, paragraph: Paragraph) -> bool:
@@ -405,7 +413,13 @@ class _Reader:
         return end
 
     def _left_over(self, at: int) -> int:
-        self._keep_as_text(self.paragraphs[at], "is neither a heading nor a sentence; it was kept as text")
+        paragraph = self.paragraphs[at]
+        self._add_prose([paragraph.text])
+        neither = Sentence(
+            "“{text}” is neither a heading nor a sentence; it was kept as text.",
+            text=shortened(paragraph.text),
+        )
+        self.account.doubt(paragraph.number, neither)
         return at + 1
 
     # --- pieces of the shapes ---------------------------------------------------------------------------
@@ -443,22 +457,21 @@ class _Reader:
     def _note_cut(self, above: str, line: int) -> None:
         self.account.doubt(
             line,
-            "This goes on a paragraph that a page's end had cut: see that the two halves belong together.",
+            Sentence(
+                "This goes on a paragraph that a page's end had cut: see that the two halves belong together."
+            ),
         )
         if above.endswith(("-", "\u2010", "\u00ad")):
-            self.account.doubt(
-                line, "The word at the cut ends in a hyphen, which may only have parted its syllables."
+            hyphen = Sentence(
+                "The word at the cut ends in a hyphen, which may only have parted its syllables."
             )
+            self.account.doubt(line, hyphen)
 
     def _add_prose(self, texts: Sequence[str]) -> None:
         if not texts:
             return
         kind = "article" if self.blocks and self.blocks[-1].kind == "article" else "text"
         self._current(kind).paragraphs += as_markdown(texts)
-
-    def _keep_as_text(self, paragraph: Paragraph, why: str) -> None:
-        self._add_prose([paragraph.text])
-        self.account.doubt(paragraph.number, f"“{shortened(paragraph.text)}” {why}.")
 
     def _add_quote(self, texts: Sequence[str], speaker: Sequence[str], rows: Sequence[Row]) -> None:
         named = self._person(speaker, rows)
@@ -470,14 +483,18 @@ class _Reader:
         named = split_person(lines)
         line = rows[0].number
         if named.left_out:
-            self.account.drop_sign(rows, named.left_out, "the sign between a name and an office")
+            self.account.drop_sign(rows, named.left_out, Sentence("the sign between a name and an office"))
         self.findings.people.append((line, named.name, named.title))
         if not named.sure and named.title:
-            self.account.doubt(
-                line, f"“{named.title}” and “{named.name}” were parted by guess: see which is the office."
+            parted = Sentence(
+                "“{title}” and “{name}” were parted by guess: see which is the office.",
+                title=named.title,
+                name=named.name,
             )
+            self.account.doubt(line, parted)
         elif not named.title:
-            self.account.doubt(
-                line, f"No office was found for “{named.name}”: add it, or see whether this is the name."
+            none = Sentence(
+                "No office was found for “{name}”: add it, or see whether this is the name.", name=named.name
             )
+            self.account.doubt(line, none)
         return named
