@@ -17,6 +17,7 @@ from mailer.audience import codes
 from mailer.delivery import campaigns, states, store, trial
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign
+from mailer.errors import Invalid
 from mailer.issues import store as issues
 from mailer.reports import campaign as reports
 from mailer.web import forms, i18n, pages
@@ -166,12 +167,15 @@ def count(
     languages: Annotated[list[Literal["zh", "en"]], Query()] = [],  # noqa: B006  FastAPI copies it
     fallback: bool = False,
 ) -> Response:
-    """How many an audience means, while it is being written."""
+    """How many an audience means, while it is being written: half a rule is no error of the page."""
     found = find_issue(session, issue)
-    meant = campaigns.preview(
-        session, publication_id=found.publication.id, audience=audience, languages=languages,
-        fallback=fallback, now=now,
-    )  # fmt: skip
+    try:
+        meant = campaigns.preview(
+            session, publication_id=found.publication.id, audience=audience, languages=languages,
+            fallback=fallback, now=now,
+        )  # fmt: skip
+    except Invalid as error:
+        return JSONResponse({"error": i18n.translate(str(error))})
     return JSONResponse({"total": meant.total, "message": in_words(meant)})
 
 

@@ -1,7 +1,7 @@
 """Languages of the pages: catalogues, the language of the request, dates and numbers as people write them.
 
-Message ids are English; ``templates/locale/<language>/LC_MESSAGES/mailer.po`` translates them and is
-compiled in memory on first use. The language of a request lives in a ContextVar, which the threads that
+Message ids are English; ``mailer.po`` (pages) and ``errors.po`` (what errors say) in
+``templates/locale/<language>/LC_MESSAGES`` translate them and are compiled in memory on first use. The language of a request lives in a ContextVar, which the threads that
 run endpoints inherit.
 """
 
@@ -66,10 +66,15 @@ def _by_preference(header: str) -> Iterable[str]:
 
 @lru_cache
 def catalogue(language: str) -> GNUTranslations:
-    """Return the compiled catalogue of a language."""
-    path = templates() / "locale" / language / "LC_MESSAGES" / "mailer.po"
+    """Return the compiled catalogue of a language: the pages' messages, then the sentences of errors."""
+    found = _compiled(language, "mailer")
+    found.add_fallback(_compiled(language, "errors"))
+    return found
+
+
+def _compiled(language: str, domain: str) -> GNUTranslations:
     compiled = io.BytesIO()
-    with path.open("rb") as file:
+    with (templates() / "locale" / language / "LC_MESSAGES" / f"{domain}.po").open("rb") as file:
         write_mo(compiled, read_po(file, locale=language))
     compiled.seek(0)
     return GNUTranslations(compiled)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
 from mailer.content import markdown, readers
-from mailer.content.document import stats
+from mailer.content.document import Document, stats
 from mailer.content.problems import problems
 from mailer.issues import editions, freeze
 from mailer.issues import store as issues
@@ -93,10 +94,16 @@ def _take_in(session: Session, form: Any, *, now: Now, me: SignedIn, issue_id: i
         now=now,
         actor=actor(me),
         issue_id=issue_id,
-        doubts=[vars(doubt) for doubt in draft.doubts],
-        dropped=[vars(dropped) for dropped in draft.dropped],
-        pictures=forms.files(form, "pictures"),
+        doubts=[doubt.stored() for doubt in draft.doubts],
+        dropped=[dropped.stored() for dropped in draft.dropped],
+        pictures=_pictures(draft.document, forms.files(form, "pictures")),
     )
+
+
+def _pictures(document: Document, uploaded: dict[str, bytes]) -> dict[str, bytes]:
+    """Return pictures by the name the document gives them; browsers send file names without folders."""
+    named = {figure.src: PurePosixPath(figure.src).name for figure in editions.figures_of(document)}
+    return {src: uploaded[name] for src, name in named.items() if name in uploaded}
 
 
 @router.get("/issues/{issue}")

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from mailer.issues import editions
 from mailer.web import i18n, words
 from tests.web import catalogue
 
@@ -76,3 +77,13 @@ def test_a_code_without_words_is_shown_as_it_is():
     """A category that a later version stores does not break the page of an older one."""
     assert words.word("brand_new") == "brand_new"
     assert words.figure_word("brand_new") == "brand_new"
+
+
+def test_an_error_speaks_the_language_of_the_page(visit):
+    """And on a page it does not send people to the command line."""
+    english = visit().get("/leave/forged").text
+    chinese = visit().get("/leave/forged?lang=zh").text
+    assert "ask for a new one" in english
+    assert "链接无效或已过期" in chinese
+    i18n.use("en")
+    assert "mailer issue list" not in i18n.translate(str(editions.NoIssue()))

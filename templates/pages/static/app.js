@@ -17,7 +17,7 @@ for (const form of document.querySelectorAll("form[data-keep]")) {
 
 async function asked(address) {
   const answer = await fetch(address, { headers: { Accept: "application/json" } });
-  return { ok: answer.ok, ...(await answer.json()) };
+  return answer.json();
 }
 
 // How many an audience means, while it is being written.
@@ -32,8 +32,8 @@ for (const place of document.querySelectorAll("[data-count]")) {
     try {
       const found = await asked(`${place.dataset.count}?${query}`);
       if (mine !== latest) return;
-      place.classList.toggle("wrong", !found.ok);
-      place.textContent = found.ok ? found.message : found.error;
+      place.classList.toggle("wrong", "error" in found);
+      place.textContent = found.error ?? found.message;
     } catch { /* offline: the number stays as it is */ }
   };
   form.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(count, 300); });
