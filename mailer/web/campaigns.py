@@ -282,6 +282,25 @@ def steer(
     return pages.done(found.path)
 
 
+class Uncertain(Form):
+    """What a person decides about letters whose fate nobody saw."""
+
+    decision: Literal["resend", "accept"]
+
+
+@router.post("/campaigns/{campaign}/uncertain")
+def settle_uncertain(
+    request: Request, form: Posted, session: Writing, now: Now, me: Launcher, campaign: UUID
+) -> Response:
+    found = find(session, campaign)
+    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now)):
+        resend = forms.read(Uncertain, form).decision == "resend"
+        settled = campaigns.settle_uncertain(
+            session, campaign_id=found.row.id, resend=resend, now=now, actor=actor(me)
+        )
+    return pages.done(found.path, ngettext("%(num)s letter settled.", "%(num)s letters settled.", settled))
+
+
 @router.get("/campaigns/{campaign}/progress")
 def progress(session: Reading, me: Reader, campaign: UUID) -> Response:
     """The figures as words, for the page that follows a campaign on its way."""

@@ -1,8 +1,8 @@
 """Languages of the pages: catalogues, the language of the request, dates and numbers as people write them.
 
 Message ids are English; ``mailer.po`` (pages) and ``errors.po`` (what errors say) in
-``templates/locale/<language>/LC_MESSAGES`` translate them and are compiled in memory on first use. The language of a request lives in a ContextVar, which the threads that
-run endpoints inherit.
+``templates/locale/<language>/LC_MESSAGES`` translate them and are compiled in memory on first use. The
+language of a request lives in a ContextVar, which the threads that run endpoints inherit.
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ _HANDS = {  # the last part of a path, by the role besides the administrator tha
     Role.VIEWER: set(),
     Role.EDITOR: {"new", "add", "number", "edit", "campaign", "plan", "ask", "test", "partners"},
     Role.APPROVER: {"approve"},
-    Role.SENDER: {"launch", "steer"},
+    Role.SENDER: {"launch", "steer", "uncertain"},
 }
 
 

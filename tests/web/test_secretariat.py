@@ -318,6 +318,16 @@ def test_every_figure_of_the_report_opens_its_rows(make, sign_in):
     assert viewer.get(f"{path}/report/nonsense").status_code == 404
 
 
+def test_a_person_decides_about_uncertain_letters(make, sign_in):
+    """The page says what either choice risks, and the figure moves."""
+    delivery = make.delivery("ann@example.org", state=4)
+    path = f"/desk/campaigns/{make_same(make, delivery).public_id}"
+    sender = sign_in(Role.SENDER)
+    assert "1 letter is uncertain" in sender.get(path).text
+    assert "1 letter settled." in sender.post(f"{path}/uncertain", decision="accept").text
+    assert "is uncertain" not in sender.get(path).text
+
+
 def test_a_test_letter_is_a_real_one(editor, issue, settings, sqlite_database):
     """Each edition reaches the colleague, and the report does not know of it."""
     path = planned(editor, issue).url.path
