@@ -242,7 +242,7 @@ def launch_due(session: Session, *, settings: Settings, now: datetime) -> int:
         except (Conflict, Invalid, NotFound) as error:
             session.refresh(campaign)
             _reopen(campaign)
-            campaign.trouble = str(error)
+            campaign.trouble = error.sentence
             _note(session, campaign, "not launched", now=now, actor=SYSTEM)
     return launched
 

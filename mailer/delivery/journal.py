@@ -340,6 +340,8 @@ def _locked(path: Path, patience: float) -> int:
 def _unwritable(path: Path, error: OSError) -> JournalUnwritable:
     why = error.strerror or str(error)
     return JournalUnwritable(
-        f"The journal {path} cannot be written ({why}): free disk space or mend its permissions;"
-        " until then nothing more is sent."
+        "The journal {path} cannot be written ({why}): free disk space or mend its permissions;"
+        " until then nothing more is sent.",
+        path=path,
+        why=why,
     )

@@ -18,6 +18,7 @@ from typing import Any
 from mailer.delivery.relay import BadRelay, Relay, RelayUnavailable
 from mailer.delivery.reply import Garbled
 from mailer.delivery.smtp import Conversation
+from mailer.sentence import Sentence
 
 _GOODBYE = 1.0  # seconds for the answer to QUIT
 
@@ -25,7 +26,11 @@ Address = tuple[int, tuple[Any, ...]]  # family, and what connect() takes
 
 
 class Broken(Exception):
-    """The connection is of no more use; the message says why."""
+    """The connection is of no more use; the sentence says why."""
+
+    def __init__(self, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 _NOT_NOW = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -81,9 +86,8 @@ class Link:
         except OSError as broken:
             self.hang_up()
             if not self._addresses:
-                raise Broken(
-                    f"cannot be reached ({os.strerror(error) if error else broken.strerror})"
-                ) from broken
+                why = os.strerror(error) if error else broken.strerror
+                raise Broken(Sentence("cannot be reached ({why})", why=why)) from broken
             return self._dial()
         if not self._relay.helo:
             self.talk.introduce(_own_name(self._sock.getsockname()[0]))
@@ -111,11 +115,13 @@ class Link:
             return self._watch(writing=isinstance(wanted, ssl.SSLWantWriteError))
         except ssl.SSLCertVerificationError as error:
             raise RelayUnavailable(
-                f"The certificate of relay {self._relay.name} is not trusted ({error.verify_message}):"
-                " name its authority's file with ?ca=FILE in the relay's URL."
+                "The certificate of relay {relay} is not trusted ({why}):"
+                " name its authority's file with ?ca=FILE in the relay's URL.",
+                relay=self._relay.name,
+                why=error.verify_message,
             ) from error
         except OSError as error:
-            raise Broken(f"does not agree on TLS ({_reason(error)})") from error
+            raise Broken(Sentence("does not agree on TLS ({why})", why=_reason(error))) from error
         self._start_talking()
         if self.talk.secure_now:
             self.talk.secured()
@@ -157,9 +163,9 @@ class Link:
         except _NOT_NOW:
             return None
         except OSError as error:
-            raise Broken(f"broke the connection ({_reason(error)})") from error
+            raise Broken(Sentence("broke the connection ({why})", why=_reason(error))) from error
         if not data:
-            raise Broken("closed the connection")
+            raise Broken(Sentence("closed the connection"))
         return data
 
     def say(self) -> None:
@@ -185,7 +191,7 @@ class Link:
             pass
         except OSError as error:
             self._hear_last_words()
-            raise Broken(f"broke the connection ({_reason(error)})") from error
+            raise Broken(Sentence("broke the connection ({why})", why=_reason(error))) from error
         self._watch(writing=bool(self._pending))
 
     def _send(self) -> int:
@@ -231,7 +237,7 @@ class Link:
         else:
             return
         if now - self._since > limit:
-            raise Broken(f"did not answer for {limit:g} seconds")
+            raise Broken(Sentence("did not answer for {seconds} seconds", seconds=f"{limit:g}"))
 
     def hang_up(self) -> None:
         """Close the socket."""
@@ -271,7 +277,9 @@ def resolve(relay: Relay) -> list[Address]:
         found = socket.getaddrinfo(relay.host, relay.port, type=socket.SOCK_STREAM)
     except OSError as error:
         raise RelayUnavailable(
-            f"The relay {relay.name} cannot be found ({error.strerror}): check its name in the URL."
+            "The relay {relay} cannot be found ({why}): check its name in the URL.",
+            relay=relay.name,
+            why=error.strerror,
         ) from error
     return [(family, address) for family, _, _, _, address in found]
 
@@ -285,8 +293,10 @@ def trust(relay: Relay) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=relay.ca or None)
     except OSError as error:
         raise BadRelay(
-            f"The certificates in {relay.ca} for relay {relay.name} cannot be read ({_reason(error)}):"
-            " give a PEM file in ?ca=."
+            "The certificates in {file} for relay {relay} cannot be read ({why}): give a PEM file in ?ca=.",
+            file=relay.ca,
+            relay=relay.name,
+            why=_reason(error),
         ) from error
     if not relay.tls_verify:
         context.check_hostname = False

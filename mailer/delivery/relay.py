@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from mailer.errors import Invalid, MailerError
+from mailer.sentence import Sentence
 
 
 class BadRelay(Invalid):
@@ -28,8 +29,8 @@ class RelayUnavailable(MailerError):
     ``code`` is the relay's reply, None when it gave none (unreachable, bad certificate, silence).
     """
 
-    def __init__(self, message: str, *, code: int | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, template: str, /, *, code: int | None = None, **values: object) -> None:
+        super().__init__(template, **values)
         self.code = code
 
 
@@ -82,7 +83,9 @@ class Relay:
             parts = urlsplit(url)
             host, port, user = (parts.hostname or ""), parts.port, unquote(parts.username or "")
         except ValueError as error:
-            raise BadRelay(f"The relay's URL cannot be read ({error}): its port must be a number.") from error
+            raise BadRelay(
+                "The relay's URL cannot be read ({why}): its port must be a number.", why=error
+            ) from error
         if parts.scheme not in ("smtp", "smtps") or not _is_word(host) or parts.path not in ("", "/"):
             raise BadRelay()
         implicit = parts.scheme == "smtps"
@@ -135,15 +138,15 @@ def _word(text: str) -> str:
 
 
 _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
-    "starttls": (StartTls, "off, if-offered or required"),
-    "tls_verify": (_flag, "yes or no"),
-    "ca": (str, "a file of certificates"),
-    "connections": (_count, "1 to 100"),
-    "helo": (_word, "a host name"),
-    "chunking": (_flag, "yes or no"),
-    "connect_timeout": (_seconds, "seconds, up to 3600"),
-    "timeout": (_seconds, "seconds, up to 3600"),
-    "final_timeout": (_seconds, "seconds, up to 3600"),
+    "starttls": (StartTls, Sentence("off, if-offered or required")),
+    "tls_verify": (_flag, Sentence("yes or no")),
+    "ca": (str, Sentence("a file of certificates")),
+    "connections": (_count, Sentence("1 to 100")),
+    "helo": (_word, Sentence("a host name")),
+    "chunking": (_flag, Sentence("yes or no")),
+    "connect_timeout": (_seconds, Sentence("seconds, up to 3600")),
+    "timeout": (_seconds, Sentence("seconds, up to 3600")),
+    "final_timeout": (_seconds, Sentence("seconds, up to 3600")),
 }
 
 
@@ -152,11 +155,20 @@ def _options(parts: SplitResult, host: str) -> dict[str, Any]:
     for name, text in parse_qsl(parts.query, keep_blank_values=True):
         if name not in _OPTIONS:
             raise BadRelay(
-                f"The URL of relay {host} has an option “{name}”: known are {', '.join(_OPTIONS)}."
+                "The URL of relay {host} has an option “{name}”: known are {known}.",
+                host=host,
+                name=name,
+                known=", ".join(_OPTIONS),
             )
         read, expected = _OPTIONS[name]
         try:
             found[name] = read(text)
         except (ValueError, KeyError) as error:
-            raise BadRelay(f"The URL of relay {host} says {name}={text}: write {expected}.") from error
+            raise BadRelay(
+                "The URL of relay {host} says {name}={text}: write {expected}.",
+                host=host,
+                name=name,
+                text=text,
+                expected=expected,
+            ) from error
     return found

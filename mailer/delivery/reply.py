@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from mailer.sentence import Sentence
+
 _LONGEST_LINE = 8192  # RFC 5321 §4.5.3.1.5 says 512; some relays are chattier
 _MOST_LINES = 256
 _CODES = {b"%d" % code: code for code in range(200, 600)}
@@ -15,6 +17,10 @@ _LONGEST_TEXT = 2000  # characters of a reply worth keeping
 
 class Garbled(Exception):
     """What the other side says is not SMTP; nothing it says from here on can be trusted."""
+
+    def __init__(self, what: Sentence) -> None:
+        super().__init__(what)
+        self.sentence = what
 
 
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
@@ -62,7 +68,7 @@ class ReplyReader:
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > _LONGEST_LINE:
-            raise Garbled("a reply line has no end")
+            raise Garbled(Sentence("a reply line has no end"))
         replies = []
         for line in lines:
             code = _WHOLE.get(line[:4])
@@ -75,11 +81,11 @@ class ReplyReader:
     def _line(self, line: bytes) -> Reply | None:
         code, mark = line[:3], line[3:4]
         if code not in _CODES or mark not in (b" ", b"-", b""):
-            raise Garbled(f"“{line[:80].decode(errors='replace')}” is not a reply")
+            raise Garbled(Sentence("“{line}” is not a reply", line=line[:80].decode(errors="replace")))
         self._lines.append(line[4:])
         if mark == b"-":
             if len(self._lines) > _MOST_LINES:
-                raise Garbled("a reply has too many lines")
+                raise Garbled(Sentence("a reply has too many lines"))
             return None
         lines, self._lines = tuple(self._lines), []
         return Reply(_CODES[code], lines)

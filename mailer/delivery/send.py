@@ -69,7 +69,7 @@ class Sender:
         except (BadRelay, JournalUnwritable) as error:
             self._end()
             with self._database.write() as session:
-                store.tell_trouble(session, str(error))
+                store.tell_trouble(session, error.sentence)
             return False
         except BaseException:
             self._end()
@@ -242,8 +242,9 @@ class Turn:
                 self._part(session, unsent, now)
                 return []
             campaign = campaigns.get(session, self._campaign)
-            if (trouble or outcomes) and campaign.trouble != str(trouble or ""):
-                store.tell_trouble(session, str(trouble or ""), campaign.id)
+            said = trouble.sentence if trouble else ""
+            if (trouble or outcomes) and campaign.trouble != said:
+                store.tell_trouble(session, said, campaign.id)
             if trouble or unsent or self._is_over(campaign.state):
                 batches.release(batch, unsent=unsent, due_at=now + PUT_OFF if trouble else now)
                 return []

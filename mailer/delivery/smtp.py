@@ -25,6 +25,7 @@ import idna
 
 from mailer.delivery.relay import Relay, RelayUnavailable, StartTls, is_loopback
 from mailer.delivery.reply import Features, Garbled, Reply, ReplyReader
+from mailer.sentence import Sentence
 
 
 class Kind(StrEnum):
@@ -177,14 +178,16 @@ class Opening:
         """
         greeting = yield b""
         if greeting.code != 220:
-            raise self._refused("does not greet us", greeting, "try again later or ask its operator")
+            raise self._refused(
+                Sentence("does not greet us"), greeting, Sentence("try again later or ask its operator")
+            )
         features = yield from self._hello()
         if self._relay.starttls is StartTls.OFF or self._secure or not self._may_secure(features):
             yield from self._sign_in(features)
             return features
         reply = yield _command("STARTTLS")
         if reply.code != 220:
-            raise self._refused("refuses STARTTLS", reply, "ask its operator")
+            raise self._refused(Sentence("refuses STARTTLS"), reply, Sentence("ask its operator"))
         return None
 
     def go_on(self) -> Generator[bytes, Reply, Features]:
@@ -197,8 +200,9 @@ class Opening:
     def _may_secure(self, features: Features) -> bool:
         if self._relay.starttls is StartTls.REQUIRED and not features.starttls:
             raise RelayUnavailable(
-                f"The relay {self._relay.name} does not offer STARTTLS: use smtps:// or another port,"
-                " or add ?starttls=if-offered to its URL if letters may travel in the clear."
+                "The relay {relay} does not offer STARTTLS: use smtps:// or another port,"
+                " or add ?starttls=if-offered to its URL if letters may travel in the clear.",
+                relay=self._relay.name,
             )
         return features.starttls
 
@@ -209,7 +213,9 @@ class Opening:
         if reply.code != 421:
             reply = yield _command(f"HELO {self.helo}")  # RFC 5321 §3.2: an old server
         if reply.code != 250:
-            raise self._refused("refuses our greeting", reply, "check the option helo in its URL")
+            raise self._refused(
+                Sentence("refuses our greeting"), reply, Sentence("check the option helo in its URL")
+            )
         return Features()
 
     def _sign_in(self, features: Features) -> Generator[bytes, Reply, None]:
@@ -218,8 +224,9 @@ class Opening:
             return
         if not self._secure and relay.starttls is StartTls.IF_OFFERED and not is_loopback(relay.host):
             raise RelayUnavailable(
-                f"The relay {relay.name} offers no TLS, so the password was not sent:"
-                " use smtps:// or a port with STARTTLS."
+                "The relay {relay} offers no TLS, so the password was not sent:"
+                " use smtps:// or a port with STARTTLS.",
+                relay=relay.name,
             )
         if "PLAIN" in features.auth:  # RFC 4616
             token = base64.b64encode(f"\0{relay.user}\0{relay.password}".encode()).decode()
@@ -228,11 +235,14 @@ class Opening:
             reply = yield from self._login()
         else:
             raise RelayUnavailable(
-                f"The relay {relay.name} offers neither AUTH PLAIN nor LOGIN here:"
-                " use smtps://, ?starttls=required or another port."
+                "The relay {relay} offers neither AUTH PLAIN nor LOGIN here:"
+                " use smtps://, ?starttls=required or another port.",
+                relay=relay.name,
             )
         if reply.code != 235:
-            raise self._refused("does not accept our user and password", reply, "correct them in its URL")
+            raise self._refused(
+                Sentence("does not accept our user and password"), reply, Sentence("correct them in its URL")
+            )
 
     def _login(self) -> Generator[bytes, Reply, Reply]:
         reply = yield _command("AUTH LOGIN")
@@ -242,9 +252,14 @@ class Opening:
             reply = yield _command(base64.b64encode(word.encode()).decode())
         return reply
 
-    def _refused(self, what: str, reply: Reply, advice: str) -> RelayUnavailable:
+    def _refused(self, what: Sentence, reply: Reply, advice: Sentence) -> RelayUnavailable:
         return RelayUnavailable(
-            f"The relay {self._relay.name} {what} ({reply.shown}): {advice}.", code=reply.code
+            "The relay {relay} {what} ({reply}): {advice}.",
+            code=reply.code,
+            relay=self._relay.name,
+            what=what,
+            reply=reply.shown,
+            advice=advice,
         )
 
 
@@ -328,7 +343,7 @@ class Conversation:
                 self._hear_goodbye(step, reply)
                 return
             elif step is None:
-                raise Garbled("a reply to nothing")
+                raise Garbled(Sentence("a reply to nothing"))
             else:
                 self._hear(step, reply, unfinished)
 
@@ -342,7 +357,8 @@ class Conversation:
     def _opened(self, features: Features | None) -> None:
         if features is None:
             if not self._reader.empty:
-                raise Garbled("words before TLS began")  # somebody in between put them there: CVE-2011-0411
+                # somebody in between put them there: CVE-2011-0411
+                raise Garbled(Sentence("words before TLS began"))
             self.secure_now = True
         else:
             self.features, self.ready = features, True
@@ -370,7 +386,7 @@ class Conversation:
 
     def _hear_envelope(self, step: Step, reply: Reply, kind: int) -> None:
         if kind == (2 if step is Step.DATA else 3):
-            raise Garbled(f"{reply.code} in answer to {step.name}")
+            raise Garbled(Sentence("{code} in answer to {step}", code=reply.code, step=step.name))
         if kind > 3 and self._refusal is None:
             self._refusal = (step, reply)
         if step is self._last or (self._refusal and not self.features.pipelining):
@@ -378,7 +394,7 @@ class Conversation:
 
     def _hear_body(self, reply: Reply, kind: int, unfinished: bool) -> None:
         if kind == 3 or (kind == 2 and unfinished):
-            raise Garbled(f"{reply.code} in answer to a body")
+            raise Garbled(Sentence("{code} in answer to a body", code=reply.code))
         letter, self.flying = self.flying, None
         assert letter is not None
         self.settled.append(self._outcome(letter, _KIND_OF[kind], Step.BODY, reply))

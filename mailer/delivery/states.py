@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from mailer.delivery.store import CampaignState as S
 from mailer.errors import Conflict
+from mailer.sentence import Sentence
 
 
 class Move(StrEnum):
@@ -48,27 +49,27 @@ _NEXT = {
 }
 
 _WORDS = {
-    S.DRAFT: "is a draft",
-    S.REVIEW: "waits for approval",
-    S.APPROVED: "is approved but not launched",
-    S.SCHEDULED: "is scheduled",
-    S.SENDING: "is being sent",
-    S.PAUSED: "is paused",
-    S.SENT: "has been sent",
-    S.CANCELLED: "was cancelled",
+    S.DRAFT: Sentence("is a draft"),
+    S.REVIEW: Sentence("waits for approval"),
+    S.APPROVED: Sentence("is approved but not launched"),
+    S.SCHEDULED: Sentence("is scheduled"),
+    S.SENDING: Sentence("is being sent"),
+    S.PAUSED: Sentence("is paused"),
+    S.SENT: Sentence("has been sent"),
+    S.CANCELLED: Sentence("was cancelled"),
 }
 
 _WANTED = {
-    Move.ASK: "approval can be asked for only while it is a draft",
-    Move.APPROVE: "ask for approval first",
-    Move.REOPEN: "it cannot go back to the desk; make a new campaign instead",
-    Move.SCHEDULE: "have it approved first",
-    Move.LAUNCH: "have it approved first, and launch it once",
-    Move.PAUSE: "only a campaign that is being sent can be paused",
-    Move.RESUME: "only a paused campaign can be resumed",
-    Move.RESEND: "its letters cannot be sent again",
-    Move.FINISH: "only a campaign that is being sent can finish",
-    Move.CANCEL: "there is nothing left to cancel",
+    Move.ASK: Sentence("approval can be asked for only while it is a draft"),
+    Move.APPROVE: Sentence("ask for approval first"),
+    Move.REOPEN: Sentence("it cannot go back to the desk; make a new campaign instead"),
+    Move.SCHEDULE: Sentence("have it approved first"),
+    Move.LAUNCH: Sentence("have it approved first, and launch it once"),
+    Move.PAUSE: Sentence("only a campaign that is being sent can be paused"),
+    Move.RESUME: Sentence("only a paused campaign can be resumed"),
+    Move.RESEND: Sentence("its letters cannot be sent again"),
+    Move.FINISH: Sentence("only a campaign that is being sent can finish"),
+    Move.CANCEL: Sentence("there is nothing left to cancel"),
 }
 
 
@@ -83,7 +84,7 @@ def after(state: S, move: Move) -> S:
     """
     found = _NEXT.get((S(state), move))
     if found is None:
-        raise WrongMoment(f"The campaign {_WORDS[S(state)]}: {_WANTED[move]}.")
+        raise WrongMoment("The campaign {state}: {wanted}.", state=_WORDS[S(state)], wanted=_WANTED[move])
     return found
 
 

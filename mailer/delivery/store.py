@@ -36,6 +36,7 @@ from mailer.audience import suppressions
 from mailer.audience.store import Membership, Subscriber, Subscription, SubscriptionState
 from mailer.database import Base, BigId, Json, UTCDateTime
 from mailer.issues.store import FrozenEdition, Issue
+from mailer.sentence import Told
 
 
 class CampaignState(StrEnum):
@@ -106,7 +107,7 @@ class Campaign(Base):
     launched_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     candidates: Mapped[int | None]  # counted at launch; deliveries + exclusions
-    trouble: Mapped[str] = mapped_column(Text, default="")  # why it waits or paused by itself, for a person
+    trouble: Mapped[str] = mapped_column(Told, default="")  # why it waits or paused by itself, for a person
 
 
 class CampaignEdition(Base):

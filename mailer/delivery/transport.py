@@ -26,6 +26,7 @@ from mailer.delivery.relay import Relay, RelayUnavailable
 from mailer.delivery.reply import Garbled, Reply
 from mailer.delivery.smtp import Conversation, Envelope, Kind, Outcome
 from mailer.errors import MailerError
+from mailer.sentence import Sentence
 
 HALTED = "sending was halted"  # what an unsent letter says that no connection broke under
 
@@ -188,7 +189,7 @@ class Sending:
         while self._engaged() and time.monotonic() < give_up:
             self._turn(wait=_WAKE)
         for link in self._engaged():
-            self._lose(link, "the sender went away")
+            self._lose(link, Sentence("the sender went away"))
         self._flush_notes()
 
     def open_one(self) -> None:
@@ -286,7 +287,9 @@ class Sending:
         except OSError as error:
             self._room = 0
             self._without(
-                RelayUnavailable(f"No connection can be opened ({error.strerror}): check `ulimit -n`.")
+                RelayUnavailable(
+                    "No connection can be opened ({why}): check `ulimit -n`.", why=error.strerror
+                )
             )
 
     def _without(self, error: Exception) -> None:
@@ -323,14 +326,21 @@ class Sending:
             action()
             if link.talk.closed:
                 reply = link.talk.farewell
-                raise Broken(f"said goodbye: {reply.shown}" if reply else "was hung up on")
+                raise Broken(
+                    Sentence("said goodbye: {reply}", reply=reply.shown)
+                    if reply
+                    else Sentence("was hung up on")
+                )
         except RelayUnavailable as error:
             self._forget(link, error)
         except (Broken, Garbled) as error:
             if link.talk.ready:
-                self._lose(link, str(error))
+                self._lose(link, error.sentence)
             else:
-                self._forget(link, RelayUnavailable(f"The relay {self._relay.name} {error}: check its URL."))
+                refusal = RelayUnavailable(
+                    "The relay {relay} {why}: check its URL.", relay=self._relay.name, why=error.sentence
+                )
+                self._forget(link, refusal)
 
     def _move(self, link: Link, mask: int) -> None:
         """One step of one connection: hear, settle, send the next body and envelope."""
@@ -372,7 +382,7 @@ class Sending:
         while (letter := self._next()) and not talk.offer(letter):
             self._collect(talk)
 
-    def _lose(self, link: Link, why: str) -> None:
+    def _lose(self, link: Link, why: Sentence) -> None:
         """A connection broke after its opening: settle what it carried, send again what it had not begun."""
         talk = link.talk
         self._transport.drop(link)
@@ -381,14 +391,16 @@ class Sending:
         in_flight = talk.flying
         for letter in talk.lost(f"The relay {why}.", begun=link.begun):
             if letter is in_flight:
-                self._notes.end(Outcome(letter.key, Kind.UNSENT, None, None, why, "", self._relay.name))
+                self._notes.end(Outcome(letter.key, Kind.UNSENT, None, None, str(why), "", self._relay.name))
             self._again(letter, f"The relay {why}.", talk.farewell)
         self._collect(talk)
         if self._strikes > self._relay.connections + 2:
             code = talk.farewell.code if talk.farewell else None
             self._stop(
                 RelayUnavailable(
-                    f"The relay {self._relay.name} {why}, again and again: ask its operator what is wrong.",
+                    "The relay {relay} {why}, again and again: ask its operator what is wrong.",
+                    relay=self._relay.name,
+                    why=why,
                     code=code,
                 )
             )

@@ -46,5 +46,9 @@ def send(
     )
     outcome = hand_over(envelope, settings.relay_urls)
     if outcome.kind is not Kind.ACCEPTED:
-        raise Refused(f"The test letter to {recipient.shown} was not taken: {outcome.text}")
+        raise Refused(
+            "The test letter to {recipient} was not taken: {reply}",
+            recipient=recipient.shown,
+            reply=outcome.text,
+        )
     return outcome
