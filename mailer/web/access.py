@@ -203,7 +203,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(SignInFirst)
     def to_the_door(request: Request, error: SignInFirst) -> Response:
         if "application/json" in request.headers.get("accept", ""):
-            return JSONResponse({"error": i18n.translate(str(error))}, error.http_status)
+            return JSONResponse({"error": i18n.tell(error.sentence)}, error.http_status)
         wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         back = f"?next={quote(wanted)}" if request.method in _SAFE_METHODS and wanted != "/" else ""
         return RedirectResponse(f"/sign-in{back}", 303)

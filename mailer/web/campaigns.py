@@ -175,7 +175,7 @@ def count(
             fallback=fallback, now=now,
         )  # fmt: skip
     except Invalid as error:
-        return JSONResponse({"error": i18n.translate(str(error))})
+        return JSONResponse({"error": i18n.tell(error.sentence)})
     return JSONResponse({"total": meant.total, "message": in_words(meant)})
 
 

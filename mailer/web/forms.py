@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.datastructures import FormData, UploadFile
 
 from mailer.errors import Invalid, MailerError
-from mailer.web.i18n import _, translate
+from mailer.web.i18n import _, tell
 
 UPLOAD_LIMIT = 25 * 1024 * 1024  # octets
 
@@ -84,7 +84,7 @@ def _note(error: Any) -> str:
     kind, context = str(error["type"]), error.get("ctx", {})
     cause = context.get("error")
     if isinstance(cause, MailerError):
-        return translate(str(cause))
+        return tell(cause.sentence)
     if kind in ("missing", "string_too_short", "too_short"):
         return _("Please fill this in.")
     if kind == "string_too_long":

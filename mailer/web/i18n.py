@@ -1,7 +1,7 @@
 """Languages of the pages: catalogues, the language of the request, dates and numbers as people write them.
 
-Message ids are English; ``mailer.po`` (pages) and ``errors.po`` (what errors say) in
-``templates/locale/<language>/LC_MESSAGES`` translate them and are compiled in memory on first use. The
+Message ids are English; ``mailer.po`` (pages) and ``errors.po`` (what verbs say: errors, doubts, problems)
+in ``templates/locale/<language>/LC_MESSAGES`` translate them and are compiled in memory on first use. The
 language of a request lives in a ContextVar, which the threads that run endpoints inherit.
 """
 
@@ -21,6 +21,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 
+from mailer.sentence import Sentence
 from mailer.settings import templates
 
 NAMES = {"zh": "中文", "en": "English"}  # each in its own words
@@ -83,6 +84,17 @@ def _compiled(language: str, domain: str) -> GNUTranslations:
 def translate(message: str) -> str:
     """Return a message as it stands in the catalogue, with its ``%(…)s`` still in it."""
     return catalogue(current()).gettext(message) if message else ""
+
+
+def tell(text: str) -> str:
+    """Return what a verb says in the request's language; text that is no sentence may be one whole message.
+
+    The values go in as they are, plain text: whoever shows it escapes.
+    """
+    if not isinstance(text, Sentence) or not text.values:
+        return translate(text)
+    values = {name: tell(each) if isinstance(each, Sentence) else each for name, each in text.values.items()}
+    return translate(text.template).format_map(values)
 
 
 def gettext(message: str, **values: Any) -> str:

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 from mailer.accounts import users
 from mailer.database import Unreachable
 from mailer.errors import MailerError
+from mailer.sentence import Sentence
 from mailer.settings import templates
 from mailer.web import forms, i18n, words
 from mailer.web.i18n import _
@@ -60,7 +61,8 @@ def environment() -> Environment:
         day=i18n.day,
         when=i18n.when,
         share=i18n.share,
-        tr=i18n.translate,
+        tell=i18n.tell,
+        retold=_retold,
         word=words.word,
         tagged=_tagged,
         figure_word=words.figure_word,
@@ -111,6 +113,14 @@ def done(path: str, message: str = "") -> Response:
     return response
 
 
+def _retold(row: Mapping[str, Any], plain: str) -> str:
+    """Return the sentence a row keeps, in the request's language; ``plain`` names its English form.
+
+    Rows of the first days keep nothing else.
+    """
+    return i18n.tell(Sentence.restored(row)) if "template" in row else str(row[plain])
+
+
 def _tagged(code: str, names: Mapping[str, str]) -> tuple[str, str]:
     """Pair a code with its name, as ``macros.choices`` takes them."""
     return code, names[code]
@@ -145,7 +155,7 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(MailerError)
     def person_can_mend(request: Request, error: MailerError) -> Response:
         status = 503 if isinstance(error, Unreachable) else error.http_status
-        return _trouble(request, status, i18n.translate(str(error)))
+        return _trouble(request, status, i18n.tell(error.sentence))
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:

@@ -8,6 +8,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
+from starlette.background import BackgroundTask
 
 from mailer.accounts.sessions import SignedIn
 from mailer.audience import desk
@@ -21,6 +22,7 @@ from mailer.web.access import actor, guard, may
 from mailer.web.forms import Form
 from mailer.web.house import Here, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
+from mailer.web.invitations import invite
 
 _NAMES = tuple(Names.__dataclass_fields__)
 
@@ -86,14 +88,17 @@ def add_person(
 ) -> Response:
     context = {"wording": _wording(own), "name": _called(own)}
     with pages.again(request, "partner/new.html", form=forms.kept(form), **context):
-        given = forms.read(NewPerson, form)
+        given, publication_id = forms.read(NewPerson, form), _publication(session)
         added = desk.add(
             session, partner_id=own.id, keys=house.settings.keys, now=now, actor=actor(me),
             address=given.address, names=given.names(), language=given.language, notes=given.notes,
-            publication_id=_publication(session), wording=_wording(own),
+            publication_id=publication_id, wording=_wording(own),
             origin=request.client.host if request.client else "",
         )  # fmt: skip
-    return pages.done("/partner/people", _("%(name)s has been added.", name=added.name or added.address))
+    done = pages.done("/partner/people", _("%(name)s has been added.", name=added.name or added.address))
+    if not own.trusted:
+        done.background = BackgroundTask(invite, house, added.address, publication_id, _called(own), now)
+    return done
 
 
 @router.get("/people/{person}")
@@ -132,7 +137,7 @@ def _wording(own: Partner) -> str:
     """What the manager says about consent, kept as evidence in the words they were shown."""
     if own.trusted:
         return _("This person has agreed to receive the newsletter, and my organisation can show it.")
-    return _("This person may be asked by mail whether they want the newsletter.")
+    return _("This person will be asked by mail whether they want the newsletter.")
 
 
 def _called(own: Partner) -> str:

@@ -116,6 +116,27 @@ def come_back(request: Request, house: Here, session: Writing, now: Now, token: 
     return pages.done(f"/leave/{token}", _("Welcome back. You are subscribed again."))
 
 
+@router.get("/confirm/{token}")
+def confirm_page(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
+    """One button: scanners follow links, and a followed link is nobody's consent."""
+    person, publication = _person(session, house, token, now, Purpose.CONFIRM)
+    _speak(request, person.language)
+    subscription = subscriptions.get(session, person.id, publication.id)
+    waits = subscription is not None and subscription.state == SubscriptionState.PENDING
+    about = _about(session, person, publication, token)
+    return pages.render(request, "subscriber/confirm.html", waits=waits, **about)
+
+
+@router.post("/confirm/{token}")
+def confirm(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
+    person, publication = _person(session, house, token, now, Purpose.CONFIRM)
+    origin = request.client.host if request.client else ""
+    subscriptions.confirm(
+        session, subscriber_id=person.id, publication_id=publication.id, now=now, origin=origin
+    )
+    return pages.done(f"/confirm/{token}")
+
+
 @router.get("/preferences/{token}")
 def ask_for_link_page(request: Request, house: Here, session: Reading, token: str) -> Response:
     reader = _who(request, session, house, token, Purpose.LINK)
@@ -202,11 +223,13 @@ def rejoin(request: Request, house: Here, session: Writing, now: Now, token: str
     return pages.done(f"/my/{token}", _("Welcome back. You are subscribed again."))
 
 
-def _person(session: Session, house: House, token: str, now: datetime) -> tuple[Subscriber, Publication]:
+def _person(
+    session: Session, house: House, token: str, now: datetime, purpose: Purpose = Purpose.PREFERENCES
+) -> tuple[Subscriber, Publication]:
     """:raises BadToken: forged or expired
     :raises NotFound: the person's data were erased
     """
-    subscriber_id, publication_id = house.settings.keys.read(Purpose.PREFERENCES, token, now=now)
+    subscriber_id, publication_id = house.settings.keys.read(purpose, token, now=now)
     person = session.get(Subscriber, subscriber_id)
     publication = session.get(Publication, publication_id)
     if person is None or person.address is None or publication is None:
@@ -237,9 +260,13 @@ def _rejoin(
 def _who(request: Request, session: Session, house: House, token: str, purpose: Purpose) -> Reader:
     """Whose letter it is; from here on the page speaks its language, unless its reader chose another."""
     reader = tracking.who(session, keys=house.settings.keys, token=token, purpose=purpose)
-    if "lang" not in request.query_params and "lang" not in request.cookies:
-        i18n.use(reader.language)
+    _speak(request, reader.language)
     return reader
+
+
+def _speak(request: Request, language: str) -> None:
+    if "lang" not in request.query_params and "lang" not in request.cookies:
+        i18n.use(language)
 
 
 def _letter_page(request: Request, template: str, reader: Reader, **context: Any) -> Response:

@@ -43,6 +43,7 @@ def every_page(app, make, sign_in, outbox):
     letter = KEYS.sign(Purpose.LINK, delivery.campaign_id, delivery.n)
     tokens = {
         "/leave/{token}": KEYS.sign(Purpose.LEAVE, delivery.campaign_id, delivery.n),
+        "/confirm/{token}": KEYS.sign(Purpose.CONFIRM, person.id, 1),
         "/my/{token}": KEYS.sign(Purpose.PREFERENCES, person.id, 1),
     }
     admin, manager = sign_in(Role.ADMIN), sign_in(Role.PARTNER, partner_id=partner.id)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from email import message_from_bytes, policy
+
 import pytest
 
 from mailer.accounts.store import Role
-from mailer.audience.store import Membership, Subscriber
+from mailer.audience.store import Membership, Subscriber, Subscription
 from tests.make import NOON, Make
+from tests.smtphost import SmtpHost
 from tests.web.conftest import routes
 
 NAMES = {"name_zh": "", "honorific_zh": "", "given_en": "Ann", "family_en": "Lee", "honorific_en": "Dr"}
@@ -162,3 +166,50 @@ def test_a_bounced_address_says_what_to_do(manager, make, ours):
     make.suppression("gone@ours.example")
     page = manager.get("/partner/people")
     assert "letters come back: mailbox does not exist" in page.text
+
+
+@pytest.fixture
+def untrusted(make, sign_in, theirs):
+    """The manager of a partner that may not vouch for consent."""
+    make.publication()
+    return sign_in(Role.PARTNER, partner_id=theirs.id)
+
+
+def with_relay(visitor, settings, host):
+    chosen = settings.model_copy(update={"smtp_url": host.url})
+    object.__setattr__(visitor.client.app.state.house, "settings", chosen)
+
+
+def test_a_person_who_is_not_vouched_for_is_asked_and_confirms_by_a_button(
+    untrusted, visit, settings, sqlite_database
+):
+    """Double opt-in: the mail leads to a page, the page's button subscribes; looking does not."""
+    with SmtpHost() as host:
+        with_relay(untrusted, settings, host)
+        added(untrusted, "ann@example.org")
+    [letter] = host.letters
+    text = message_from_bytes(letter.body, policy=policy.default).get_content()
+    path = re.search(r"/confirm/[a-z2-7]+", text)[0]
+    assert "Their Institute" in text
+    person = visit()
+    assert "Yes, subscribe me" in person.get(path).text
+    with sqlite_database.read() as session:
+        assert session.query(Subscription).one().state == "pending"
+    assert "You are subscribed" in person.client.post(path).text
+    with sqlite_database.read() as session:
+        assert session.query(Subscription).one().state == "confirmed"
+
+
+def test_who_left_or_must_not_be_written_to_is_not_asked_and_the_partner_sees_no_difference(
+    untrusted, settings, make
+):
+    """The same page, and no mail: only the partner's own list grows."""
+    gone = make.subscriber("gone@example.org", subscribed=False)
+    make.subscription(gone, state="left")
+    make.suppression("dead@example.org")
+    with SmtpHost() as host:
+        with_relay(untrusted, settings, host)
+        pages = [added(untrusted, address) for address in ("gone@example.org", "dead@example.org")]
+    assert not host.letters
+    assert [page.status_code for page in pages] == [200, 200]
+    assert all("Ann Lee has been added." in page.text for page in pages)
