@@ -57,7 +57,10 @@ def create(
     no_fallback: bool,
     as_json: bool,
 ) -> None:
-    """Make a campaign of ISSUE, freeze its letters and ask for approval."""
+    """Make a campaign of ISSUE and ask for approval.
+
+    What is asked about is frozen: any later edit voids the approval.
+    """
     with shell.database.write() as session:
         owner = session.get_one(Publication, editions.get(session, issue).publication_id)
         made = campaigns.create(

@@ -38,7 +38,10 @@ def command() -> None:
 @_files
 @_json
 def classify_(paths: tuple[str, ...], as_json: bool) -> None:
-    """Say what each mail is and whom it speaks of. Stores nothing, needs no database."""
+    """Say what each mail is and whom it speaks of.
+
+    Stores nothing, needs no database.
+    """
     for name, raw in _mails(paths):
         returned = classify(raw)
         _show(
@@ -66,7 +69,10 @@ def classify_(paths: tuple[str, ...], as_json: bool) -> None:
 @command.command()
 @_json
 def diagnose(as_json: bool) -> None:
-    """Judge SMTP replies from standard input, one a line: provider-mx TAB reply."""
+    """Judge SMTP replies.
+
+    They are read from standard input, one a line: provider-mx TAB reply.
+    """
     for line in sys.stdin.buffer:
         text = line.decode("utf-8", errors="replace").rstrip("\r\n")
         provider_mx, tab, reply = text.partition("\t")
@@ -89,7 +95,10 @@ def diagnose(as_json: bool) -> None:
 @_json
 @pass_shell
 def ingest(shell: Shell, paths: tuple[str, ...], envelope_to: str, as_json: bool) -> None:
-    """Store mails, put them against their letters, and apply what they say; - reads one from a pipe."""
+    """Store mails, match them to letters, apply them.
+
+    FILE - reads one from a pipe.
+    """
     keys = shell.settings.keys
     for name, raw in _mails(paths):
         with shell.database.write() as session:
@@ -103,7 +112,10 @@ def ingest(shell: Shell, paths: tuple[str, ...], envelope_to: str, as_json: bool
 @command.command()
 @pass_shell
 def listen(shell: Shell) -> None:
-    """Hear mail to return paths and leave addresses over SMTP, until told to stop."""
+    """Hear what comes back over SMTP, until told to stop.
+
+    Takes mail to return paths and leave addresses, and refuses all else.
+    """
     queue.connect(shell.settings)
     listener = Listener(shell.settings, shell.database, outbox=None)
     host = shell.settings.listener_host

@@ -10,7 +10,10 @@ from mailer.cli import Shell, choose, now, pass_shell, say
 
 @click.group()
 def command() -> None:
-    """Audiences: rules such as `partner.kind = ministry and language = zh`, saved under a name."""
+    """Audiences: rules saved under a name.
+
+    For example `partner.kind = ministry and language = zh`.
+    """
 
 
 @command.command()
@@ -58,7 +61,7 @@ def count(shell: Shell, segment: str, publication: str | None, as_json: bool) ->
 @click.argument("name")
 @pass_shell
 def remove(shell: Shell, name: str) -> None:
-    """Forget a segment; campaigns keep the rule they were made with."""
+    """Forget a segment; campaigns keep the rule they have."""
     with shell.database.write() as session:
         segments.remove(session, name=name, now=now(), actor=shell.actor)
     click.echo(f"Segment “{name}” is gone.")

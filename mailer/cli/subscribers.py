@@ -28,7 +28,7 @@ class Unwritable(MailerError):
 
 @click.group()
 def command() -> None:
-    """The people who read: bring them in from a file, write them out into one."""
+    """The people who read: from a file, into a file."""
 
 
 @command.command("import")
@@ -48,7 +48,10 @@ def import_(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Import people from a CSV file, a verdict per row. Stopped half-way, run it again: it goes on."""
+    """Import people from a CSV file, a verdict per row.
+
+    Stopped half-way, run it again: it goes on.
+    """
     read = sheet.read(_content(file), file.name)
     with shell.database.write() as session:
         attempt = session.begin_nested()  # a dry run on an empty database leaves it empty
@@ -82,7 +85,10 @@ def imports_(shell: Shell) -> None:
 @click.option("--json", "as_json", is_flag=True)
 @pass_shell
 def undo(shell: Shell, import_id: UUID, as_json: bool) -> None:
-    """Put back what an import wrote, where nobody has changed it since."""
+    """Put back what an import wrote.
+
+    Rows that somebody has changed since stay as they are.
+    """
     with shell.database.write() as session:
         undone = imports.undo(session, import_id, now=now(), actor=shell.actor)
     if as_json:
@@ -97,7 +103,7 @@ def undo(shell: Shell, import_id: UUID, as_json: bool) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path))
 @pass_shell
 def export(shell: Shell, segment: str, publication: str | None, out: Path) -> None:
-    """Write people into a CSV file that opens safely in a spreadsheet."""
+    """Write people into a CSV file, safe in a spreadsheet."""
     part = out.with_name(f".{out.name}.part")
     with shell.database.read() as session:
         found = choose.publication(session, publication)

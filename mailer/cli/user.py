@@ -13,7 +13,7 @@ from mailer.cli import Shell, now, pass_shell, say
 
 @click.group()
 def command() -> None:
-    """Accounts: who may write, approve, send, look, or manage one partner's people."""
+    """Accounts and what they may do."""
 
 
 @command.command()
@@ -27,7 +27,10 @@ def command() -> None:
 def add(
     shell: Shell, email: str, role: str, partner: str | None, name: str, language: str, ask: bool
 ) -> None:
-    """Make an account. Without a password it signs in by links: `mailer user link EMAIL`."""
+    """Make an account.
+
+    Without a password it signs in by links: `mailer user link EMAIL`.
+    """
     password = _password() if ask else None
     with shell.database.write() as session:
         user = users.add(
@@ -58,7 +61,10 @@ def link(shell: Shell, email: str) -> None:
 @click.argument("email")
 @pass_shell
 def password(shell: Shell, email: str) -> None:
-    """Set a password, read from standard input, and sign the account out everywhere."""
+    """Set a password and sign the account out everywhere.
+
+    The password is read from standard input.
+    """
     given = _password()
     with shell.database.write() as session:
         user_id = users.get(session, email).id
