@@ -60,7 +60,10 @@ def _bad(text: str, why: Sentence) -> BadAddress:
 def _why(words: str) -> Sentence:
     """Return what email-validator says, with the signs it lists apart: the pages know its sentences."""
     listed = re.fullmatch(r"(?P<what>[^:{}]+: )(?P<signs>.+)\.", words)
-    return Sentence(f"{listed['what']}{{signs}}.", signs=listed["signs"]) if listed else Sentence(words)
+    if listed is None:
+        return Sentence(words)
+    template = listed["what"] + "{signs}."
+    return Sentence(template, signs=listed["signs"])
 
 
 def _read(text: str) -> Address:

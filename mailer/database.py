@@ -97,7 +97,7 @@ class Database:
             ) from error
         except OSError as error:
             raise Unreachable(
-                f"The data folder cannot be made ({error.strerror}): choose another with MAILER_DATA."
+                "The data folder cannot be made ({why}): choose another with MAILER_DATA.", why=error.strerror
             ) from error
         if self.engine.dialect.name not in ("sqlite", "postgresql"):
             raise Unreachable("mailer works on SQLite and PostgreSQL only: correct MAILER_DATABASE_URL.")

@@ -97,6 +97,25 @@ _FIGURES = {
 }
 
 
+# what email-validator says of the commonest slips; ``address.BadAddress`` quotes it
+LIBRARIES = (
+    "An email address must have an @-sign.",
+    "There must be something before the @-sign.",
+    "There must be something after the @-sign.",
+    "There can't be anything after the email address.",
+    "An email address cannot have two periods in a row.",
+    "An email address cannot start with a period.",
+    "An email address cannot end with a period.",
+    "An email address cannot have a period immediately before the @-sign.",
+    "An email address cannot have a period immediately after the @-sign.",
+    "The part after the @-sign is not valid. It should have a period.",
+    "The email address contains invalid characters before the @-sign: {signs}.",
+    "The part after the @-sign contains invalid characters: {signs}.",
+    "The email address contains unsafe characters: {signs}.",
+    "A display name and angle brackets around the email address are not permitted here.",
+)
+
+
 def word(code: str) -> str:
     """Return what people say for a code, in the request's language; a code without words is itself."""
     return translate(_WORDS[code]) if code in _WORDS else code

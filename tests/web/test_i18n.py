@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from datetime import UTC, date, datetime
 
 import pytest
 
+from mailer import address
+from mailer.audience import segments
+from mailer.content.problems import Problem
 from mailer.issues import editions
+from mailer.sentence import Sentence
 from mailer.web import i18n, words
 from tests.web import catalogue
 
-_PLACES = re.compile(r"%\((\w+)\)s")
+SAID = {"mailer": catalogue.said, "errors": catalogue.sentences}
+_PLACES = re.compile(r"%\((\w+)\)s|\{(\w+)\}")
 
 
 @pytest.fixture(autouse=True)
@@ -23,31 +29,73 @@ def _forms(message):
     return message if isinstance(message, tuple) else (message,)
 
 
-def test_every_message_of_the_pages_is_translated_into_chinese():
+@pytest.mark.parametrize("domain", SAID)
+def test_every_message_and_sentence_is_translated_into_chinese(domain):
     """`python -m tests.web.catalogue` brings new messages into the catalogue; a person translates them."""
-    chinese = {message.id: message.string for message in catalogue.translated("zh")}
+    chinese = {message.id: message.string for message in catalogue.translated("zh", domain)}
     missing = [
         message.id
-        for message in catalogue.said()
+        for message in SAID[domain]()
         if message.id and not all(_forms(chinese.get(message.id, "")))
     ]
     assert not missing
 
 
-def test_a_translation_keeps_every_place_of_its_message():
+def test_what_a_verb_says_is_a_template_and_never_put_together_beforehand():
+    """An f-string could be translated only word for word after the fact, that is: never."""
+    assert not [
+        place for place, template in catalogue.told() if isinstance(template, (ast.JoinedStr, ast.BinOp))
+    ]
+
+
+@pytest.mark.parametrize(("language", "domain"), [("zh", "mailer"), ("zh", "errors"), ("en", "errors")])
+def test_a_translation_keeps_every_place_of_its_message(language, domain):
     """A name or number that a sentence needs cannot get lost in translation."""
-    for message in catalogue.translated("zh"):
+    for message in catalogue.translated(language, domain):
         if message.id:
             needed = set(_PLACES.findall(_forms(message.id)[-1]))
             for string in _forms(message.string):
                 assert set(_PLACES.findall(string)) == needed, message.id
 
 
-def test_no_catalogue_keeps_a_message_that_nobody_says():
-    """Old messages go: the catalogues are what the pages say, no more."""
-    said = {message.id for message in catalogue.said()}
+@pytest.mark.parametrize("domain", SAID)
+def test_no_catalogue_keeps_a_message_that_nobody_says(domain):
+    """Old messages go: the catalogues are what pages and verbs say, no more."""
+    said = {message.id for message in SAID[domain]()}
     for language in i18n.NAMES:
-        assert {message.id for message in catalogue.translated(language)} <= said | {""}
+        assert {message.id for message in catalogue.translated(language, domain)} <= said | {""}
+
+
+def test_a_sentence_within_a_sentence_is_told_in_the_same_language():
+    """Values go in as they are, braces and all."""
+    problem = Problem(
+        Sentence("Section {number}", number=2), Sentence("the office of {name} is missing", name="{x}")
+    )
+    i18n.use("zh")
+    assert i18n.tell(problem.sentence) == "第 2 个栏目：缺少{x}的职务"
+    assert str(problem) == "Section 2: the office of {x} is missing"
+
+
+@pytest.mark.parametrize(
+    "wrong", ["a", "@x.org", "a@", "a..b@x.org", ".a@x.org", "a b@x.org", "a@x y.org", "a@x"]
+)
+def test_what_is_wrong_with_an_address_is_said_in_chinese(wrong):
+    """Even where a library found it."""
+    i18n.use("zh")
+    with pytest.raises(address.BadAddress) as caught:
+        address.parse(wrong)
+    assert not re.search("[a-z]{3}", i18n.tell(caught.value.sentence).replace(wrong, ""))
+
+
+def test_a_broken_rule_is_explained_in_chinese():
+    """Position, what stands there and what was expected."""
+    i18n.use("zh")
+    with pytest.raises(segments.BadRule) as caught:
+        segments.parse("joined after yesterday")
+    assert (
+        i18n.tell(caught.value.sentence)
+        == "第 14 个字符处：joined 不能是“yesterday”，请写成 2026-01-31 这样的日期。"
+    )
 
 
 @pytest.mark.parametrize(
