@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import NamedTuple
 from zlib import crc32
 
+from mailer.database import private_folder
 from mailer.delivery.smtp import Kind, Outcome
 from mailer.errors import Conflict, MailerError
 
@@ -179,7 +180,7 @@ class Journal:
         self.open: set[tuple[bytes, int]] = set()
         self.path = folder / f"{worker}{_SUFFIX}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            private_folder(folder)
             self._header = _Header(machine_id(folder), worker, _boot_id())
             self._fd = _locked(self.path, patience)
         except OSError as error:
