@@ -7,7 +7,7 @@ fails late when two threads write. PostgreSQL is the production database.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from sqlalchemy import (
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.engine import Connection, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Session
 
@@ -84,11 +84,15 @@ class Database:
             parsed = make_url(url)
             if parsed.get_backend_name() == "sqlite":
                 if parsed.database:
-                    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+                    private_folder(Path(parsed.database).parent)
                 self.engine = _sqlite(url)
             else:
                 self.engine = create_engine(
-                    url, pool_size=pool_size, pool_pre_ping=True, connect_args={"connect_timeout": 10}
+                    url,
+                    pool_size=pool_size,
+                    pool_pre_ping=True,
+                    hide_parameters=True,
+                    connect_args={"connect_timeout": 10},
                 )
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError, ValueError) as error:
             raise Unreachable(
@@ -101,6 +105,7 @@ class Database:
             ) from error
         if self.engine.dialect.name not in ("sqlite", "postgresql"):
             raise Unreachable("mailer works on SQLite and PostgreSQL only: correct MAILER_DATABASE_URL.")
+        event.listen(self.engine, "handle_error", _without_values)
         self._writer = self.engine.execution_options(mailer_begin="IMMEDIATE")
 
     @property
@@ -133,6 +138,19 @@ class Database:
         self.engine.dispose()
 
 
+def private_folder(folder: Path) -> None:
+    """Make a folder that only this account may look into: it will hold people's addresses."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+
+def private_file(path: Path) -> None:
+    """Make a file that only this account may read; what stands there already stays as it is.
+
+    :raises OSError: the file cannot be made
+    """
+    path.touch(mode=0o600, exist_ok=True)
+
+
 def after_commit(session: Session, job: Callable[[], object]) -> None:
     """Have ``job`` done once the outermost transaction of ``Database.write`` is safe; never if it fails."""
     session.info.setdefault("after_commit", []).append(job)
@@ -153,7 +171,8 @@ def _one_sentence() -> Iterator[None]:
     except DatabaseError as error:
         if "file is not a database" in str(error.orig):
             raise Unreachable(
-                "The database file is damaged, or no database: put a backup in its place, or choose another MAILER_DATA."
+                "The database file is damaged, or no database: put a backup in its place, or choose another"
+                " MAILER_DATA."
             ) from error
         if error.connection_invalidated or _never_connected(error):
             raise Unreachable from error
@@ -167,8 +186,23 @@ def _never_connected(error: DatabaseError) -> bool:
     )
 
 
+def _without_values(context: ExceptionContext) -> None:
+    """Cut an error to its first line: PostgreSQL's DETAIL quotes rows, and rows hold addresses (law 9)."""
+    for error in (context.original_exception, context.sqlalchemy_exception):
+        if error is not None and error.args:
+            error.args = (str(error.args[0]).partition("\n")[0], *error.args[1:])
+
+
 def _sqlite(url: str) -> Engine:
-    engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+    engine = create_engine(
+        url, hide_parameters=True, connect_args={"timeout": 30, "check_same_thread": False}
+    )
+
+    @event.listens_for(engine, "do_connect")
+    def keep_private(_dialect: Dialect, _record: object, _args: object, _options: object) -> None:
+        if engine.url.database not in (None, "", ":memory:"):
+            with suppress(OSError):  # SQLite itself says better what is wrong
+                private_file(Path(str(engine.url.database)))
 
     @event.listens_for(engine, "connect")
     def settle(connection: Any, _record: object) -> None:

@@ -18,7 +18,7 @@ from typing import IO, Any
 import uvicorn
 
 from mailer import migrations, queue
-from mailer.database import Database
+from mailer.database import Database, private_folder
 from mailer.delivery.relay import Relay
 from mailer.errors import MailerError
 from mailer.feedback.listener import Listener, Manners
@@ -157,7 +157,7 @@ def _lock(settings: Settings) -> IO[Any]:
     """Hold the data folder until the file is closed."""
     name = "serve.lock" if settings.embedded else f"web-{settings.port}.lock"
     try:
-        settings.data.mkdir(parents=True, exist_ok=True)
+        private_folder(settings.data)
         file = (settings.data / name).open("a+")
     except OSError as error:
         raise NoFolder(settings.data, error) from error

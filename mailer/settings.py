@@ -7,13 +7,16 @@ machine. ``mailer doctor`` prints every setting.
 
 from __future__ import annotations
 
+import os
 import secrets
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from mailer.database import private_file, private_folder
 from mailer.errors import MailerError
 from mailer.signing import Keyring
 
@@ -29,15 +32,20 @@ class Settings(BaseSettings):
 
     data: Path = Field(Path("data"), description="Data folder: SQLite file, journal, secret, caught letters.")
     database_url: str = Field(
-        "", description="SQLAlchemy URL. Empty: SQLite in the data folder. Production: postgresql+psycopg://…"
+        "",
+        description="SQLAlchemy URL. Empty: SQLite in the data folder. Production: postgresql+psycopg://…",
+        repr=False,  # it may hold a password, as the next two may
     )
     redis_url: str = Field(
-        "", description="Broker, redis://…; set: workers and beat run as own processes. Empty: embedded."
+        "",
+        description="Broker, redis://…; set: workers and beat run as own processes. Empty: embedded.",
+        repr=False,
     )
     smtp_url: str = Field(
         "",
         description="Relays, tried in order, separated by spaces: smtp://user:password@host:587 or smtps://…"
         " Empty: the built-in listener catches every letter.",
+        repr=False,
     )
     base_url: str = Field(
         "", description="How readers reach the web app. Empty: http://HOST:PORT of `mailer serve`."
@@ -98,10 +106,19 @@ class Settings(BaseSettings):
             return Keyring.parse(self.secret)
         file = self.data / "secret"
         if not file.exists():
-            self.data.mkdir(parents=True, exist_ok=True)
-            file.touch(mode=0o600, exist_ok=True)
-            file.write_text(f"1:{secrets.token_urlsafe(32)}\n")
+            private_folder(self.data)
+            _make_secret(file)
         return Keyring.parse(file.read_text().strip())
+
+
+def _make_secret(file: Path) -> None:
+    """Write a new secret, whole or not at all; of two processes that come at once, both use the first's."""
+    draft = file.with_name(f"secret.{secrets.token_hex(8)}")
+    private_file(draft)
+    draft.write_text(f"1:{secrets.token_urlsafe(32)}\n")
+    with suppress(FileExistsError):
+        os.link(draft, file)
+    draft.unlink()
 
 
 def load(**overrides: object) -> Settings:

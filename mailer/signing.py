@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +24,8 @@ from mailer.errors import MailerError
 _MAC = 10  # octets; 2**80 tries for one forged token
 _BODY = struct.Struct(">BIIH")  # key id, first number, second number, expiry as days since 1970 (0: never)
 _DAY = 86_400
+_KEY_ID = re.compile(r"[0-9]{1,3}")
+_SHORTEST_KEY = 16  # characters
 
 
 class Purpose(bytes, Enum):
@@ -63,8 +66,10 @@ class Keyring:
         keys: dict[int, bytes] = {}
         for pair in text.split(","):
             number, _, key = pair.strip().partition(":")
-            if not (number.isdigit() and 0 < int(number) < 256) or len(key) < 16:
+            if not _KEY_ID.fullmatch(number) or not 0 < int(number) < 256 or len(key) < _SHORTEST_KEY:
                 raise BadSecret
+            if int(number) in keys:
+                raise BadSecret  # the first of the two would silently sign nothing
             keys[int(number)] = key.encode()
         return cls(keys, next(iter(keys)))
 

@@ -1,7 +1,8 @@
 """The built-in SMTP listener (RFC 5321, 1870, 2920, 6152, 6531): the one door to aiosmtpd.
 
-Embedded it catches letters for anyone, keeps them in the outbox, and hears what comes to the bounce domain.
-In production it is the MX of the bounce domain: it takes signed return paths and leave addresses only.
+Embedded, until a relay is configured, it catches letters for anyone, keeps them in the outbox, and hears what
+comes to the bounce domain. Else it is the MX of the bounce domain: it takes signed return paths and leave
+addresses only.
 A 250 means stored. While the database is away it answers 451, so that the peer tries again: nothing is lost.
 """
 
@@ -29,8 +30,12 @@ Manners = Callable[[str], str | None]
 SIZE_LIMIT = 20 * 1024 * 1024  # octets of one message, announced as SIZE
 _LINE_LIMIT = 1024 * 1024  # octets; RFC 5321 allows 1,000, bounces that quote HTML do not care
 _IDLE = 300.0  # seconds without a command (RFC 5321 §4.5.3.2.7: at least 5 minutes)
+RECIPIENTS = 100  # of one letter (RFC 5321 §4.5.3.1.8: at least 100); each is stored for itself
+CONNECTIONS = 200  # at once; each may hold a letter in memory
 
 _REFUSED = "550 5.7.1 This host takes only answers to letters it has sent"
+_ENOUGH = "452 4.5.3 Too many recipients, please send the rest in another letter"
+_BUSY = b"421 4.3.2 Too many connections, please try again later\r\n"
 _LATER = "451 4.3.0 Not stored, please try again later"
 
 _log = logging.getLogger(__name__)
@@ -61,7 +66,7 @@ class Listener:
         self, settings: Settings, database: Database, outbox: Outbox | None, manners: Manners | None = None
     ) -> None:
         self._host, self._port = settings.listener_host, settings.listener_port
-        catching = outbox if settings.embedded else None
+        catching = outbox if settings.embedded and not settings.smtp_url else None
         self._handler = _Handler(settings, database, catching, manners or (lambda address: None))
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -149,7 +154,7 @@ class _Handler:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         """Take the recipient or say why not."""
-        refusal = self._refusal(address)
+        refusal = _ENOUGH if len(envelope.rcpt_tos) >= RECIPIENTS else self._refusal(address)
         if refusal is None:
             envelope.rcpt_tos.append(address)
         return refusal or "250 2.1.5 OK"
@@ -200,6 +205,7 @@ class _Protocol(SMTP):
     """One connection."""
 
     line_length_limit = _LINE_LIMIT
+    _turned_away = False
 
     def __init__(self, handler: _Handler, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(
@@ -213,11 +219,19 @@ class _Protocol(SMTP):
         )
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the connection, so that ``stop`` can close it."""
+        """Remember the connection, so that ``stop`` can close it. One too many is turned away."""
+        if len(self.event_handler.transports) >= CONNECTIONS:
+            self._turned_away = True
+            assert isinstance(transport, asyncio.WriteTransport)
+            transport.write(_BUSY)
+            transport.close()
+            return
         self.event_handler.transports.add(transport)
         super().connection_made(transport)
 
     def connection_lost(self, error: Exception | None) -> None:
         """Forget the connection."""
+        if self._turned_away:
+            return
         self.event_handler.transports.discard(self.transport)
         super().connection_lost(error)

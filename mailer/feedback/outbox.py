@@ -19,6 +19,7 @@ from email.message import Message
 from pathlib import Path
 from typing import Any
 
+from mailer.database import private_file, private_folder
 from mailer.errors import NotFound
 
 PAGE_SIZE = 50  # letters on a page of the listing
@@ -86,7 +87,8 @@ class Outbox:
     """The caught letters of one data folder. May be used from any thread, and from several processes."""
 
     def __init__(self, data_folder: Path) -> None:
-        data_folder.mkdir(parents=True, exist_ok=True)
+        private_folder(data_folder)
+        private_file(data_folder / "outbox.db")
         self._lock = threading.Lock()
         self._connection = sqlite3.connect(
             data_folder / "outbox.db", timeout=30, check_same_thread=False, isolation_level=None

@@ -29,9 +29,15 @@ from mailer.database import Base, BigId, UTCDateTime
 from mailer.delivery.events import MACHINE
 from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState, Event, EventInbox, EventKind
 
+KEPT = 2 * 1024 * 1024  # octets of a mail that are kept: its reports come first, then the letter it returns
+KEPT_OF_STRANGERS = 64 * 1024  # the same where no delivery is named: whoever wrote it owes us nothing
+
 
 class ReturnedMail(Base):
-    """A message that came back, as it came. Has its own retention; events outlive it."""
+    """A message that came back as it came, of a long one the beginning.
+
+    Has its own retention; events outlive it.
+    """
 
     __tablename__ = "returned_mail"
 
@@ -67,9 +73,10 @@ def keep_mail(
     delivery: tuple[int, int] | None,
     now: datetime,
 ) -> int | None:
-    """Store a mail and return its id; None when the same mail is stored already."""
+    """Store a mail, the end of a long one cut off, and return its id; None when it is stored already."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     campaign_id, n = delivery or (None, None)
+    kept = raw[: KEPT if delivery else KEPT_OF_STRANGERS]
     statement = dialect.insert(ReturnedMail).values(
         received_at=now,
         fingerprint=fingerprint,
@@ -77,7 +84,7 @@ def keep_mail(
         kind=kind,
         campaign_id=campaign_id,
         n=n,
-        content=zlib.compress(raw),
+        content=zlib.compress(kept),
     )
     stored: int | None = session.scalar(statement.on_conflict_do_nothing().returning(ReturnedMail.id))
     return stored

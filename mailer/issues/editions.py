@@ -120,7 +120,7 @@ def save(
 
     :raises EditedMeanwhile: another edit came first
     """
-    edition = session.get(Edition, edition_id, with_for_update=True)
+    edition = session.get(Edition, edition_id, with_for_update=True, populate_existing=True)
     if edition is None:
         raise NoIssue
     if edition.version != version:

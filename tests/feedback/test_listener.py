@@ -18,7 +18,8 @@ from mailer.delivery.smtp import Envelope, Kind
 from mailer.delivery.store import Delivery, Event
 from mailer.delivery.transport import Transport
 from mailer.errors import MailerError
-from mailer.feedback.listener import SIZE_LIMIT, CannotListen, Listener
+from mailer.feedback import store
+from mailer.feedback.listener import RECIPIENTS, SIZE_LIMIT, CannotListen, Listener
 from mailer.feedback.outbox import Outbox
 from mailer.feedback.store import ReturnedMail
 from mailer.settings import Settings
@@ -27,6 +28,7 @@ from tests.feedback import samples
 from tests.make import KEYS, Make
 
 Start = Callable[..., Listener]
+_SETTINGS = ("redis_url", "smtp_url", "listener_port")
 LETTER = b"From: observer@news.example\r\nSubject: Rivers return\r\n\r\n..and so do we.\r\n.\r\n"
 
 
@@ -43,7 +45,7 @@ def start(settings: Settings, sqlite_database: Database, outbox: Outbox) -> Iter
     running: list[Listener] = []
 
     def begin(database: Database = sqlite_database, **given: object) -> Listener:
-        changed = {name: given.pop(name) for name in ("redis_url", "listener_port") if name in given}
+        changed = {name: given.pop(name) for name in _SETTINGS if name in given}
         listener = Listener(settings.model_copy(update=changed), database, outbox, **given)  # type: ignore[arg-type]
         listener.start()
         running.append(listener)
@@ -279,3 +281,54 @@ def test_our_own_transport_and_listener_understand_each_other(start: Start, outb
     assert (outcomes[7].code, outcomes[8].code) == (550, 450)
     assert sum(outcome.kind is Kind.ACCEPTED for outcome in outcomes.values()) == outbox.count() == 38
     assert {outbox.letter(caught.id) for caught in outbox.listing()} == {LETTER}
+
+
+def test_once_letters_really_leave_nothing_is_caught_for_strangers(start: Start, outbox: Outbox) -> None:
+    """With a relay configured the listener is the bounce domain's MX, embedded or not."""
+    code, _ = refusal(start(smtp_url="smtp://relay.example.net"), "ann@example.org")
+    assert code == 550
+    assert outbox.count() == 0
+
+
+def test_one_letter_has_a_hundred_recipients_at_most(start: Start) -> None:
+    """Each is stored for itself: one letter of 20 MB must not fill the disk."""
+    with client(start()) as smtp:
+        smtp.ehlo()
+        smtp.mail("")
+        codes = [smtp.rcpt(f"reader{number}@example.org")[0] for number in range(RECIPIENTS + 1)]
+    assert codes == [250] * RECIPIENTS + [452]
+
+
+def test_connections_beyond_the_limit_are_turned_away(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crowd of silent peers takes no memory, and the next who comes once they left is heard."""
+    monkeypatch.setattr("mailer.feedback.listener.CONNECTIONS", 2)
+    listener = start()
+    with client(listener), client(listener):
+        with pytest.raises(smtplib.SMTPConnectError) as turned_away:
+            client(listener)
+        assert turned_away.value.smtp_code == 421
+    send(listener, "ann@example.org")
+
+
+def test_a_line_end_of_another_kind_ends_no_letter(start: Start, outbox: Outbox) -> None:
+    """SMTP smuggling (CVE-2023-51764): only CR LF . CR LF ends a letter, so nobody hides a second in it."""
+    with client(start()) as smtp:
+        smtp.ehlo()
+        smtp.mail("a@example.net")
+        smtp.rcpt("ann@example.org")
+        smtp.docmd("DATA")
+        hidden = b"MAIL FROM:<>\r\nRCPT TO:<bob@example.org>\r\nDATA\r\nhello\r\n.\r\n"
+        smtp.send(b"one\n.\n" + b"two\n.\r\n" + b"three\r\n.\n" + hidden)
+        assert smtp.getreply()[0] == 250
+    assert [letter.rcpt_to for letter in outbox.listing()] == ["ann@example.org"]
+
+
+def test_of_a_strangers_long_mail_only_the_beginning_is_kept(start: Start, sqlite_database: Database) -> None:
+    """Whoever knows the bounce domain must not be able to fill the database."""
+    long = b"Subject: hello\r\n\r\n" + b"x" * 70 + b"\r\n" + b"y" * 100_000 + b"\r\n"
+    send(start(), "somebody@bounces.mailer.example", long)
+    with sqlite_database.read() as session:
+        kept = store.mail_content(session, session.scalars(select(ReturnedMail.id)).one())
+    assert kept is not None
+    assert len(kept) == store.KEPT_OF_STRANGERS
+    assert kept.startswith(b"Subject: hello")
