@@ -29,7 +29,7 @@ from mailer.content.document import (
     Text,
 )
 from mailer.errors import Invalid
-from mailer.sentence import Sentence
+from mailer.sentence import Sentence, as_sentence
 
 _NAME_LENGTH = 30  # characters of a title that are enough to know a block by
 _NAMED_BY = ("headline", "title", "label", "name", "attribution", "src")
@@ -37,10 +37,10 @@ _NAMED_BY = ("headline", "title", "label", "name", "attribution", "src")
 
 @dataclass(frozen=True)
 class Problem:
-    """``where`` names the block for a person: Section 2 “News”, quote 3 of “Voices”. Both are sentences."""
+    """``where`` names the block for a person: Section 2 “News”, quote 3 of “Voices”."""
 
-    where: str
-    message: str
+    where: Sentence
+    message: Sentence
     severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
@@ -125,7 +125,7 @@ def _problems(document: Document) -> Iterator[Problem]:
             yield from _block_problems(where, position, block, document.language)
 
 
-def _block_problems(section: str, position: int, block: Block, language: Language) -> Iterator[Problem]:
+def _block_problems(section: Sentence, position: int, block: Block, language: Language) -> Iterator[Problem]:
     match block:
         case Article():
             yield from _article(
@@ -162,7 +162,7 @@ def _block_problems(section: str, position: int, block: Block, language: Languag
             return
 
 
-def _article(where: str, article: Article) -> Iterator[Problem]:
+def _article(where: Sentence, article: Article) -> Iterator[Problem]:
     if not article.headline:
         yield Problem(where, Sentence("the headline is missing; the contents list needs it"))
     if not article.body and not article.figures:
@@ -173,7 +173,7 @@ def _article(where: str, article: Article) -> Iterator[Problem]:
         yield Problem(where, Sentence("the “read more” address must start with http:// or https://"))
 
 
-def _quotes(section: str, position: int, block: Quotes) -> Iterator[Problem]:
+def _quotes(section: Sentence, position: int, block: Quotes) -> Iterator[Problem]:
     collection = Sentence("the quotes (block {position})", position=position)
     if block.title:
         collection = Sentence("“{title}”", title=_shortened(block.title))
@@ -194,7 +194,7 @@ def _quotes(section: str, position: int, block: Quotes) -> Iterator[Problem]:
             )
 
 
-def _moderators(section: str, position: int, block: Moderators) -> Iterator[Problem]:
+def _moderators(section: Sentence, position: int, block: Moderators) -> Iterator[Problem]:
     where = _named(Sentence("{section}, moderators", section=section), block.label, position)
     if not block.people:
         yield Problem(where, Sentence("nobody is named; name someone or take the block out"))
@@ -203,7 +203,7 @@ def _moderators(section: str, position: int, block: Moderators) -> Iterator[Prob
             yield Problem(where, Sentence("the name of person {number} is missing", number=number))
 
 
-def _banner(where: str, banner: Banner) -> Iterator[Problem]:
+def _banner(where: Sentence, banner: Banner) -> Iterator[Problem]:
     for text, language in ((banner.zh, Sentence("Chinese")), (banner.en, Sentence("English"))):
         if not text.title:
             yield Problem(where, Sentence("the {language} title is missing", language=language))
@@ -213,7 +213,7 @@ def _banner(where: str, banner: Banner) -> Iterator[Problem]:
             yield Problem(where, Sentence("the place in {language} is missing", language=language), "warning")
 
 
-def _figure(where: str, figure: Figure) -> Iterator[Problem]:
+def _figure(where: Sentence, figure: Figure) -> Iterator[Problem]:
     if not figure.src:
         yield Problem(where, Sentence("the picture's file is missing; name it"))
     if not figure.alt:
@@ -222,14 +222,14 @@ def _figure(where: str, figure: Figure) -> Iterator[Problem]:
         )
 
 
-def _button(where: str, button: Button) -> Iterator[Problem]:
+def _button(where: Sentence, button: Button) -> Iterator[Problem]:
     if not button.label:
         yield Problem(where, Sentence("the label is missing; say what a click does"))
     if not _is_web(button.url) and not button.url.startswith("mailto:"):
         yield Problem(where, Sentence("the address must start with http://, https:// or mailto:"))
 
 
-def _contact(where: str, contact: Contact) -> Iterator[Problem]:
+def _contact(where: Sentence, contact: Contact) -> Iterator[Problem]:
     if not contact.entries:
         yield Problem(where, Sentence("there is no entry; add one or take the block out"))
     for number, entry in enumerate(contact.entries, 1):
@@ -249,14 +249,14 @@ def _is_web(url: str) -> bool:
 # --- a document of the wrong shape ----------------------------------------------------------------------
 
 
-def _place(raw: object, path: Sequence[str | int]) -> str:
+def _place(raw: object, path: Sequence[str | int]) -> Sentence:
     """Name the place of a pydantic ``loc``, such as ("sections", 1, "blocks", 0, "quotes", "quotes", 2)."""
     names: list[str] = []
     field, tagged = "", False
     for step in path:
         if isinstance(step, int):
             raw = raw[step] if isinstance(raw, list) else None
-            names.append(_named(f"{_SINGULAR.get(field, field)} {step + 1}", _known_by(raw)))
+            names.append(_named(as_sentence(f"{_SINGULAR.get(field, field)} {step + 1}"), _known_by(raw)))
             field, tagged = "", field == "blocks"
         elif tagged:  # pydantic puts the kind of a block into the path, where the data has no step
             tagged = False
@@ -264,7 +264,7 @@ def _place(raw: object, path: Sequence[str | int]) -> str:
             raw = raw.get(step) if isinstance(raw, Mapping) else None
             field = step
     place = ", ".join(filter(None, [*names, field])) or "the document"
-    return place[:1].upper() + place[1:]
+    return as_sentence(place[:1].upper() + place[1:])
 
 
 _SINGULAR = {
@@ -282,15 +282,16 @@ def _known_by(raw: object) -> str:
     return next((raw[key] for key in _NAMED_BY if isinstance(raw.get(key), str) and raw[key]), "")
 
 
-def _said(message: str, kind: str) -> str:
+def _said(message: str, kind: str) -> Sentence:
     if kind == "missing":
-        return "this is missing; add it"
+        return Sentence("this is missing; add it")
     if kind == "extra_forbidden":
-        return "nothing of this name belongs here; take it out"
-    return message.removeprefix("Value error, ").removeprefix("Input ").replace("should be", "this should be")
+        return Sentence("nothing of this name belongs here; take it out")
+    said = message.removeprefix("Value error, ").removeprefix("Input ")
+    return as_sentence(said.replace("should be", "this should be"))
 
 
-def _named(what: str, title: str, position: int | None = None) -> str:
+def _named(what: Sentence, title: str, position: int | None = None) -> Sentence:
     """Call a block by its title, or by its position where it has none."""
     if title:
         return Sentence("{what} “{title}”", what=what, title=_shortened(title))

@@ -8,7 +8,7 @@ from typing import Any
 
 from mailer.content.document import Document
 from mailer.content.readers.pages import Row
-from mailer.sentence import as_sentence
+from mailer.sentence import Sentence
 
 
 @dataclass(frozen=True, order=True)
@@ -17,11 +17,11 @@ class Dropped:
 
     line: int
     text: str
-    why: str  # a Sentence
+    why: Sentence
 
     def stored(self) -> dict[str, Any]:
         """Return line, text and why as an edition keeps them, with the sentence's template and values."""
-        return {**vars(self), **as_sentence(self.why).stored()}
+        return {**vars(self), **self.why.stored()}
 
 
 @dataclass(frozen=True, order=True)
@@ -29,11 +29,11 @@ class Doubt:
     """Something the reader guessed, or found odd and left as it was: a person should look."""
 
     line: int
-    what: str  # a Sentence
+    what: Sentence
 
     def stored(self) -> dict[str, Any]:
         """Return line and what as an edition keeps them, with the sentence's template and values."""
-        return {**vars(self), **as_sentence(self.what).stored()}
+        return {**vars(self), **self.what.stored()}
 
 
 @dataclass(frozen=True)
@@ -54,11 +54,11 @@ class Account:
     dropped: list[Dropped] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
 
-    def drop(self, line: int, text: str, why: str) -> None:
+    def drop(self, line: int, text: str, why: Sentence) -> None:
         if text:
             self.dropped.append(Dropped(line, text, why))
 
-    def drop_sign(self, rows: Sequence[Row], sign: str, why: str) -> None:
+    def drop_sign(self, rows: Sequence[Row], sign: str, why: Sentence) -> None:
         """Drop a sign that stands in one of these rows."""
         self.drop(next((row.number for row in rows if sign in row.text), rows[0].number), sign, why)
 
@@ -66,5 +66,5 @@ class Account:
         """Take back that this whole row was dropped."""
         self.dropped = [piece for piece in self.dropped if (piece.line, piece.text) != (row.number, row.text)]
 
-    def doubt(self, line: int, what: str) -> None:
+    def doubt(self, line: int, what: Sentence) -> None:
         self.doubts.append(Doubt(line, what))

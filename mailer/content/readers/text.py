@@ -248,7 +248,9 @@ class _Reader:
         found = self._moderating(paragraph)
         if not found:
             return at
-        self.account.drop_sign(paragraph.rows, found["sign"], "the colon before the moderators' names")
+        self.account.drop_sign(
+            paragraph.rows, found["sign"], Sentence("the colon before the moderators' names")
+        )
         named = self._person([found["people"]], paragraph.rows[::-1])
         person = Person(name=named.name, title=named.title)
         self.blocks.append(_Open("done", done=Moderators(label=found["label"], people=(person,))))
