@@ -1,7 +1,9 @@
-"""The ``mailer`` command as a person meets it: real processes in a folder of their own."""
+"""The ``mailer`` command as a person meets it, in a folder of its own."""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -10,10 +12,15 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+from unittest import mock
+
+import pytest
+
+from mailer.cli import main
 
 _COMMAND = (sys.executable, "-m", "mailer.cli")
 Found = TypeVar("Found")
@@ -76,7 +83,22 @@ class Person:
         return self.folder / "data"
 
     def __call__(self, *words: object, **settings: str) -> Said:
-        """Run ``mailer`` with these words; ``settings`` are variables without their prefix."""
+        """Run ``mailer`` with these words, in this process: starting one takes longer than most commands.
+
+        ``settings`` are variables without their prefix.
+        """
+        out, err = io.StringIO(), io.StringIO()
+        with (
+            mock.patch.dict(os.environ, self._environment(settings), clear=True),
+            mock.patch.object(sys, "argv", ["mailer", *map(str, words)]),
+            contextlib.chdir(self.folder), redirect_stdout(out), redirect_stderr(err),
+            pytest.raises(SystemExit) as ended,
+        ):  # fmt: skip
+            main()
+        return Said(int(ended.value.code or 0), out.getvalue(), err.getvalue())
+
+    def process(self, *words: object, **settings: str) -> Said:
+        """Run ``mailer`` with these words as a process of its own."""
         done = subprocess.run(
             [*_COMMAND, *map(str, words)],
             cwd=self.folder, env=self._environment(settings), stdin=subprocess.DEVNULL,
@@ -85,12 +107,12 @@ class Person:
         return Said(done.returncode, done.stdout, done.stderr)
 
     @contextmanager
-    def runs(self, *words: object, **settings: str) -> Iterator[Running]:
+    def runs(self, *words: object, out: int = subprocess.DEVNULL, **settings: str) -> Iterator[Running]:
         """Start ``mailer`` with these words; it is ended, if it has not ended itself."""
         with subprocess.Popen(
             [*_COMMAND, *map(str, words)],
             cwd=self.folder, env=self._environment(settings), stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            stdout=out, stderr=subprocess.PIPE, text=True,
         ) as process:  # fmt: skip
             running = Running(process)
             reader = threading.Thread(target=self._read, args=(running,))

@@ -7,6 +7,7 @@ one object on standard output and nothing else; progress goes to standard error.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from collections.abc import Callable, Mapping
@@ -46,6 +47,11 @@ class Shell:
         database = Database(self.settings.database)
         migrations.upgrade(database)
         return database
+
+    def close(self) -> None:
+        """Give back the database's connections."""
+        if "database" in self.__dict__:
+            self.database.close()
 
     @cached_property
     def actor(self) -> Actor:
@@ -100,6 +106,11 @@ def _equip(command: click.Command) -> click.Command:
     return command
 
 
+def log_to_terminal() -> None:
+    """Show what happens on standard error: for commands that run until they are stopped."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(message)s", force=True)
+
+
 def now() -> datetime:
     """Return the instant the command acts at: the command line is where the clock is read."""
     return datetime.now(UTC)
@@ -131,12 +142,15 @@ class _Commands(click.Group):
 
 @click.group(cls=_Commands, params=_everywhere(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="mailer")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """mailer: a coalition's newsletter, from the written issue to the report of what arrived."""
+    context.call_on_close(context.ensure_object(Shell).close)
 
 
 def main() -> None:
     """Run the command line; a person's error is one sentence and status 1."""
+    logging.getLogger().addHandler(logging.NullHandler())  # `log_to_terminal` for those that run on
     try:
         status = cli.main(standalone_mode=False)
     except click.exceptions.Abort:

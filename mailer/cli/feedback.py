@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from mailer import queue
-from mailer.cli import Shell, now, pass_shell, say
+from mailer.cli import Shell, log_to_terminal, now, pass_shell, say
 from mailer.diagnosis import diagnose_reply
 from mailer.errors import MailerError
 from mailer.feedback import attribution, policy, record
@@ -116,6 +116,7 @@ def listen(shell: Shell) -> None:
 
     Takes mail to return paths and leave addresses, and refuses all else.
     """
+    log_to_terminal()
     queue.connect(shell.settings)
     listener = Listener(shell.settings, shell.database, outbox=None)
     host = shell.settings.listener_host

@@ -276,7 +276,8 @@ def _documents(shell: Shell, source: str, language: str | None) -> Sequence[Docu
     if not _is_id(source):
         return [_read(Path(source), language).document]
     with shell.database.read() as session:
-        chosen = [language] if language else editions.languages(session, int(source))
+        found = editions.get(session, int(source))
+        chosen = [language] if language else editions.languages(session, found.id)
         return [editions.document(editions.edition(session, int(source), each)) for each in chosen]
 
 

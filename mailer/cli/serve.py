@@ -10,7 +10,7 @@ from types import FrameType
 import click
 
 from mailer import settings as settings_module
-from mailer.cli import Shell, pass_shell
+from mailer.cli import Shell, log_to_terminal, pass_shell
 from mailer.server import Server
 
 
@@ -20,6 +20,7 @@ from mailer.server import Server
 @pass_shell
 def command(shell: Shell, host: str | None, port: int | None) -> None:
     """Serve the web app; embedded, also send and listen. Stop with Ctrl-C."""
+    log_to_terminal()
     with running(Server(settings_module.load(data=shell.data, host=host, port=port))) as server:
         click.echo(f"mailer is served at {server.url}", err=True)
         if server.settings.embedded and not server.settings.smtp_url:
@@ -30,12 +31,15 @@ def command(shell: Shell, host: str | None, port: int | None) -> None:
 @contextmanager
 def running(server: Server) -> Iterator[Server]:
     """Run a server; SIGTERM ends it in order, like Ctrl-C."""
-    signal.signal(signal.SIGTERM, _interrupt)
-    server.start()
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        yield server
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
     finally:
-        server.stop()
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

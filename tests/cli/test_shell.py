@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import subprocess
 from collections.abc import Iterator
 
 import click
@@ -100,7 +100,15 @@ def test_lists_say_when_they_are_empty_and_what_to_do(mailer: Person) -> None:
 
 def test_a_reader_that_goes_away_is_no_fault(mailer: Person) -> None:
     """``mailer … | head`` ends without a traceback."""
-    lines = [f"mx.example\t550 5.1.1 no user {n}" for n in range(5)]
-    (mailer.folder / "replies").write_text("\n".join(lines))
-    done = CliRunner().invoke(cli, ["feedback", "diagnose", "--json"], input="\n".join(lines))
-    assert [json.loads(line)["category"] for line in done.output.splitlines()] == ["bad_mailbox"] * 5
+    with mailer.runs("--help", out=subprocess.PIPE) as running:
+        assert running.process.stdout
+        running.process.stdout.close()
+        running.process.wait(30)
+    assert running.lines == []
+
+
+def test_the_command_is_the_same_as_a_process(mailer: Person) -> None:
+    """Other tests run it in their own process; here is the real one."""
+    assert "no such issue" in mailer.process("issue", "export", 1, "--out", "x.md").sentence
+    assert mailer.process("campaign", "status").status == 2
+    assert mailer.process("db", "upgrade").status == 0
