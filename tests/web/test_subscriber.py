@@ -189,8 +189,9 @@ def test_a_figure_is_served_with_its_own_type(visit, sqlite_database):
     out = io.BytesIO()
     Image.new("RGB", (3, 2)).save(out, "PNG")
     with sqlite_database.write() as session:
-        name = figures.add(session, out.getvalue()).name
-    answer = visit().get(f"/figures/{name}")
-    assert answer.headers["content-type"] == "image/jpeg"
+        figure = figures.add(session, out.getvalue())
+    answer = visit().get(f"/figures/{figure.name}")
+    assert answer.headers["content-type"] == figure.media_type
+    assert answer.content == figure.content
     assert "immutable" in answer.headers["cache-control"]
     assert visit().get("/figures/none.png").status_code == 404
