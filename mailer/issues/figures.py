@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import struct
 import warnings
+import zlib
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 from sqlalchemy.orm import Session
@@ -19,6 +21,9 @@ from mailer.issues.store import StoredFigure
 MAX_WIDTH = 1200  # pixels
 MAX_PIXELS = 50_000_000  # a decompression bomb says more
 _JPEG_QUALITY = 82
+# Not all that Pillow can read: EPS would start Ghostscript, and the rare ones are the least looked after.
+_READ = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+_SPOILT = (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError)
 
 
 class BadFigure(Invalid):
@@ -54,13 +59,15 @@ def _encoded(content: bytes) -> tuple[bytes, str, tuple[int, int]]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(io.BytesIO(content)) as opened:
+            with Image.open(io.BytesIO(content), formats=_READ) as opened:
                 if opened.width * opened.height > MAX_PIXELS:
                     raise BadFigure("This picture is too large: make it at most 50 million pixels.")
                 picture = ImageOps.exif_transpose(opened)
                 keeps_alpha = picture.mode in ("RGBA", "LA", "P")
                 picture = picture.convert("RGBA" if keeps_alpha else "RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombWarning) as error:
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        raise BadFigure("This picture is too large: make it at most 50 million pixels.") from error
+    except _SPOILT as error:
         raise BadFigure from error
     if picture.width > MAX_WIDTH:
         picture = picture.resize((MAX_WIDTH, round(picture.height * MAX_WIDTH / picture.width)))

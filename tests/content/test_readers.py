@@ -192,6 +192,7 @@ def test_every_usual_encoding_is_read(encoding: str) -> None:
         (b"\xff\xff\x00\x01", "a.txt", "not a text file in UTF-8 or GB18030"),
         (b"\x00\x01\x02", "a.txt", "not a text file"),
         (b" \n ", "a.txt", "holds no text"),
+        (b"a book \n" * 100_000, "a.txt", "too long for a letter"),
         (b"x", "a.pages", "give a .md or a .txt file"),
     ],
 )

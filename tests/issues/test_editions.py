@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from datetime import date
 
 import pytest
@@ -148,6 +150,24 @@ def test_what_is_no_picture_is_refused(sqlite_database: Database, content: bytes
     """SVG and torn files too."""
     with sqlite_database.write() as session, pytest.raises(BadFigure):
         figures.add(session, content)
+
+
+def test_a_decompression_bomb_is_refused_unopened(sqlite_database: Database) -> None:
+    """A few bytes that claim 270 million pixels: the claim is enough."""
+    with sqlite_database.write() as session, pytest.raises(BadFigure, match="too large"):
+        figures.add(session, _claiming(30_000, 9_000))
+
+
+def test_a_picture_that_only_ghostscript_reads_is_refused(sqlite_database: Database) -> None:
+    """PostScript is a program; none runs here."""
+    with sqlite_database.write() as session, pytest.raises(BadFigure):
+        figures.add(session, b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nquit\n")
+
+
+def _claiming(width: int, height: int) -> bytes:
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
+    return b"\x89PNG\r\n\x1a\n" + chunk + b"\0\0\0\0IDAT" + struct.pack(">I", zlib.crc32(b"IDAT"))
 
 
 # -- freezing --

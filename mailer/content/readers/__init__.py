@@ -19,6 +19,8 @@ __all__ = ["Doubt", "Draft", "Dropped", "Unreadable", "decode", "read", "read_te
 
 _BOMS = ((b"\xef\xbb\xbf", "utf-8"), (b"\xff\xfe", "utf-16-le"), (b"\xfe\xff", "utf-16-be"))
 
+LONGEST = 500_000  # characters; a long issue has 40,000, and reading a book would take minutes
+
 
 class Unreadable(Invalid):
     """This file cannot be read: save it as .md or .txt in UTF-8 and try again."""
@@ -37,6 +39,12 @@ def read(source: Path | bytes, name: str = "", language: Language | None = None)
     if suffix not in (".md", ".markdown", ".txt"):
         raise Unreadable("“{name}” cannot be read: give a .md or a .txt file.", name=name)
     text = decode(source if isinstance(source, bytes) else _bytes_of(source), name)
+    if len(text) > LONGEST:
+        raise Unreadable(
+            "“{name}” is too long for a letter: give an issue of at most {most} characters.",
+            name=name,
+            most=LONGEST,
+        )
     if not text.strip():
         raise Unreadable("“{name}” holds no text: see whether it is the right file.", name=name)
     return read_text(text, language) if suffix == ".txt" else _whole(from_markdown(text), language)
