@@ -22,7 +22,7 @@ MAX_WIDTH = 1200  # pixels
 MAX_PIXELS = 50_000_000  # a decompression bomb says more
 _JPEG_QUALITY = 82
 # Not all that Pillow can read: EPS would start Ghostscript, and the rare ones are the least looked after.
-_READ = ("JPEG", "MPO", "PNG", "GIF", "BMP", "TIFF", "WEBP")
+_READ = ("JPEG", "PNG", "GIF", "BMP")
 _SPOILT = (UnidentifiedImageError, OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError)
 
 
