@@ -10,7 +10,7 @@ import fcntl
 import logging
 import socket
 import threading
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,6 +19,7 @@ import uvicorn
 
 from mailer import migrations, queue
 from mailer.database import Database, private_folder
+from mailer.delivery import sweep
 from mailer.delivery.relay import Relay
 from mailer.errors import MailerError
 from mailer.feedback.listener import Listener, Manners
@@ -91,9 +92,16 @@ class Server:
         parts.callback(listener.stop)
         if not self.settings.smtp_url:  # the listener's port may have been any free one
             self.settings = self.settings.model_copy(update={"listener_port": listener.port})
+        with self.database.write() as session:  # other shells may ask before the first sweep
+            sweep.announce(session)
+        parts.callback(self._retire)
         embedded = Embedded(self.settings)
         embedded.start()
         parts.callback(embedded.stop)
+
+    def _retire(self) -> None:
+        with suppress(MailerError), self.database.write() as session:  # without a database nobody can ask
+            sweep.retire(session)
 
     def _start_web(self, parts: ExitStack, bound: socket.socket) -> None:
         app = create_app(self.settings, self.database, self.outbox)

@@ -463,6 +463,11 @@ def forget_workers(session: Session, before: datetime) -> None:
     session.execute(delete(Worker).where(Worker.seen_at < before))
 
 
+def forget_worker(session: Session, worker: str) -> None:
+    """Drop one worker's row."""
+    session.execute(delete(Worker).where(Worker.id == worker))
+
+
 def alive(session: Session, worker: str, since: datetime) -> bool:
     """Tell whether a worker was seen since then."""
     found = session.scalar(select(Worker.id).where(Worker.id == worker, Worker.seen_at >= since))

@@ -22,7 +22,7 @@ def sweep(session: Session, *, settings: Settings, now: datetime) -> None:
     campaigns.withdraw_cancelled(session)
     campaigns.finish(session, now=now)
     store.forget_workers(session, now - WORKER_FORGOTTEN)
-    store.beat(session, worker=SWEEPER, machine="", now=clock(session))
+    announce(session)
     if batches.due(session, now) or batches.owned(session):
         queue.ring(session, queue.WORK)
 
@@ -37,6 +37,16 @@ def free_expired(session: Session) -> int:
     for batch in expired:
         batches.split(session, batch, now)
     return len(expired)
+
+
+def announce(session: Session) -> None:
+    """Say that a server sweeps this database."""
+    store.beat(session, worker=SWEEPER, machine="", now=clock(session))
+
+
+def retire(session: Session) -> None:
+    """Say that a server has stopped in order; another that still sweeps says otherwise within a second."""
+    store.forget_worker(session, SWEEPER)
 
 
 def running(session: Session) -> bool:
