@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
@@ -15,7 +17,7 @@ from mailer.database import Database
 from mailer.delivery import campaigns, states
 from mailer.delivery.campaigns import NobodyMeant, NoSender, NotApproved, OwnApproval
 from mailer.delivery.states import Move, WrongMoment
-from mailer.delivery.store import CampaignState, Exclusion
+from mailer.delivery.store import CampaignState, Delivery, Exclusion
 from mailer.errors import NotFound
 from mailer.issues import editions, publications
 from mailer.issues.store import Edition
@@ -211,6 +213,54 @@ def test_a_campaign_is_launched_once(desk: Desk) -> None:
     with pytest.raises(WrongMoment, match="launch it once"):
         desk.do(campaigns.launch, campaign, settings=desk.settings)
     assert len(desk.ledger(campaign)) == 1
+
+
+def test_of_two_who_launch_at_the_same_moment_one_is_told_to_look_again(desk: Desk) -> None:
+    """Both had the page open: there is one ledger, and nobody gets two letters."""
+    campaign = desk.approved("ann@example.org", "bob@example.org")
+    ready = threading.Barrier(2)
+
+    def press(_: int) -> str:
+        try:
+            with desk.database.write() as session:
+                campaigns.get(session, campaign)  # the page looks at it first
+                if desk.database.dialect == "postgresql":
+                    ready.wait(20)  # SQLite lets one in after the other
+                campaigns.launch(
+                    session, campaign_id=campaign, settings=desk.settings, now=now(), actor=SHELL
+                )
+        except WrongMoment:
+            return "look again"
+        return "launched"
+
+    with ThreadPoolExecutor(2) as people:
+        assert sorted(people.map(press, range(2))) == ["launched", "look again"]
+    assert len(desk._rows(Delivery, campaign)) == 2
+
+
+def test_of_two_edits_made_on_one_version_the_second_is_refused(desk: Desk, ann: Actor) -> None:
+    """Each had read the edition before the other wrote: what was read earlier must not decide."""
+    issue = desk.campaign(desk.draft()).issue_id
+    with desk.database.read() as session:
+        version = editions.edition(session, issue, "en").version
+    ready = threading.Barrier(2)
+
+    def save(headline: str) -> str:
+        try:
+            with desk.database.write() as session:
+                found = editions.edition(session, issue, "en")
+                if desk.database.dialect == "postgresql":
+                    ready.wait(20)
+                editions.save(
+                    session, edition_id=found.id, document=document("en", headline=headline),
+                    version=version, now=now(), actor=ann,
+                )  # fmt: skip
+        except editions.EditedMeanwhile:
+            return "refused"
+        return "saved"
+
+    with ThreadPoolExecutor(2) as people:
+        assert sorted(people.map(save, ["One", "Other"])) == ["refused", "saved"]
 
 
 # -- steering --
