@@ -15,7 +15,7 @@ from mailer.accounts.sessions import SignedIn
 from mailer.content import markdown, readers
 from mailer.content.document import Document, stats
 from mailer.content.problems import problems
-from mailer.issues import editions, freeze
+from mailer.issues import attachments, editions, freeze
 from mailer.issues import store as issues
 from mailer.web import campaigns, forms, letters, pages
 from mailer.web.access import actor, guard, may, staff
@@ -121,6 +121,7 @@ def _opened(session: Session, found: Titled) -> dict[str, Any]:
         "stats": {language: stats(document) for language, document in documents.items()},
         "problems": {language: problems(document) for language, document in documents.items()},
         "campaigns": campaigns.of_issue(session, found),
+        "attachments": issues.attachments(session, found.issue.id),
     }
 
 
@@ -140,6 +141,48 @@ def number_issue(
             actor=actor(me),
         )
     return pages.done(f"/desk/issues/{issue}", _("Number and date are in every edition."))
+
+
+class Attached(Form):
+    """Which editions carry an attachment; None: all."""
+
+    language: Literal["zh", "en"] | None = None
+
+
+@router.post("/issues/{issue}/attach")
+def attach(request: Request, form: Posted, session: Writing, now: Now, me: Editor, issue: UUID) -> Response:
+    found = find_issue(session, issue)
+    with pages.again(request, "desk/issue.html", form=forms.kept(form), **_opened(session, found)):
+        name, content = forms.one_file(form, "attachment")
+        attachments.add(
+            session,
+            issue_id=found.issue.id,
+            file_name=name,
+            content=content,
+            language=forms.read(Attached, form).language,
+            now=now,
+            actor=actor(me),
+        )
+    return pages.done(f"/desk/issues/{issue}", _("The file travels with every letter from now on."))
+
+
+class Detached(Form):
+    """The attachment to take off."""
+
+    attachment: int
+
+
+@router.post("/issues/{issue}/detach")
+def detach(form: Posted, session: Writing, now: Now, me: Editor, issue: UUID) -> Response:
+    found = find_issue(session, issue)
+    attachments.remove(
+        session,
+        issue_id=found.issue.id,
+        attachment_id=forms.read(Detached, form).attachment,
+        now=now,
+        actor=actor(me),
+    )
+    return pages.done(f"/desk/issues/{issue}", _("The file is taken off."))
 
 
 class Text(Form):

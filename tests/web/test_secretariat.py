@@ -9,7 +9,7 @@ import pytest
 from mailer.accounts.store import Role
 from mailer.content.markdown import to_markdown
 from mailer.delivery.store import Campaign, CampaignState, Delivery
-from mailer.issues.store import Edition, Issue
+from mailer.issues.store import Attachment, Edition, Issue
 from tests.make import document
 from tests.smtphost import SmtpHost
 
@@ -349,3 +349,17 @@ def test_what_does_not_exist_is_a_page_that_says_so(sign_in, path):
         page = admin.get(f"/desk/{path.format(unknown)}")
         assert page.status_code == 404
         assert "Traceback" not in page.text
+
+
+def test_a_file_is_attached_to_every_letter_and_taken_off_again(editor, sqlite_database):
+    """What is refused says why; what is attached is listed with its size."""
+    path = uploaded(editor).url.path
+    page = editor.post(f"{path}/attach", files={"attachment": ("报告.pdf", b"%PDF-1.7 x")})
+    assert "报告.pdf" in page.text
+    kept = the(sqlite_database, Attachment)
+    assert (kept.file_name, kept.language) == ("报告.pdf", None)
+    refused = editor.post(f"{path}/attach", files={"attachment": ("tool.exe", b"MZ")})
+    assert refused.status_code == 422
+    assert "tool.exe" in refused.text
+    page = editor.post(f"{path}/detach", attachment=str(kept.id))
+    assert "报告.pdf" not in page.text
