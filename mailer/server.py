@@ -10,6 +10,7 @@ import fcntl
 import logging
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -105,11 +106,7 @@ class Server:
 
     def _start_web(self, parts: ExitStack, bound: socket.socket) -> None:
         app = create_app(self.settings, self.database, self.outbox)
-        web = _Web(
-            uvicorn.Config(
-                app, log_level="warning", access_log=False, proxy_headers=False, server_header=False
-            )
-        )
+        web = _Web(web_config(app, self.settings))
         self._thread = threading.Thread(target=web.run, kwargs={"sockets": [bound]}, name="web", daemon=True)
         self._thread.start()
         parts.callback(self._thread.join, 10)
@@ -132,6 +129,20 @@ class Server:
                 self._thread.join(1)
         except KeyboardInterrupt:
             logging.getLogger(__name__).info("stopping")
+
+
+def web_config(app: Callable[..., Any], settings: Settings) -> uvicorn.Config:
+    """Return how the app is served: no access log (addresses carry tokens), and nobody's word on who asks
+    but a trusted proxy's.
+    """
+    return uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies,
+    )
 
 
 class _Web(uvicorn.Server):

@@ -69,6 +69,11 @@ class Settings(BaseSettings):
     secure_cookies: bool | None = Field(
         None, description="Send cookies over HTTPS only. Unset: when the base URL starts with https."
     )
+    trusted_proxies: str = Field(
+        "",
+        description="Proxies before the web app, addresses or networks separated by commas: their"
+        " X-Forwarded-For says who asks, and limits count by that. Empty: whoever connects is who asks.",
+    )
     lease_seconds: int = Field(
         300, description="How long a worker may hold a batch before others may take what it never began."
     )
