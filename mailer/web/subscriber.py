@@ -37,6 +37,7 @@ router = APIRouter(include_in_schema=False)
 
 THE_READER = Actor(None, "reader")  # their address stays out of the audit log
 PREFERENCES_LAST = timedelta(days=1)
+UNDO_LASTS = timedelta(days=1)  # a button pressed by mistake is noticed at once
 _LINKS_PER_PERSON = RateLimitItemPerHour(3)
 _LINKS_PER_HOST = RateLimitItemPerHour(60)
 _A_YEAR = "public, max-age=31536000, immutable"
@@ -110,31 +111,17 @@ def leave(house: Here, form: Posted, session: Writing, now: Now, token: str) -> 
 
 @router.post("/leave/{token}/undo")
 def come_back(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
-    """Whoever holds the letter could leave, so they may take it back."""
+    """Whoever holds the letter could leave, so they may take it back for a day; later it takes a mailed link.
+
+    Law 3: a forwarded letter must not subscribe again somebody who left long ago.
+    """
     reader = _who(request, session, house, token, Purpose.LEAVE)
+    left = subscriptions.get(session, reader.subscriber_id, reader.publication_id)
+    if left is not None and now - left.changed_at > UNDO_LASTS:
+        ask = house.settings.keys.sign(Purpose.LINK, reader.campaign_id, reader.n)
+        return pages.done(f"/preferences/{ask}")
     _rejoin(request, session, reader.subscriber_id, reader.publication_id, now)
     return pages.done(f"/leave/{token}", _("Welcome back. You are subscribed again."))
-
-
-@router.get("/confirm/{token}")
-def confirm_page(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
-    """One button: scanners follow links, and a followed link is nobody's consent."""
-    person, publication = _person(session, house, token, now, Purpose.CONFIRM)
-    _speak(request, person.language)
-    subscription = subscriptions.get(session, person.id, publication.id)
-    waits = subscription is not None and subscription.state == SubscriptionState.PENDING
-    about = _about(session, person, publication, token)
-    return pages.render(request, "subscriber/confirm.html", waits=waits, **about)
-
-
-@router.post("/confirm/{token}")
-def confirm(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
-    person, publication = _person(session, house, token, now, Purpose.CONFIRM)
-    origin = request.client.host if request.client else ""
-    subscriptions.confirm(
-        session, subscriber_id=person.id, publication_id=publication.id, now=now, origin=origin
-    )
-    return pages.done(f"/confirm/{token}")
 
 
 @router.get("/preferences/{token}")

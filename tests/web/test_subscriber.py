@@ -73,6 +73,17 @@ def test_leaving_by_the_button_can_be_undone(visit, delivery, sqlite_database):
     assert state_of(sqlite_database) == "confirmed"
 
 
+def test_a_letter_found_later_brings_nobody_back(visit, delivery, sqlite_database):
+    """Law 3: after a day only a link mailed to the address itself undoes a leave."""
+    visitor, path = visit(), f"/leave/{token(delivery, Purpose.LEAVE)}"
+    visitor.client.post(path)
+    with sqlite_database.write() as session:
+        session.query(Subscription).one().changed_at = NOON - timedelta(days=2)
+    page = visitor.client.post(f"{path}/undo")
+    assert page.url.path == f"/preferences/{token(delivery)}"
+    assert state_of(sqlite_database) == "left"
+
+
 def test_a_link_of_another_purpose_leaves_nothing(visit, delivery, sqlite_database):
     """A click token is in every forwarded letter's links; it cannot unsubscribe its reader."""
     assert visit().client.post(f"/leave/{token(delivery)}").status_code == 404
