@@ -20,7 +20,7 @@ from mailer.content.problems import BadDocument, problems
 from mailer.content.readers import Draft
 from mailer.content.theme import Places
 from mailer.errors import Invalid, MailerError
-from mailer.issues import editions, figures, freeze, publications, store
+from mailer.issues import attachments, editions, figures, freeze, publications, store
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 _language = click.option("--lang", "language", type=click.Choice(["zh", "en"]), default=None)
@@ -255,6 +255,42 @@ def number_(shell: Shell, issue: int, number: str | None, day: Any) -> None:
             actor=shell.actor,
         )
         click.echo(f"Issue {issue}: number {said.number or 'not said yet'}, {said.date or 'no date yet'}.")
+
+
+@command.command()
+@click.argument("issue", type=Id)
+@click.argument("file", type=click.Path(path_type=Path))
+@_language
+@pass_shell
+def attach(shell: Shell, issue: int, file: Path, language: str | None) -> None:
+    """Have FILE travel with every letter of ISSUE; with --lang, of that edition only."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise MailerError(
+            "“{file}” cannot be read ({why}): check its name.", file=file, why=error.strerror
+        ) from error
+    with shell.database.write() as session:
+        attached = attachments.add(
+            session,
+            issue_id=issue,
+            file_name=file.name,
+            content=content,
+            language=language,
+            now=now(),
+            actor=shell.actor,
+        )
+        click.echo(f"Attached to issue {issue}: {attached.file_name}, file {attached.id}.")
+
+
+@command.command()
+@click.argument("issue", type=Id)
+@click.argument("attachment", type=Id)
+@pass_shell
+def detach(shell: Shell, issue: int, attachment: int) -> None:
+    """Take an attached file off ISSUE's letters."""
+    with shell.database.write() as session:
+        attachments.remove(session, issue_id=issue, attachment_id=attachment, now=now(), actor=shell.actor)
 
 
 def _is_id(source: str) -> bool:
