@@ -38,6 +38,7 @@ class PortTaken(MailerError):
     """The web app's port cannot be had."""
 
     def __init__(self, host: str, port: int, why: str) -> None:
+        self.why = why
         super().__init__(
             f"The web app cannot listen on {host}:{port} ({why}): choose another with --host or --port."
         )
@@ -75,14 +76,14 @@ class Server:
             self.database.check()  # before the lock's file is made: a wrong address changes nothing
             parts.enter_context(_lock(self.settings))
             migrations.upgrade(self.database)
-            bound = parts.enter_context(_bound(self.settings.host, self.settings.port))
-            self.settings = self.settings.model_copy(update={"port": bound.getsockname()[1]})
+            sock = parts.enter_context(bound(self.settings.host, self.settings.port))
+            self.settings = self.settings.model_copy(update={"port": sock.getsockname()[1]})
             self.outbox: Outbox | None = None
             if self.settings.embedded:
                 self._start_embedded(parts)
             else:
                 queue.connect(self.settings)
-            self._start_web(parts, bound)
+            self._start_web(parts, sock)
             self._parts = parts.pop_all()
 
     def _start_embedded(self, parts: ExitStack) -> None:
@@ -104,10 +105,10 @@ class Server:
         with suppress(MailerError), self.database.write() as session:  # without a database nobody can ask
             sweep.retire(session)
 
-    def _start_web(self, parts: ExitStack, bound: socket.socket) -> None:
+    def _start_web(self, parts: ExitStack, sock: socket.socket) -> None:
         app = create_app(self.settings, self.database, self.outbox)
         web = _Web(web_config(app, self.settings))
-        self._thread = threading.Thread(target=web.run, kwargs={"sockets": [bound]}, name="web", daemon=True)
+        self._thread = threading.Thread(target=web.run, kwargs={"sockets": [sock]}, name="web", daemon=True)
         self._thread.start()
         parts.callback(self._thread.join, 10)
         parts.callback(setattr, web, "should_exit", True)
@@ -164,10 +165,10 @@ class _Web(uvicorn.Server):
 def free_port(host: str, wished: int) -> int:
     """Return ``wished`` if it can be had on ``host``, else any free port."""
     try:
-        with _bound(host, wished):
+        with bound(host, wished):
             return wished
     except PortTaken:
-        with _bound(host, 0) as found:
+        with bound(host, 0) as found:
             port: int = found.getsockname()[1]
             return port
 
@@ -188,7 +189,20 @@ def _lock(settings: Settings) -> IO[Any]:
     return file
 
 
-def _bound(host: str, port: int) -> socket.socket:
+def answers(host: str, port: int) -> bool:
+    """Tell whether somebody listens there, within 5 seconds."""
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def bound(host: str, port: int) -> socket.socket:
+    """Hold a port that nobody has.
+
+    :raises PortTaken: it cannot be had; the message says why
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

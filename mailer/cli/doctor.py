@@ -5,7 +5,6 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-import socket
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -32,7 +31,6 @@ from mailer.settings import Settings
 
 _ROOM = 500_000_000  # bytes of disk below which a campaign may fill it: caught letters, journal, database
 _DRIFT = timedelta(seconds=5)  # between this machine's clock and the database's
-_PATIENCE = 5.0  # seconds for a port of ours to answer
 _FAR_DISKS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 _MOUNTS = Path("/proc/self/mounts")  # Linux
 
@@ -291,28 +289,21 @@ def _served(settings: Settings) -> bool:
 
 
 def _port(part: str, host: str, port: int, ours: bool, name: str) -> Finding:
+    from mailer import server  # only now: its worker reads the settings as it is imported
+
     if port == 0:
         return Finding(part, State.OK, "any free one")
+    if ours and server.answers(host, port):
+        return Finding(part, State.OK, f"{host}:{port} answers")
     if ours:
-        return _answering(part, host, port)
+        found = f"a server runs, but not on {host}:{port}: it was started with another port"
+        return Finding(part, State.NOTE, found)
     try:
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((host, port))
-    except OSError as error:
-        found = f"{host}:{port} cannot be had: {error.strerror or error}"
+        server.bound(host, port).close()
+    except server.PortTaken as error:
+        found = f"{host}:{port} cannot be had: {error.why}"
         return Finding(part, State.PROBLEM, found, f"Stop who uses it, or choose another with {name}.")
     return Finding(part, State.OK, f"{host}:{port} is free")
-
-
-def _answering(part: str, host: str, port: int) -> Finding:
-    try:
-        socket.create_connection((host, port), timeout=_PATIENCE).close()
-    except OSError:
-        found = f"a server runs, but not on {host}:{port}"
-        return Finding(part, State.NOTE, found + ": it was started with another port")
-    return Finding(part, State.OK, f"{host}:{port} answers")
 
 
 # --- what is shown --------------------------------------------------------------------------------------
