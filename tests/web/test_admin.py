@@ -141,7 +141,19 @@ def test_where_letters_really_leave_there_is_no_outbox(settings, sqlite_database
 
 _HANDS = {  # the last part of a path, by the role besides the administrator that may post there
     Role.VIEWER: set(),
-    Role.EDITOR: {"new", "add", "number", "edit", "campaign", "plan", "ask", "test", "partners"},
+    Role.EDITOR: {
+        "new",
+        "add",
+        "number",
+        "edit",
+        "campaign",
+        "plan",
+        "ask",
+        "test",
+        "partners",
+        "attach",
+        "detach",
+    },
     Role.APPROVER: {"approve"},
     Role.SENDER: {"launch", "steer", "uncertain"},
 }
