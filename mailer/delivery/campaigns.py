@@ -76,13 +76,13 @@ def preview(
     now: datetime,
     fallback: bool = True,
 ) -> Audience:
-    """Count whom an audience means now.
+    """Count whom an audience, a rule or a saved segment's name, means now.
 
-    :raises BadRule: the rule cannot be read
+    :raises BadRule: it is neither
     """
     query = store.candidates(
         publication_id=publication_id,
-        condition=segments.condition(segments.parse(audience)),
+        condition=segments.condition(segments.resolve(session, audience), publication_id=publication_id),
         languages=languages,
         fallback=fallback,
         now=now,
@@ -103,19 +103,21 @@ def create(
 ) -> Campaign:
     """Make a draft.
 
-    ``languages`` in order of fallback; empty: all the issue has. ``scheduled_at`` None: launched by hand.
+    ``audience`` is a rule or a saved segment's name; the rule is kept, so that a later change of the segment
+    changes no campaign. ``languages`` in order of fallback; empty: all the issue has. ``scheduled_at`` None:
+    launched by hand.
 
     :raises BadRule: the audience cannot be read
     :raises NotFound: the issue lacks an edition in one of the languages
     """
     issue = editions.get(session, issue_id)
-    segments.parse(audience)
+    rule = segments.resolve(session, audience)
     chosen = _existing(session, issue_id, languages)
     campaign = Campaign(
         public_id=uuid7(),
         publication_id=issue.publication_id,
         issue_id=issue_id,
-        audience=audience,
+        audience=str(rule),
         languages=chosen,
         fallback=fallback,
         state=CampaignState.DRAFT,
@@ -146,10 +148,10 @@ def revise(
     :raises NotFound: the issue lacks an edition in one of the languages
     """
     campaign = get(session, campaign_id, lock=True)
-    segments.parse(audience)
+    rule = segments.resolve(session, audience)
     if campaign.state != CampaignState.DRAFT:
         _reopen(campaign)
-    campaign.audience, campaign.languages = audience, _existing(session, campaign.issue_id, languages)
+    campaign.audience, campaign.languages = str(rule), _existing(session, campaign.issue_id, languages)
     campaign.fallback, campaign.scheduled_at = fallback, scheduled_at
     _note(session, campaign, "revise", now=now, actor=actor)
     return campaign
@@ -208,7 +210,9 @@ def launch(
         raise NoSender
     query = store.candidates(
         publication_id=campaign.publication_id,
-        condition=segments.condition(segments.parse(campaign.audience)),
+        condition=segments.condition(
+            segments.parse(campaign.audience), publication_id=campaign.publication_id
+        ),
         languages=campaign.languages,
         fallback=campaign.fallback,
         now=now,

@@ -314,3 +314,14 @@ def test_scheduling_is_a_part_of_what_is_approved(desk: Desk, database: Database
     assert (after.state, after.approved_hash) == (CampaignState.DRAFT, None)
     assert "edited since" in after.trouble
     assert desk.ledger(campaign) == {}
+
+
+def test_a_saved_segment_names_an_audience_and_its_rule_is_kept(desk: Desk) -> None:
+    """What changes in the segment afterwards changes no campaign; topics are those of this publication."""
+    issue = desk.make.issue()
+    desk.make.segment("language = zh", "readers at home")
+    with desk.database.write() as session:
+        made = campaigns.create(
+            session, issue_id=issue.id, audience="readers at home", now=now(), actor=SHELL
+        )
+        assert made.audience == "language = zh"
