@@ -263,7 +263,10 @@ def number_(shell: Shell, issue: int, number: str | None, day: Any) -> None:
 @_language
 @pass_shell
 def attach(shell: Shell, issue: int, file: Path, language: str | None) -> None:
-    """Have FILE travel with every letter of ISSUE; with --lang, of that edition only."""
+    """Have FILE travel with every letter of ISSUE.
+
+    With --lang, of that edition only.
+    """
     try:
         content = file.read_bytes()
     except OSError as error:
