@@ -79,7 +79,7 @@ def test_the_environment_of_a_production_server_does_no_harm(mailer: Person) -> 
     """A relay and a broker set there are not used, and a database with people in it is refused."""
     with SmtpHost() as host:
         told = mailer.process(
-            "demo", "--recipients", 12, "--no-serve", "--json",
+            "demo", "--recipients", 12, "--no-serve", "--json", "--data", "shown",
             SMTP_URL=host.url, REDIS_URL="redis://127.0.0.1:9/0", BASE_URL="https://news.example",
         ).json  # fmt: skip
         assert (host.letters, told["listener_received"]) == ([], told["accepted"])
