@@ -67,7 +67,7 @@ def test_an_outside_sink_counts_the_same(mailer: Person) -> None:
         host.answers("MAIL", "451 4.3.2 Later", times=1)
         host.answers("BODY", "554 5.7.1 Not this one", times=2)
         told = mailer.process(
-            "demo", "--recipients", READERS, "--no-serve", "--json", "--smtp", host.url
+            "demo", "--recipients", READERS, "--no-serve", "--json", "--data", "shown", "--smtp", host.url
         ).json
         adds_up(told)
         assert (told["rejected"], told["deferred"]) == (2, 1)
