@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Category(StrEnum):
-    """What the words are about. The closed vocabulary of design §7."""
+    """What the words are about. The vocabulary is closed: scripts depend on it."""
 
     BAD_MAILBOX = "bad_mailbox"  # no such person there
     BAD_DOMAIN = "bad_domain"  # no such place, or it takes no mail

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """What a returned mail is. The closed vocabulary of design §7."""
+    """What a returned mail is. The vocabulary is closed: scripts depend on it."""
 
     BOUNCE = "bounce"
     DELAY = "delay"
