@@ -6,12 +6,12 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, case, func, null, or_, select, union_all
+from sqlalchemy import ColumnElement, Integer, Select, and_, case, func, null, or_, select, tuple_, union_all
 from sqlalchemy.orm import Session
 
-from mailer.audience.store import Partner, Subscriber
+from mailer.audience.store import Membership, Partner, Subscriber, Subscription
 from mailer.delivery.events import MACHINE
-from mailer.delivery.store import Attempt, Delivery, DeliveryState, Event, EventKind, Exclusion
+from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState, Event, EventKind, Exclusion
 from mailer.feedback.policy import Action
 from mailer.feedback.store import Decision
 
@@ -192,6 +192,64 @@ def last_replies(session: Session, campaign_id: int, numbers: Collection[int]) -
         .order_by(Attempt.n, Attempt.attempt)
     )
     return {n: Reply(category, words, at) for n, category, words, at in tries}
+
+
+# -- one person --------------------------------------------------------------------------------------------
+
+
+def letters_of(session: Session, subscriber_id: int, limit: int) -> list[tuple[Campaign, Delivery]]:
+    """Return a person's last letters with their campaigns, newest first."""
+    statement = (
+        select(Campaign, Delivery)
+        .join(Delivery, Delivery.campaign_id == Campaign.id)
+        .where(Delivery.subscriber_id == subscriber_id)
+        .order_by(Campaign.id.desc())
+        .limit(limit)
+    )
+    return [(campaign, delivery) for campaign, delivery in session.execute(statement)]
+
+
+def exclusions_of(session: Session, subscriber_id: int, limit: int) -> list[tuple[Campaign, str]]:
+    """Return the campaigns that had no letter for a person and why; found by key, campaign by campaign."""
+    statement = (
+        select(Campaign, Exclusion.reason)
+        .join(
+            Exclusion,
+            and_(Exclusion.campaign_id == Campaign.id, Exclusion.subscriber_id == subscriber_id),
+        )
+        .order_by(Campaign.id.desc())
+        .limit(limit)
+    )
+    return [(campaign, reason) for campaign, reason in session.execute(statement)]
+
+
+def attempts_of(session: Session, letters: Collection[tuple[int, int]]) -> list[Attempt]:
+    """Return the tries of some letters, by (campaign_id, n)."""
+    mine = tuple_(Attempt.campaign_id, Attempt.n).in_(letters)
+    return list(session.scalars(select(Attempt).where(mine).order_by(Attempt.attempt)))
+
+
+def events_of(session: Session, letters: Collection[tuple[int, int]]) -> list[Event]:
+    """Return what came back about some letters, by (campaign_id, n); machines' visits are left out."""
+    mine = tuple_(Event.campaign_id, Event.n).in_(letters)
+    return list(session.scalars(select(Event).where(mine, _BY_PEOPLE).order_by(Event.id)))
+
+
+def subscriptions_of(session: Session, subscriber_id: int) -> list[Subscription]:
+    """Return a person's subscriptions, by publication."""
+    mine = Subscription.subscriber_id == subscriber_id
+    return list(session.scalars(select(Subscription).where(mine).order_by(Subscription.publication_id)))
+
+
+def partners_of(session: Session, subscriber_id: int) -> list[Partner]:
+    """Return the partners on whose lists a person stands."""
+    statement = (
+        select(Partner)
+        .join(Membership, Membership.partner_id == Partner.id)
+        .where(Membership.subscriber_id == subscriber_id, Membership.ended_at.is_(None))
+        .order_by(Partner.code)
+    )
+    return list(session.scalars(statement))
 
 
 def _deliveries(campaign_id: int, what: ColumnElement[str] | Any) -> Behind:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -14,8 +15,11 @@ from mailer.audience.store import PartnerKind
 from mailer.errors import Invalid, NotFound
 from mailer.feedback.outbox import PAGE_SIZE as LETTERS
 from mailer.feedback.outbox import Outbox
+from mailer.reports import person as reports
+from mailer.reports import store as reports_store
 from mailer.web import forms, letters, pages
-from mailer.web.access import actor, guard, may, staff
+from mailer.web.access import actor, guard, local, may, staff
+from mailer.web.campaigns import known
 from mailer.web.forms import Form
 from mailer.web.house import Here, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
@@ -128,6 +132,23 @@ def list_subscribers(
     )
 
 
+@router.get("/subscribers/{person}")
+def show_subscriber(request: Request, session: Reading, now: Now, me: Steward, person: UUID) -> Response:
+    """Everything that answers "why did the letter not arrive?" about one person."""
+    found = subscribers.get(session, person)
+    fates = reports.fates(session, found.id)
+    return pages.render(
+        request,
+        "admin/subscriber.html",
+        person=found,
+        suppressed=suppressions.of_address(session, found.address_hash, now),
+        subscriptions=reports_store.subscriptions_of(session, found.id),
+        partners=reports_store.partners_of(session, found.id),
+        fates=fates,
+        campaigns={each.row.id: each for each in known(session, [fate.campaign for fate in fates])},
+    )
+
+
 @router.get("/suppressions")
 def list_suppressions(
     request: Request, session: Reading, now: Now, me: Watcher, page: pages.Number = 1
@@ -145,15 +166,17 @@ def list_suppressions(
 
 
 class Which(Form):
-    """The suppression a button is about."""
+    """The suppression a button is about, and the page it stands on."""
 
     id: int
+    next: str = "/admin/suppressions"
 
 
 @router.post("/suppressions/release")
 def release(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
-    suppressions.release(session, forms.read(Which, form).id, now, actor(me))
-    return pages.done("/admin/suppressions", _("The address can be written to again."))
+    given = forms.read(Which, form)
+    suppressions.release(session, given.id, now, actor(me))
+    return pages.done(local(given.next), _("The address can be written to again."))
 
 
 @router.get("/activity")

@@ -16,6 +16,7 @@ from gettext import GNUTranslations
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from babel import Locale
 from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -138,6 +139,13 @@ def offset(local: datetime) -> str:
     hours, rest = divmod(abs(minutes), 60)
     sign = "-" if minutes < 0 else "+"
     return f"UTC{sign}{hours}{f':{rest:02d}' if rest else ''}" if minutes else "UTC"
+
+
+def country(code: str | None) -> str:
+    """Return what people call a country, by its ISO 3166 code: "France"; "–" for None."""
+    if not code:
+        return "–"
+    return str(Locale.parse(_LOCALES[current()]).territories.get(code, code))
 
 
 def ago(value: datetime, now: datetime) -> str:

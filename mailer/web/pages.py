@@ -60,6 +60,7 @@ def environment() -> Environment:
         number=i18n.number,
         day=i18n.day,
         when=i18n.when,
+        country=i18n.country,
         share=i18n.share,
         tell=i18n.tell,
         retold=_retold,

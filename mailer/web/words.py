@@ -69,6 +69,7 @@ _WORDS = {
     "rejected": N_("rejected"),
     "uncertain": N_("uncertain"),
     "withdrawn": N_("withdrawn"),
+    "excluded": N_("no letter"),
     "bounce": N_("came back"),
     "delay": N_("was delayed"),
     "open": N_("opened"),

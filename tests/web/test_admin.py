@@ -10,7 +10,7 @@ from starlette.testclient import TestClient
 
 from mailer.accounts.store import Role, User
 from mailer.audience.store import Suppression
-from mailer.delivery.store import CampaignState
+from mailer.delivery.store import CampaignState, DeliveryState, EventKind, Exclusion
 from mailer.issues.store import Issue
 from mailer.web.app import create_app
 from tests.make import NOON
@@ -137,6 +137,42 @@ def test_where_letters_really_leave_there_is_no_outbox(settings, sqlite_database
         client.cookies.set("mailer-session", cookie)
         assert client.get("/admin/outbox").status_code == 404
         assert "/admin/outbox" not in client.get("/desk/issues").text
+
+
+def test_why_a_letter_did_not_arrive_is_three_clicks_away(admin, make):
+    """Subscribers, the search, the person: the relay's words, what came back, and the way to release."""
+    reader = make.subscriber("ann@example.org", country="FR")
+    campaign = make.campaign(CampaignState.SENT)
+    letter = make.delivery(campaign=campaign, subscriber=reader)
+    make.attempt(letter, state=DeliveryState.ACCEPTED, reply="250 2.0.0 queued")
+    make.event(letter, EventKind.BOUNCE, category="bad_mailbox", detail="550 5.1.1 nobody of that name")
+    make.suppression("ann@example.org", note="550 5.1.1 nobody of that name")
+    found = admin.get("/admin/subscribers?search=ann@")
+    path = re.search(r'href="(/admin/subscribers/[^"]+)"', found.text)[1]
+    page = admin.get(path).text
+    for words in ("France", "250 2.0.0 queued", "came back: mailbox does not exist", "No letter is sent"):
+        assert words in page
+    released = admin.post("/admin/suppressions/release", id=hidden(page, "id"), next=path)
+    assert released.url.path == path
+    assert "No letter is sent" not in released.text
+
+
+def test_a_person_without_a_letter_shows_why(admin, make):
+    """Excluded is said as plainly as refused."""
+    reader = make.subscriber("ann@example.org")
+    campaign = make.campaign(CampaignState.SENT)
+    with make.database.write() as session:
+        session.add(Exclusion(campaign_id=campaign.id, subscriber_id=reader.id, reason="no_edition"))
+    assert (
+        "no letter: no edition in their language" in admin.get(f"/admin/subscribers/{reader.public_id}").text
+    )
+
+
+def test_a_release_leads_to_no_other_site(admin, make):
+    """What the form says of the next page is not believed."""
+    held = make.suppression("ann@example.org")
+    released = admin.post("/admin/suppressions/release", id=str(held.id), next="//evil.example")
+    assert (released.url.host, released.url.path) == ("testserver", "/desk/issues")
 
 
 _HANDS = {  # the last part of a path, by the role besides the administrator that may post there

@@ -55,7 +55,7 @@ def every_page(app, make, sign_in, outbox):
             "{token}": tokens.get(route.path, letter),
             "{campaign}": approved if route.path.endswith("/launch") else campaign.public_id,
             "{issue}": issue,
-            "{person}": membership,
+            "{person}": person.public_id if route.path.startswith("/admin") else membership,
             "{language}": "en",
             "{figure}": "accepted",
             "{letter}": "1",
