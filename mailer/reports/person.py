@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy.orm import Session
 
-from mailer.delivery.store import Campaign, DeliveryState, EventKind
+from mailer.delivery.store import Campaign, Delivery, DeliveryState, EventKind
 from mailer.reports import store
 
 MOST = 50  # letters told of; older ones are in their campaigns' reports
@@ -34,7 +34,8 @@ class Happening:
 class Fate:
     """A letter, or why there was none.
 
-    ``state`` is the letter's, or "excluded"; ``reason`` says why it was withdrawn or excluded ("": neither).
+    ``state`` is the letter's, "bounce" when it was accepted and came back, or "excluded"; ``reason`` says why
+    it was withdrawn or excluded ("": neither).
     """
 
     campaign: Campaign
@@ -55,11 +56,18 @@ def fates(session: Session, subscriber_id: int) -> list[Fate]:
         words = "" if news.kind in _WITHOUT_WORDS else news.detail
         told[news.campaign_id, news.n].append(Happening(news.at, news.kind, news.category, words))
     found = [
-        Fate(campaign, DeliveryState(delivery.state).name.lower(), delivery.reason,
-             tuple(sorted(told[campaign.id, delivery.n], key=lambda happening: happening.at)))
+        _fate(campaign, delivery, sorted(told[campaign.id, delivery.n], key=lambda each: each.at))
         for campaign, delivery in letters
-    ]  # fmt: skip
+    ]
     found += [
         Fate(campaign, "excluded", why) for campaign, why in store.exclusions_of(session, subscriber_id, MOST)
     ]
     return sorted(found, key=lambda fate: fate.campaign.id, reverse=True)[:MOST]
+
+
+def _fate(campaign: Campaign, delivery: Delivery, happenings: list[Happening]) -> Fate:
+    state = DeliveryState(delivery.state).name.lower()
+    returned = delivery.state == DeliveryState.ACCEPTED and any(
+        each.what == EventKind.BOUNCE for each in happenings
+    )
+    return Fate(campaign, "bounce" if returned else state, delivery.reason, tuple(happenings))

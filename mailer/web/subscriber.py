@@ -124,6 +124,27 @@ def come_back(request: Request, house: Here, session: Writing, now: Now, token: 
     return pages.done(f"/leave/{token}", _("Welcome back. You are subscribed again."))
 
 
+@router.get("/confirm/{token}")
+def confirm_page(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
+    """One button: scanners follow links, and a followed link is nobody's consent."""
+    person, publication = _person(session, house, token, now, Purpose.CONFIRM)
+    _speak(request, person.language)
+    subscription = subscriptions.get(session, person.id, publication.id)
+    waits = subscription is not None and subscription.state == SubscriptionState.PENDING
+    about = _about(session, person, publication, token)
+    return pages.render(request, "subscriber/confirm.html", waits=waits, **about)
+
+
+@router.post("/confirm/{token}")
+def confirm(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
+    person, publication = _person(session, house, token, now, Purpose.CONFIRM)
+    origin = request.client.host if request.client else ""
+    subscriptions.confirm(
+        session, subscriber_id=person.id, publication_id=publication.id, now=now, origin=origin
+    )
+    return pages.done(f"/confirm/{token}")
+
+
 @router.get("/preferences/{token}")
 def ask_for_link_page(request: Request, house: Here, session: Reading, token: str) -> Response:
     reader = _who(request, session, house, token, Purpose.LINK)

@@ -150,6 +150,7 @@ def test_why_a_letter_did_not_arrive_is_three_clicks_away(admin, make):
     found = admin.get("/admin/subscribers?search=ann@")
     path = re.search(r'href="(/admin/subscribers/[^"]+)"', found.text)[1]
     page = admin.get(path).text
+    assert '<span class="tag bad">came back</span>' in page
     for words in ("France", "250 2.0.0 queued", "came back: mailbox does not exist", "No letter is sent"):
         assert words in page
     released = admin.post("/admin/suppressions/release", id=hidden(page, "id"), next=path)
