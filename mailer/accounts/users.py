@@ -136,8 +136,10 @@ def disable(session: Session, *, user_id: int, now: datetime, actor: Actor) -> N
         audit.record(session, now=now, actor=actor, action="user.disable", subject=f"user {user_id}")
 
 
-def sign_in(session: Session, *, email: str, password: str, now: datetime) -> User:
-    """Return the account. An unknown address takes as long and says the same as a wrong password.
+def check(session: Session, *, email: str, password: str) -> int:
+    """Return the account's id; reads only, so that the slow hash keeps no writer waiting.
+
+    An unknown address takes as long and says the same as a wrong password.
 
     :raises BadSignIn: unknown, disabled, without a password, or the wrong one
     """
@@ -146,7 +148,18 @@ def sign_in(session: Session, *, email: str, password: str, now: datetime) -> Us
     right = _verify(stored, password)
     if not right or user is None or user.password_hash is None or user.disabled_at is not None:
         raise BadSignIn
-    if _hasher.check_needs_rehash(stored):
+    return user.id
+
+
+def sign_in(session: Session, *, user_id: int, password: str, now: datetime) -> User:
+    """Return the account that ``check`` found, and record its signing in.
+
+    :raises BadSignIn: it was closed meanwhile, or lost its password
+    """
+    user = session.get_one(User, user_id)
+    if user.disabled_at is not None or user.password_hash is None:
+        raise BadSignIn
+    if _hasher.check_needs_rehash(user.password_hash):
         user.password_hash = _hash(password)
     audit.record(session, now=now, actor=Actor(user.id, user.email), action="user.sign_in",
                  subject=f"user {user.id}")  # fmt: skip

@@ -34,11 +34,12 @@ def test_signing_in_needs_the_right_password(database):
             session, email="Ann@Example.org", role="editor", password=PASSWORD, now=NOON, actor=SYSTEM
         )
         users.add(session, email="links@example.org", role="viewer", now=NOON, actor=SYSTEM)
-        assert users.sign_in(session, email=" ann@EXAMPLE.org", password=PASSWORD, now=NOON).id == ann.id
+        known = users.check(session, email=" ann@EXAMPLE.org", password=PASSWORD)
+        assert users.sign_in(session, user_id=known, password=PASSWORD, now=NOON).id == ann.id
         answers = set()
         for email in ("ann@example.org", "links@example.org", "nobody@example.org", "no address"):
             with pytest.raises(BadSignIn) as refused:
-                users.sign_in(session, email=email, password="a wrong password", now=NOON)
+                users.check(session, email=email, password="a wrong password")
             answers.add(str(refused.value))
         assert len(answers) == 1
         assert PASSWORD not in (ann.password_hash or "")
@@ -53,7 +54,9 @@ def test_a_disabled_account_signs_in_no_more(database):
         assert Actor.named(session, "Ann@example.org") == Actor(ann.id, "ann@example.org")
         users.disable(session, user_id=ann.id, now=NOON, actor=SYSTEM)
         with pytest.raises(BadSignIn):
-            users.sign_in(session, email="ann@example.org", password=PASSWORD, now=NOON)
+            users.check(session, email="ann@example.org", password=PASSWORD)
+        with pytest.raises(BadSignIn):  # closed between the check and the signing in
+            users.sign_in(session, user_id=ann.id, password=PASSWORD, now=NOON)
         with pytest.raises(NoAccount):
             Actor.named(session, "ann@example.org")
 
