@@ -36,7 +36,6 @@ def connect(settings: Settings) -> Celery:
     app = Celery("mailer", set_as_current=True)
     app.set_default()  # else threads of a pool would ring the default AMQP broker and lose the bell
     app.conf.update(
-        broker_url=settings.redis_url or "memory://localhost/",
         task_acks_late=False,  # the lease in SQL is what is retried; late acks run tasks twice
         task_ignore_result=True,
         task_serializer="json",
@@ -45,16 +44,24 @@ def connect(settings: Settings) -> Celery:
         task_queues=[Queue(DESK_QUEUE), Queue(SEND_QUEUE)],
         task_routes={name: {"queue": queue} for name, queue in _QUEUE_OF.items()},
         worker_hijack_root_logger=False,
-        worker_prefetch_multiplier=16 if settings.embedded else 1,
-        broker_transport_options=({"polling_interval": 0.05} if settings.embedded else _REDIS_OPTIONS),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_connection_timeout=5,
         enable_utc=True,
         beat_scheduler="celery.beat:Scheduler",  # no shelve file: the timetable is code
     )
+    choose_broker(app, settings)
     _app = app
     return app
+
+
+def choose_broker(app: Celery, settings: Settings) -> None:
+    """Have ``app`` use the broker in this process, or the configured Redis, each as it works best."""
+    app.conf.update(
+        broker_url=settings.redis_url or "memory://localhost/",
+        worker_prefetch_multiplier=16 if settings.embedded else 1,
+        broker_transport_options={"polling_interval": 0.05} if settings.embedded else _REDIS_OPTIONS,
+    )
 
 
 _REDIS_OPTIONS = {

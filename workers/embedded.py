@@ -9,6 +9,7 @@ from typing import Any
 from celery.beat import Service
 from celery.worker import WorkController
 
+from mailer import queue
 from mailer.settings import Settings
 from workers.app import app, leave, use
 
@@ -27,7 +28,7 @@ class Embedded:
         """Start worker and beat."""
         app.loader.import_default_modules()  # registers the tasks
         use(self._settings)
-        app.conf.broker_url = "memory://localhost/"
+        queue.choose_broker(app, self._settings)  # the environment may name a Redis
         ready = threading.Event()
         self._worker: Any = WorkController(
             app=app,
