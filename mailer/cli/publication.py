@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from mailer.audience import topics
 from mailer.cli import Shell, now, pass_shell, say
 from mailer.issues import publications, store
 from mailer.issues.publications import Presence
@@ -73,6 +74,20 @@ def set_(shell: Shell, code: str, sender: str | None, desk: str | None, zone: st
             actor=shell.actor,
         )
     click.echo(f"Publication “{code}” is changed.")
+
+
+@command.command()
+@click.argument("code")
+@click.argument("topic")
+@click.option("--name-zh", required=True)
+@click.option("--name-en", required=True)
+@pass_shell
+def topic(shell: Shell, code: str, topic: str, name_zh: str, name_en: str) -> None:
+    """Offer readers of publication CODE a TOPIC to choose."""
+    with shell.database.write() as session:
+        publication = publications.get(session, code)
+        topics.add(session, publication_id=publication.id, code=topic, name_zh=name_zh, name_en=name_en)
+    click.echo(f"Readers of “{code}” may choose “{topic}”.")
 
 
 @command.command("list")

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from mailer import migrations
 from mailer.accounts import sessions, users
 from mailer.accounts.audit import Actor
-from mailer.audience import partners, subscribers, subscriptions, suppressions
+from mailer.audience import partners, subscribers, subscriptions, suppressions, topics
 from mailer.audience.intake import Consent, Person
 from mailer.audience.store import ConsentKind, Subscriber
 from mailer.content import readers as files
@@ -140,6 +140,8 @@ def prepare(told: Told, issue: list[Source]) -> tuple[int, int]:
             users.add(session, email=email, role=role, name=role.title(), now=now, actor=_SHELL)
         publication_id = _publication(session, now)
         issue_id = _take_in(session, issue, publication_id, now)
+        for code, (name_zh, name_en) in people.TOPICS.items():
+            topics.add(session, publication_id=publication_id, code=code, name_zh=name_zh, name_en=name_en)
         _partners(session, now)
         _bring_in(session, told, publication_id, now)
     with told.database.write() as session:

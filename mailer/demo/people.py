@@ -93,6 +93,13 @@ PARTNERS = (
     Organisation("savings", "绿色储蓄银行", "Green Savings Bank", "company", "AM", "en", "savings.example"),
 )
 
+TOPICS = {
+    "climate": ("气候与能源", "Climate and energy"),
+    "cities": ("宜居城市", "Liveable cities"),
+    "nature": ("自然修复", "Nature restored"),
+    "finance": ("绿色金融", "Green finance"),
+}
+
 _FAMILIES = (
     ("林", "Lin"), ("陈", "Chen"), ("赵", "Zhao"), ("周", "Zhou"), ("孙", "Sun"), ("何", "He"), ("高", "Gao"),
 )  # fmt: skip

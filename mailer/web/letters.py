@@ -18,28 +18,34 @@ _DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)")
 
 
 def framed(html: str, settings: Settings, *, dark: bool = False) -> HTMLResponse:
-    """Return a letter's HTML for a sandboxed frame of ours: no script, no form, pictures of ours only.
+    """Return a letter's HTML for a sandboxed frame of ours: no script, no form, figures of ours only.
+
+    The pixel that counts opens is not fetched: whoever looks at a letter here is not its reader.
 
     ``dark`` shows what a reader whose device is dark sees; else what one whose device is light sees,
     whatever this one's is.
     """
     shown = _DARK.sub("(min-width: 0)" if dark else "(max-width: 0)", html)
+    pictures = f"data: {settings.public_url}/figures/"  # a frame without origin has no 'self'
     policy = (
-        f"{_policy(settings)}; sandbox allow-popups allow-popups-to-escape-sandbox; frame-ancestors 'self'"
+        f"{_policy(pictures)}; sandbox allow-popups allow-popups-to-escape-sandbox; frame-ancestors 'self'"
     )
     return _response(shown, policy, "SAMEORIGIN")
 
 
 def published(html: str, settings: Settings) -> HTMLResponse:
     """Return a letter's HTML as a page of its own: the web version."""
-    response = _response(html, f"{_policy(settings)}; frame-ancestors 'none'", "DENY")
+    pictures = f"'self' data: {settings.public_url}"
+    response = _response(html, f"{_policy(pictures)}; frame-ancestors 'none'", "DENY")
     response.headers["Cache-Control"] = "private, max-age=60"
     return response
 
 
-def _policy(settings: Settings) -> str:
-    pictures = f"img-src 'self' data: {settings.public_url}"  # a frame without origin has no 'self'
-    return f"default-src 'none'; style-src 'unsafe-inline'; {pictures}; base-uri 'none'; form-action 'none'"
+def _policy(pictures: str) -> str:
+    return (
+        f"default-src 'none'; style-src 'unsafe-inline'; img-src {pictures};"
+        " base-uri 'none'; form-action 'none'"
+    )
 
 
 def _response(html: str, policy: str, frames: str) -> HTMLResponse:

@@ -123,6 +123,8 @@ def test_the_outbox_shows_caught_letters_in_every_way(admin, letter):
 def test_a_caught_letter_cannot_do_anything_in_its_frame(admin, letter):
     """Its script stays in it, and does not run."""
     frame = admin.get("/admin/outbox/1/html")
+    pictures = frame.headers["content-security-policy"].split("img-src ")[1].split(";")[0]
+    assert pictures.split()[-1].endswith("/figures/")  # looking here fetches no pixel and counts no open
     assert "rich words" in frame.text
     policy = frame.headers["content-security-policy"]
     assert "; sandbox" in policy
