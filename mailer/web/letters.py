@@ -14,18 +14,19 @@ from mailer.content.compile import Compiled
 from mailer.settings import Settings
 
 View = Literal["desktop", "phone", "dark", "text"]
+_PIXEL = re.compile(r'<img[^>]*\ssrc="[^"]*/o/[^"/]+\.gif"[^>]*>')
 _DARK = re.compile(r"\(\s*prefers-color-scheme\s*:\s*dark\s*\)")
 
 
 def framed(html: str, settings: Settings, *, dark: bool = False) -> HTMLResponse:
     """Return a letter's HTML for a sandboxed frame of ours: no script, no form, figures of ours only.
 
-    The pixel that counts opens is not fetched: whoever looks at a letter here is not its reader.
+    The pixel that counts opens is left out: whoever looks at a letter here is not its reader.
 
     ``dark`` shows what a reader whose device is dark sees; else what one whose device is light sees,
     whatever this one's is.
     """
-    shown = _DARK.sub("(min-width: 0)" if dark else "(max-width: 0)", html)
+    shown = _DARK.sub("(min-width: 0)" if dark else "(max-width: 0)", _PIXEL.sub("", html))
     pictures = f"data: {settings.public_url}/figures/"  # a frame without origin has no 'self'
     policy = (
         f"{_policy(pictures)}; sandbox allow-popups allow-popups-to-escape-sandbox; frame-ancestors 'self'"

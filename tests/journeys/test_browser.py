@@ -115,7 +115,10 @@ def test_an_issue_goes_from_a_file_to_the_outbox_and_its_report(site: Site, scre
     screen.get_by_role("link", name="Phone").click()
     letter = screen.frame_locator("iframe")
     assert letter.locator("h1").first.is_visible()
-    assert letter.locator("img").first.evaluate("picture => picture.naturalWidth") > 0
+    assert (
+        letter.locator("img").first.evaluate("picture => picture.decode().then(() => picture.naturalWidth)")
+        > 0
+    )
 
     screen.goto(issue)
     screen.get_by_role("link", name="Make a campaign").click()
