@@ -100,17 +100,7 @@ def take_in(
     edition = existing or Edition(issue_id=issue.id, language=document.language, version=0)
     session.add(edition)
     edition.doubts, edition.dropped = list(doubts), list(dropped)
-    _write(edition, document, now=now, actor=actor)
-    session.flush()
-    audit.record(
-        session,
-        now=now,
-        actor=actor,
-        action="issue.import",
-        subject=f"issue {issue.id}",
-        after={"language": document.language, "version": edition.version},
-    )
-    return edition
+    return _kept(session, edition, document, "issue.import", now=now, actor=actor)
 
 
 def save(
@@ -131,17 +121,7 @@ def save(
         )
     document = with_stored_figures(session, document, {})
     _date_and_number(session, get(session, edition.issue_id), document)
-    _write(edition, document, now=now, actor=actor)
-    session.flush()
-    audit.record(
-        session,
-        now=now,
-        actor=actor,
-        action="issue.edit",
-        subject=f"issue {edition.issue_id}",
-        after={"language": edition.language, "version": edition.version},
-    )
-    return edition
+    return _kept(session, edition, document, "issue.edit", now=now, actor=actor)
 
 
 def name_and_date(
@@ -236,6 +216,23 @@ def _date_and_number(session: Session, issue: Issue, document: Document) -> None
         issue.number = number
     if document.masthead.date:
         issue.date = document.masthead.date
+
+
+def _kept(
+    session: Session, edition: Edition, document: Document, action: str, *, now: datetime, actor: Actor
+) -> Edition:
+    """Write the edition and note who did it."""
+    _write(edition, document, now=now, actor=actor)
+    session.flush()
+    audit.record(
+        session,
+        now=now,
+        actor=actor,
+        action=action,
+        subject=f"issue {edition.issue_id}",
+        after={"language": edition.language, "version": edition.version},
+    )
+    return edition
 
 
 def _write(edition: Edition, document: Document, *, now: datetime, actor: Actor) -> None:
