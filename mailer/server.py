@@ -147,7 +147,7 @@ def web_config(app: Callable[..., Any], settings: Settings) -> uvicorn.Config:
 
 
 class _Web(uvicorn.Server):
-    """uvicorn in a thread: signals stay with the main thread."""
+    """uvicorn in a thread of ours: outside the main one it leaves signals alone."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
@@ -157,9 +157,6 @@ class _Web(uvicorn.Server):
         """Say when pages are served."""
         await super().startup(sockets)
         self.ready.set()
-
-    def install_signal_handlers(self) -> None:
-        """Leave signals to whoever started the server."""
 
 
 def free_port(host: str, wished: int) -> int:
