@@ -1,6 +1,6 @@
 """SMTP without sockets: one conversation with one relay, bytes in and bytes out. Pure.
 
-RFC 5321 with PIPELINING (RFC 2920), CHUNKING (RFC 3030), STARTTLS (RFC 3207), AUTH (RFC 4954, 4616),
+RFC 5321 with PIPELINING (RFC 2920), CHUNKING (RFC 3030),
 SMTPUTF8 (RFC 6531), 8BITMIME (RFC 6152), SIZE (RFC 1870) and enhanced status codes (RFC 2034).
 
 With PIPELINING a letter costs one round trip: its body and the next letter's envelope leave together, and
@@ -14,7 +14,6 @@ the ``begin``, calls ``transmit``.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections import deque
 from collections.abc import Generator
@@ -23,7 +22,8 @@ from typing import NamedTuple
 
 import idna
 
-from mailer.delivery.relay import Relay, RelayUnavailable, StartTls, is_loopback
+from mailer.delivery.opening import Opening
+from mailer.delivery.relay import Relay
 from mailer.delivery.reply import Features, Garbled, Reply, ReplyReader
 from mailer.sentence import Sentence
 
@@ -150,117 +150,6 @@ def _stuffed(body: bytes) -> bytes:
     """Double the dots that begin a line (RFC 5321 §4.5.2)."""
     body = body.replace(b"\r\n.", b"\r\n..")
     return b"." + body if body.startswith(b".") else body
-
-
-# ---- the opening ----
-
-
-def _command(text: str) -> bytes:
-    return f"{text}\r\n".encode()
-
-
-class Opening:
-    """From the greeting to the last word of AUTH, one command at a time.
-
-    Generators that yield a command and are sent its reply, and return the relay's features.
-    ``greet`` returns None when the socket is to be secured now; ``go_on`` continues from there.
-    """
-
-    def __init__(self, relay: Relay) -> None:
-        self._relay = relay
-        self._secure = relay.tls
-        self.helo = relay.helo
-
-    def greet(self) -> Generator[bytes, Reply, Features | None]:
-        """Hear the greeting, say EHLO, and ask for TLS or sign in.
-
-        :raises RelayUnavailable: the relay refuses, or lacks what is required
-        """
-        greeting = yield b""
-        if greeting.code != 220:
-            raise self._refused(
-                Sentence("does not greet us"), greeting, Sentence("try again later or ask its operator")
-            )
-        features = yield from self._hello()
-        if self._relay.starttls is StartTls.OFF or self._secure or not self._may_secure(features):
-            yield from self._sign_in(features)
-            return features
-        reply = yield _command("STARTTLS")
-        if reply.code != 220:
-            raise self._refused(Sentence("refuses STARTTLS"), reply, Sentence("ask its operator"))
-        return None
-
-    def go_on(self) -> Generator[bytes, Reply, Features]:
-        """Begin anew inside TLS: what was said before does not count (RFC 3207 §4.2)."""
-        self._secure = True
-        features = yield from self._hello()
-        yield from self._sign_in(features)
-        return features
-
-    def _may_secure(self, features: Features) -> bool:
-        if self._relay.starttls is StartTls.REQUIRED and not features.starttls:
-            raise RelayUnavailable(
-                "The relay {relay} does not offer STARTTLS: use smtps:// or another port,"
-                " or add ?starttls=if-offered to its URL if letters may travel in the clear.",
-                relay=self._relay.name,
-            )
-        return features.starttls
-
-    def _hello(self) -> Generator[bytes, Reply, Features]:
-        reply = yield _command(f"EHLO {self.helo}")
-        if reply.code == 250:
-            return Features.of(reply)
-        if reply.code != 421:
-            reply = yield _command(f"HELO {self.helo}")  # RFC 5321 §3.2: an old server
-        if reply.code != 250:
-            raise self._refused(
-                Sentence("refuses our greeting"), reply, Sentence("check the option helo in its URL")
-            )
-        return Features()
-
-    def _sign_in(self, features: Features) -> Generator[bytes, Reply, None]:
-        relay = self._relay
-        if not relay.user:
-            return
-        if not self._secure and relay.starttls is StartTls.IF_OFFERED and not is_loopback(relay.host):
-            raise RelayUnavailable(
-                "The relay {relay} offers no TLS, so the password was not sent:"
-                " use smtps:// or a port with STARTTLS.",
-                relay=relay.name,
-            )
-        if "PLAIN" in features.auth:  # RFC 4616
-            token = base64.b64encode(f"\0{relay.user}\0{relay.password}".encode()).decode()
-            reply = yield _command(f"AUTH PLAIN {token}")
-        elif "LOGIN" in features.auth:
-            reply = yield from self._login()
-        else:
-            raise RelayUnavailable(
-                "The relay {relay} offers neither AUTH PLAIN nor LOGIN here:"
-                " use smtps://, ?starttls=required or another port.",
-                relay=relay.name,
-            )
-        if reply.code != 235:
-            raise self._refused(
-                Sentence("does not accept our user and password"), reply, Sentence("correct them in its URL")
-            )
-
-    def _login(self) -> Generator[bytes, Reply, Reply]:
-        reply = yield _command("AUTH LOGIN")
-        for word in (self._relay.user, self._relay.password):
-            if reply.code != 334:
-                break
-            reply = yield _command(base64.b64encode(word.encode()).decode())
-        return reply
-
-    def _refused(self, what: Sentence, reply: Reply, advice: Sentence) -> RelayUnavailable:
-        return RelayUnavailable(
-            "The relay {relay} {what} ({reply}): {advice}.",
-            code=reply.code,
-            relay=self._relay.name,
-            what=what,
-            reply=reply.shown,
-            advice=advice,
-        )
 
 
 # ---- the conversation ----

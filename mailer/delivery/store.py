@@ -108,6 +108,8 @@ class Campaign(Base):
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     candidates: Mapped[int | None]  # counted at launch; deliveries + exclusions
     trouble: Mapped[str] = mapped_column(Told, default="")  # why it waits or paused by itself, for a person
+    window: Mapped[str] = mapped_column(String(200), default="", server_default="")  # ``windows`` reads it
+    local_time: Mapped[bool] = mapped_column(default=False, server_default=false())  # each at home's hour
 
 
 class CampaignEdition(Base):
@@ -131,6 +133,7 @@ class Delivery(Base):
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("partners.id"))
     language: Mapped[str] = mapped_column(String(2))  # of the edition
     domain: Mapped[str] = mapped_column(String(255))  # snapshot: reports by destination
+    provider: Mapped[str] = mapped_column(String(40), default="", server_default="")  # who answers for it
     salutation: Mapped[str] = mapped_column(String(200))  # snapshot: the very letter can be shown again
     state: Mapped[DeliveryState] = mapped_column(SmallInteger, default=DeliveryState.WAITING)
     reason: Mapped[str] = mapped_column(String(40), default="")  # why withdrawn
@@ -151,7 +154,8 @@ class Batch(Base):
     """Deliveries ``first``…``last`` of a campaign, or just ``numbers`` among them (a retry).
 
     ``done_to`` and ``begun_to`` count positions in the batch: up to ``done_to`` results are recorded, up
-    to ``begun_to`` a slice was begun, beyond it nobody has begun anything.
+    to ``begun_to`` a slice was begun, beyond it nobody has begun anything. All of a batch goes down one
+    ``lane``: to a destination with a pace of its own, or "", to all others.
     """
 
     __tablename__ = "batches"
@@ -168,6 +172,7 @@ class Batch(Base):
     numbers: Mapped[Any | None] = mapped_column(Json)
     size: Mapped[int]
     attempt: Mapped[int] = mapped_column(default=1)
+    lane: Mapped[str] = mapped_column(String(255), default="", server_default="")
     state: Mapped[BatchState] = mapped_column(String(20), default=BatchState.WAITING)
     due_at: Mapped[datetime] = mapped_column(UTCDateTime)
     done_to: Mapped[int] = mapped_column(default=0)
@@ -236,7 +241,10 @@ class EventInbox(Base):
 
 
 class Worker(Base):
-    """A worker process and when it was last alive. ``machine`` names the journal folder it writes to."""
+    """A worker process, when it was last alive, and what it has done since it started.
+
+    ``machine`` names the journal folder it writes to. The three spans say where a turn's time went.
+    """
 
     __tablename__ = "workers"
 
@@ -244,6 +252,61 @@ class Worker(Base):
     machine: Mapped[str] = mapped_column(String(60), index=True)
     started_at: Mapped[datetime] = mapped_column(UTCDateTime)
     seen_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    letters: Mapped[int] = mapped_column(BigId, default=0, server_default="0")  # whose fate it heard
+    composing: Mapped[float] = mapped_column(default=0.0, server_default="0")  # seconds, as the next two
+    wire: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    recording: Mapped[float] = mapped_column(default=0.0, server_default="0")
+
+
+class MailDomain(Base):
+    """Who answers for a mail domain, as its MX records say (RFC 5321 §5.1)."""
+
+    __tablename__ = "mail_domains"
+
+    domain: Mapped[str] = mapped_column(String(255), primary_key=True)  # A-labels, lower case
+    provider: Mapped[str] = mapped_column(String(40), default="")  # as ``diagnosis.provider_of`` names it
+    looked_up_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: never yet
+
+
+class Limit(Base):
+    """The pace an admin has set for a destination, in place of the default; None: without limit."""
+
+    __tablename__ = "limits"
+
+    lane: Mapped[str] = mapped_column(String(255), primary_key=True)  # a provider's name, or a domain
+    per_second: Mapped[float | None]
+    per_hour: Mapped[int | None]
+    connections: Mapped[int | None]  # that carry letters to it at once
+    letters: Mapped[int | None]  # per connection
+    set_by: Mapped[str] = mapped_column(String(320))
+    set_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Slowdown(Base):
+    """A destination that asked us to slow down (421, 4.7.x): its lane is closed until then."""
+
+    __tablename__ = "slowdowns"
+
+    lane: Mapped[str] = mapped_column(String(255), primary_key=True)
+    until: Mapped[datetime] = mapped_column(UTCDateTime)
+    strikes: Mapped[int]  # in a row; each doubles the wait
+    said: Mapped[str] = mapped_column(Text)  # its words
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class DkimKey(Base):
+    """A key that signs for a sending domain (RFC 6376). ``secret`` is encrypted under the keyring."""
+
+    __tablename__ = "dkim_keys"
+
+    domain: Mapped[str] = mapped_column(String(255), primary_key=True)
+    selector: Mapped[str] = mapped_column(String(63), primary_key=True)
+    algorithm: Mapped[str] = mapped_column(String(20))  # rsa-sha256 | ed25519-sha256
+    public: Mapped[str] = mapped_column(Text)  # what its DNS record holds under p=
+    secret: Mapped[str] = mapped_column(Text)
+    made_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    signs_from: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: not published yet
+    signs_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: until another word
 
 
 # Campaigns

@@ -26,6 +26,7 @@ class Publication(Base):
     sender_address: Mapped[str] = mapped_column(String(320))
     desk_address: Mapped[str] = mapped_column(String(320))  # where a reader's own answer is passed on
     accent: Mapped[str] = mapped_column(String(7), default="#0b6b4f")  # the theme's colour
+    window: Mapped[str] = mapped_column(String(200), default="", server_default="")  # hours to send in
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
