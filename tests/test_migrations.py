@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,8 +58,8 @@ def _plain(row: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def _statement(sql: str) -> str:
-    lines = (line.strip().rstrip(",").replace('"', "") for line in sql.splitlines())
-    return "\n".join(sorted(line for line in lines if line))
+    lines = re.split(r",(?![^()]*\))|[\n\t]+|\)$", sql.replace('"', ""))  # SQLite adds columns to a line's end
+    return "\n".join(sorted(line.strip() for line in lines if line.strip()))
 
 
 def test_revisions_make_what_the_models_say(empty: Database) -> None:
