@@ -20,22 +20,6 @@ from mailer.delivery.store import Attempt, Batch, BatchState, Campaign, Campaign
 OPEN = (DeliveryState.WAITING, DeliveryState.DEFERRED)  # what still may be written
 
 
-def cut(session: Session, campaign_id: int, *, deliveries: int, size: int, due_at: datetime) -> int:
-    """Cut deliveries 1…``deliveries`` into batches of ``size``; return how many."""
-    rows = [
-        {
-            "campaign_id": campaign_id,
-            "first": first,
-            "last": min(first + size - 1, deliveries),
-            "size": min(size, deliveries - first + 1),
-            "due_at": due_at,
-        }
-        for first in range(1, deliveries + 1, size)
-    ]
-    session.execute(insert(Batch), rows)
-    return len(rows)
-
-
 def add(
     session: Session, campaign_id: int, numbers: Sequence[int], *, attempt: int, due_at: datetime
 ) -> Batch:

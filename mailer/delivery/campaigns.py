@@ -16,6 +16,7 @@ from mailer.accounts import audit
 from mailer.accounts.audit import SYSTEM, Actor
 from mailer.audience import segments
 from mailer.delivery import batches, states, store
+from mailer.delivery import launch as launching
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign, CampaignState, DeliveryState
 from mailer.errors import Conflict, Forbidden, Invalid, NotFound
@@ -80,14 +81,14 @@ def preview(
 
     :raises BadRule: it is neither
     """
-    query = store.candidates(
+    query = launching.candidates(
         publication_id=publication_id,
         condition=segments.condition(segments.resolve(session, audience), publication_id=publication_id),
         languages=languages,
         fallback=fallback,
         now=now,
     )
-    return Audience(*store.audience_counts(session, query))
+    return Audience(*launching.audience_counts(session, query))
 
 
 def create(
@@ -208,7 +209,7 @@ def launch(
     publication = session.get_one(issues.Publication, campaign.publication_id)
     if settings.smtp_url and publication.sender_address.endswith(f"@{publications.UNSET_DOMAIN}"):
         raise NoSender
-    query = store.candidates(
+    query = launching.candidates(
         publication_id=campaign.publication_id,
         condition=segments.condition(
             segments.parse(campaign.audience), publication_id=campaign.publication_id
@@ -217,12 +218,12 @@ def launch(
         fallback=campaign.fallback,
         now=now,
     )
-    total, deliveries, exclusions = store.write_ledger(session, campaign.id, query)
+    total, deliveries, exclusions = launching.write_ledger(session, campaign.id, query)
     if total != deliveries + exclusions:
         raise AssertionError(f"{total} candidates, {deliveries} deliveries, {exclusions} exclusions")
     if not deliveries:
         raise NobodyMeant
-    batches.cut(session, campaign.id, deliveries=deliveries, size=BATCH, due_at=now)
+    launching.cut(session, campaign.id, deliveries=deliveries, size=BATCH, due_at=now)
     campaign.candidates, campaign.launched_at, campaign.trouble = total, now, ""
     _note(session, campaign, "launch", now=now, actor=actor)
     queue.ring(session, queue.WORK)

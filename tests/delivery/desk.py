@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import select, update
 
 from mailer.accounts.audit import Actor
+from mailer.audience.store import Subscriber
 from mailer.database import Database
 from mailer.delivery import campaigns, store, sweep
 from mailer.delivery.send import Sender
@@ -125,8 +126,8 @@ class Desk:
         with self.database.read() as session:
             row = session.scalars(
                 select(Delivery)
-                .join(store.Subscriber, store.Subscriber.id == Delivery.subscriber_id)
-                .where(Delivery.campaign_id == campaign, store.Subscriber.address_key == address)
+                .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
+                .where(Delivery.campaign_id == campaign, Subscriber.address_key == address)
             ).one()
             return store.DeliveryState(row.state).name, row.reason
 
