@@ -24,9 +24,11 @@ def work(**_newer: object) -> None:
 
 @app.task(name=SWEEP)  # type: ignore[untyped-decorator]
 def sweep(**_newer: object) -> None:
-    """Launch what is scheduled, take back what dead workers held, ring while anything is due."""
+    """Take back what dead workers held, ring while anything is due, launch what is scheduled."""
+    now = datetime.now(UTC)
     with context().database.write() as session:
-        sweeping.sweep(session, settings=context().settings, now=datetime.now(UTC))
+        sweeping.sweep(session, now=now)
+    sweeping.launch_due(context().database, settings=context().settings, now=now)
 
 
 @app.task(name=queue.APPLY)  # type: ignore[untyped-decorator]

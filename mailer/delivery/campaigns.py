@@ -230,26 +230,24 @@ def launch(
     return campaign
 
 
-def launch_due(session: Session, *, settings: Settings, now: datetime) -> int:
-    """Launch the scheduled campaigns whose time has come, and return how many.
+def launch_scheduled(session: Session, *, campaign_id: int, settings: Settings, now: datetime) -> bool:
+    """Launch a campaign whose time has come; False when it was not, or is being launched elsewhere.
 
     One that cannot be launched goes back to the desk and says why.
     """
-    launched = 0
-    for campaign_id in store.due_to_launch(session, now):
-        campaign = get(session, campaign_id, lock=True)
-        if campaign.state != CampaignState.SCHEDULED:
-            continue  # another sweep, or a person, was here while we waited for the lock
-        try:
-            with session.begin_nested():
-                launch(session, campaign_id=campaign_id, settings=settings, now=now, actor=SYSTEM)
-            launched += 1
-        except (Conflict, Invalid, NotFound) as error:
-            session.refresh(campaign)
-            _reopen(campaign)
-            campaign.trouble = error.sentence
-            _note(session, campaign, "not launched", now=now, actor=SYSTEM)
-    return launched
+    campaign = launching.claim(session, campaign_id)
+    if campaign is None or campaign.state != CampaignState.SCHEDULED:
+        return False
+    try:
+        with session.begin_nested():
+            launch(session, campaign_id=campaign_id, settings=settings, now=now, actor=SYSTEM)
+    except (Conflict, Invalid, NotFound) as error:
+        session.refresh(campaign)
+        _reopen(campaign)
+        campaign.trouble = error.sentence
+        _note(session, campaign, "not launched", now=now, actor=SYSTEM)
+        return False
+    return True
 
 
 def pause(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -> Campaign:
@@ -318,7 +316,7 @@ def settle_uncertain(session: Session, *, campaign_id: int, resend: bool, now: d
         tried = batches.last_attempts(session, campaign_id, numbers)
         for attempt in sorted(set(tried.values())):
             again = [n for n in numbers if tried[n] == attempt]
-            batches.add(session, campaign_id, again, attempt=attempt + 1, due_at=now)
+            batches.add(session, campaign_id, again, attempt=attempt + 1, lane="", due_at=now)
         queue.ring(session, queue.WORK)
     _note(session, campaign, "resend uncertain" if resend else "accept uncertain", now=now, actor=actor)
     return len(numbers)

@@ -11,7 +11,28 @@ from sqlalchemy.orm import Session
 
 from mailer.audience import suppressions
 from mailer.audience.store import Membership, Subscriber, Subscription, SubscriptionState
-from mailer.delivery.store import Batch, Delivery, DeliveryState, Exclusion
+from mailer.delivery.store import Batch, Campaign, CampaignState, Delivery, DeliveryState, Exclusion
+
+
+def due(session: Session, now: datetime) -> list[int]:
+    """Return the scheduled campaigns whose time has come."""
+    return list(
+        session.scalars(
+            select(Campaign.id)
+            .where(Campaign.state == CampaignState.SCHEDULED, Campaign.scheduled_at <= now)
+            .order_by(Campaign.scheduled_at)
+        )
+    )
+
+
+def claim(session: Session, campaign_id: int) -> Campaign | None:
+    """Return a campaign, read afresh, its row locked; None while somebody else holds it."""
+    return session.scalar(
+        select(Campaign)
+        .where(Campaign.id == campaign_id)
+        .with_for_update(key_share=True, skip_locked=True)
+        .execution_options(populate_existing=True)
+    )
 
 
 def candidates(

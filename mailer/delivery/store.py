@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
 from typing import Any
@@ -368,17 +369,6 @@ def set_editions(session: Session, campaign_id: int, editions: Iterable[FrozenEd
     session.flush()
 
 
-def due_to_launch(session: Session, now: datetime) -> list[int]:
-    """Return the scheduled campaigns whose time has come."""
-    return list(
-        session.scalars(
-            select(Campaign.id)
-            .where(Campaign.state == CampaignState.SCHEDULED, Campaign.scheduled_at <= now)
-            .order_by(Campaign.scheduled_at)
-        )
-    )
-
-
 # Events
 
 
@@ -390,13 +380,30 @@ def unapplied(session: Session) -> int:
 # Workers
 
 
-def beat(session: Session, *, worker: str, machine: str, now: datetime) -> None:
-    """Note that a worker is alive."""
+@dataclass(slots=True)
+class Spent:
+    """What a worker has done since its last beat: letters, and where the seconds of its turns went."""
+
+    letters: int = 0
+    composing: float = 0.0
+    wire: float = 0.0
+    recording: float = 0.0
+
+
+_NOTHING = Spent()
+
+
+def beat(session: Session, *, worker: str, machine: str, now: datetime, spent: Spent = _NOTHING) -> None:
+    """Note that a worker is alive, and what it has done."""
     row = session.get(Worker, worker)
     if row is None:
-        session.add(Worker(id=worker, machine=machine, started_at=now, seen_at=now))
-    else:
-        row.seen_at = now
+        row = Worker(id=worker, machine=machine, started_at=now, letters=0, composing=0, wire=0, recording=0)
+        session.add(row)
+    row.seen_at = now
+    row.letters += spent.letters
+    row.composing += spent.composing
+    row.wire += spent.wire
+    row.recording += spent.recording
     session.flush()
 
 

@@ -7,17 +7,16 @@ from datetime import datetime, timedelta
 from sqlalchemy.orm import Session
 
 from mailer import queue
-from mailer.database import clock
-from mailer.delivery import batches, campaigns, store
+from mailer.database import Database, clock
+from mailer.delivery import batches, campaigns, launch, store
 from mailer.settings import Settings
 
 WORKER_FORGOTTEN = timedelta(days=7)
 SWEEPER = "sweep"  # the row that tells that some server sweeps this database
 
 
-def sweep(session: Session, *, settings: Settings, now: datetime) -> None:
-    """Launch what is scheduled, free what dead workers held, finish what is done, ring while work waits."""
-    campaigns.launch_due(session, settings=settings, now=now)
+def sweep(session: Session, *, now: datetime) -> None:
+    """Free what dead workers held, finish what is done, ring while work waits. Short: all of it in rows."""
     free_expired(session)
     campaigns.withdraw_cancelled(session)
     campaigns.finish(session, now=now)
@@ -25,6 +24,23 @@ def sweep(session: Session, *, settings: Settings, now: datetime) -> None:
     announce(session)
     if batches.due(session, now) or batches.owned(session):
         queue.ring(session, queue.WORK)
+
+
+def launch_due(database: Database, *, settings: Settings, now: datetime) -> int:
+    """Launch the scheduled campaigns whose time has come, and return how many.
+
+    Each in a transaction of its own, for a million letters take a while: other sweeps go on meanwhile and
+    pass over a campaign that is being launched.
+    """
+    with database.read() as session:
+        due = launch.due(session, now)
+    launched = 0
+    for campaign_id in due:
+        with database.write() as session:
+            launched += campaigns.launch_scheduled(
+                session, campaign_id=campaign_id, settings=settings, now=now
+            )
+    return launched
 
 
 def free_expired(session: Session) -> int:

@@ -81,8 +81,10 @@ class Desk:
             return verb(session, campaign_id=campaign, **{"now": now(), "actor": SHELL, **given})
 
     def sweep(self, at: datetime | None = None) -> None:
+        """What the timetable does every second."""
         with self.database.write() as session:
-            sweep.sweep(session, settings=self.settings, now=at or now())
+            sweep.sweep(session, now=at or now())
+        sweep.launch_due(self.database, settings=self.settings, now=at or now())
 
     def work(self, sender: Sender | None = None) -> Sender:
         """Have a worker send until nothing is due, then sweep."""
