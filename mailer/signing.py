@@ -8,21 +8,24 @@ and links get typed by hand. MAC: BLAKE2b keyed (RFC 7693), 80 bits.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import hmac
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from hashlib import blake2b
 
 from mailer.errors import MailerError
 
 _MAC = 10  # octets; 2**80 tries for one forged token
 _BODY = struct.Struct(">BIIH")  # key id, first number, second number, expiry as days since 1970 (0: never)
+_OCTETS = _BODY.size + _MAC
+_TOKEN = re.compile(r"[a-zA-Z2-7]{34}")
+_LENGTH, _PADDED_LENGTH = 34, 40  # signs of base32, which come in groups of eight for five octets
+_PADDING = bytes(4)
 _DAY = 86_400
 _KEY_ID = re.compile(r"[0-9]{1,3}")
 _SHORTEST_KEY = 16  # characters
@@ -75,9 +78,23 @@ class Keyring:
 
     def sign(self, purpose: Purpose, first: int, second: int = 0, *, expires: datetime | None = None) -> str:
         """Return a 34-sign token (a-z, 2-7) for two numbers below 2**32; ``expires`` None: never."""
+        [token] = self.sign_all(purpose, first, (second,), expires=expires)
+        return token
+
+    def sign_all(
+        self, purpose: Purpose, first: int, seconds: Iterable[int], *, expires: datetime | None = None
+    ) -> list[str]:
+        """Return, for ``first`` with each of ``seconds``, what ``sign`` returns, at a third of its cost."""
         day = -(-int(expires.timestamp()) // _DAY) if expires else 0
-        body = _BODY.pack(self.current, first, second, day)
-        return _text(body + self._mac(purpose, self.current, body))
+        keyed = _keyed(self.keys[self.current], purpose)
+        octets = bytearray()
+        for second in seconds:
+            body = _BODY.pack(self.current, first, second, day)
+            mac = keyed.copy()
+            mac.update(body)
+            octets += body + mac.digest() + _PADDING
+        signs = _base32(octets)
+        return [signs[at : at + _LENGTH] for at in range(0, len(signs), _PADDED_LENGTH)]
 
     def read(self, purpose: Purpose, token: str, *, now: datetime | None = None) -> tuple[int, int]:
         """Return the two numbers. ``now`` None: expiry is not looked at.
@@ -85,10 +102,12 @@ class Keyring:
         :raises BadToken: forged, of another purpose, of a forgotten key, or expired
         """
         raw = _octets(token)
-        body, mac = raw[:-_MAC], raw[-_MAC:]
-        if len(raw) != _BODY.size + _MAC or body[0] not in self.keys:
+        body = raw[:-_MAC]
+        if not raw or raw[0] not in self.keys:
             raise BadToken
-        if not hmac.compare_digest(mac, self._mac(purpose, body[0], body)):
+        mac = _keyed(self.keys[raw[0]], purpose).copy()
+        mac.update(body)
+        if not hmac.compare_digest(raw[-_MAC:], mac.digest()):
             raise BadToken
         _, first, second, day = _BODY.unpack(body)
         if now is not None and day and now.astimezone(UTC).timestamp() > day * _DAY:
@@ -97,33 +116,60 @@ class Keyring:
 
     def address_hash(self, address_key: str) -> str:
         """Return a keyed hash of an address: tells whether one is known without keeping it."""
-        oldest = min(self.keys)  # the one key that must never be retired: hashes cannot be re-made
-        return blake2b(
-            address_key.encode(), key=self._key(Purpose.ADDRESS, oldest), digest_size=16
-        ).hexdigest()
-
-    def _mac(self, purpose: Purpose, key_id: int, body: bytes) -> bytes:
-        return blake2b(body, key=self._key(purpose, key_id), digest_size=_MAC).digest()
-
-    def _key(self, purpose: Purpose, key_id: int) -> bytes:
-        cached = _DERIVED.get((self.keys[key_id], purpose))
-        if cached is None:
-            cached = blake2b(self.keys[key_id], person=purpose.value, digest_size=32).digest()
-            _DERIVED[self.keys[key_id], purpose] = cached
-        return cached
+        oldest = self.keys[min(self.keys)]  # the one key that must never be retired: hashes cannot be re-made
+        key = _derived(oldest, Purpose.ADDRESS)
+        return blake2b(address_key.encode(), key=key, digest_size=16).hexdigest()
 
 
-_DERIVED: dict[tuple[bytes, Purpose], bytes] = {}  # deriving costs as much as signing
+@lru_cache(maxsize=64)  # deriving costs more than signing
+def _derived(key: bytes, purpose: Purpose) -> bytes:
+    return blake2b(key, person=purpose.value, digest_size=32).digest()
 
 
-def _text(octets: bytes) -> str:
-    return base64.b32encode(octets).decode("ascii").rstrip("=").lower()
+@lru_cache(maxsize=64)
+def _keyed(key: bytes, purpose: Purpose) -> blake2b:
+    """Return a hash that has taken in the purpose's key and nothing else: for copying, never for updating."""
+    return blake2b(key=_derived(key, purpose), digest_size=_MAC)
+
+
+# --- base32, of many tokens at once: RFC 4648 §6, in lower case -----------------------------------------
+
+_SIGNS = str.maketrans("abcdefghijklmnopqrstuvwxyz234567", "0123456789abcdefghijklmnopqrstuv")  # for int()
+_ALPHABET = bytes.maketrans(bytes(range(32)), b"abcdefghijklmnopqrstuvwxyz234567")
+# Eight octets that hold 40 bits come to hold 5 each in three halvings: what the mask shows moves left.
+_HALVINGS = tuple(
+    (bytes.fromhex(mask), shift)
+    for mask, shift in (("000000fffff00000", 12), ("000ffc00000ffc00", 6), ("03e003e003e003e0", 3))
+)
+
+
+def _base32(octets: bytes | bytearray) -> str:
+    """Return eight signs for every five octets; their number must be a multiple of five.
+
+    All groups are worked on as one long integer, which for a hundred tokens is ten times faster than
+    looking up sign after sign.
+    """
+    groups = len(octets) // 5
+    wide = bytearray(8 * groups)
+    for place in range(5):
+        wide[3 + place :: 8] = octets[place::5]
+    bits = int.from_bytes(wide, "big")
+    for mask, shift in _masks(groups):
+        bits += (bits & mask) * ((1 << shift) - 1)  # adding x·(2^n - 1) to x moves it n bits to the left
+    return bits.to_bytes(8 * groups, "big").translate(_ALPHABET).decode()
+
+
+@lru_cache(maxsize=16)
+def _masks(groups: int) -> list[tuple[int, int]]:
+    return [(int.from_bytes(mask * groups, "big"), shift) for mask, shift in _HALVINGS]
 
 
 def _octets(token: str) -> bytes:
-    try:
-        raw = base64.b32decode(token.upper() + "=" * (-len(token) % 8))
-    except (binascii.Error, ValueError):
+    """Return what a token says; nothing if it is none.
+
+    The last sign carries two spare bits: only the spelling that ``sign`` makes is a token.
+    """
+    if not _TOKEN.fullmatch(token):
         return b""
-    # the last sign carries spare bits: only the spelling that sign() makes is a token
-    return raw if _text(raw) == token.lower() else b""
+    bits = int(token.lower().translate(_SIGNS), 32)
+    return b"" if bits & 3 else (bits >> 2).to_bytes(_OCTETS, "big")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b32decode
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -79,3 +80,36 @@ def test_a_weak_or_muddled_secret_is_refused(secret: str) -> None:
 def test_keys_are_never_shown() -> None:
     """A keyring in a traceback or a log gives nothing away."""
     assert "an-old-key" not in repr(OLD)
+
+
+def test_tokens_of_sent_letters_stay_valid() -> None:
+    """Links live for years: how a token is written never changes."""
+    day = datetime(2026, 7, 1, tzinfo=UTC)
+    assert [
+        OLD.sign(Purpose.LINK, 7, 9),
+        OLD.sign(Purpose.LEAVE, 2**32 - 1, 2**32 - 1),
+        BOTH.sign(Purpose.RETURN_PATH, 12, 345_678, expires=day),
+        OLD.address_hash("ann@example.org"),
+    ] == [
+        "aeaaaaahaaaaaciaadm6hytutc4c56lwaa",
+        "ah777777777777yaabrxm6z6mwj7okescu",
+        "aiaaaaamaacumtsqtoq7rpmncrflj3xalu",
+        "d29579f811714edbaa2cf0bb327f66d5",
+    ]
+
+
+@given(st.lists(NUMBERS, max_size=120), st.none() | st.just(NOON))
+def test_tokens_signed_together_are_those_signed_one_by_one(
+    numbers: list[int], expires: datetime | None
+) -> None:
+    """For a slice of letters, or for none."""
+    together = BOTH.sign_all(Purpose.LINK, 7, numbers, expires=expires)
+    assert together == [BOTH.sign(Purpose.LINK, 7, number, expires=expires) for number in numbers]
+
+
+@given(NUMBERS, NUMBERS)
+def test_a_token_is_base32_in_lower_case(first: int, second: int) -> None:
+    """As RFC 4648 writes it, without padding, so that anyone can take one apart."""
+    token = OLD.sign(Purpose.LINK, first, second)
+    octets = b32decode(token.upper() + "======")
+    assert octets[:11] == bytes([1]) + first.to_bytes(4, "big") + second.to_bytes(4, "big") + bytes(2)
