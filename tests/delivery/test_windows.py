@@ -13,6 +13,7 @@ from mailer.delivery import windows
 from mailer.delivery.windows import BadWindow, Span, Window
 
 WORKING = windows.read("mon-fri 08:00-18:00")
+MOMENTS = 2 * 365 * 24 * 3600  # seconds after the first of 2026
 ZONES = [
     "UTC",
     "Asia/Shanghai",
