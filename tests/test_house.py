@@ -18,7 +18,8 @@ DOORS = {
     "mjml": {"mailer.content.mjml"},
     "celery": {"mailer.queue", "workers"},
     "kombu": {"mailer.queue", "workers"},
-    "redis": {"mailer.queue"},
+    "redis": {"mailer.queue", "mailer.delivery.meter"},
+    "dns": {"mailer.delivery.mx"},
     "smtplib": {"mailer.bench"},  # the baseline that the transport is measured against
     "socket": {"mailer.delivery", "mailer.server"},
     "ssl": {"mailer.delivery"},
