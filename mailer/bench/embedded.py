@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 
@@ -13,6 +14,7 @@ def main() -> None:
     """Work until SIGTERM."""
     over = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: over.set())
+    logging.basicConfig(level=logging.WARNING)
     worker = Embedded(settings.load())
     worker.start()
     print("embedded worker is ready", flush=True)

@@ -7,6 +7,7 @@ the embedded worker in a process of its own. Nothing of the configured installat
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -98,6 +99,7 @@ class Service:
                 self.command, env=dict(self.environment), cwd=self.folder,
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,  # Ctrl-C is for the bench, which then stops all in order
+                preexec_fn=_end_with_parent,
             )  # fmt: skip
 
     def wait_ready(self) -> None:
@@ -349,6 +351,15 @@ def _postmaster(database: Database) -> int | None:
     with database.read() as session:
         backend: int = session.execute(text("SELECT pg_backend_pid()")).scalar_one()
     return processes.parent(backend) if processes.name(backend).startswith("postgres") else None
+
+
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process once the bench is gone, even one that was killed."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @contextmanager

@@ -1,0 +1,86 @@
+"""``mailer bench``: how fast letters are made and sent, on a throw-away ground."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from mailer.bench import send as sending
+from mailer.bench.issue import LANGUAGE
+from mailer.cli import Shell, pass_shell, say
+
+
+@click.group()
+def command() -> None:
+    """Measure mailer, in a schema, a broker's database and a folder of its own that are gone afterwards."""
+
+
+@command.command("send")
+@click.option("--recipients", type=click.IntRange(1, 10_000_000), default=20_000, show_default=True)
+@click.option(
+    "--wire-kb", type=click.IntRange(20, 200), default=60, show_default=True, help="A letter's size."
+)
+@click.option("--connections", type=click.IntRange(1, 1000), default=20, show_default=True, help="In all.")
+@click.option("--workers", type=click.IntRange(1, 64), default=2, show_default=True, help="Worker processes.")
+@click.option("--relay", default="", metavar="HOST:PORT", help="Where letters go; else to a sink of its own.")
+@click.option("--script", type=click.Choice(sorted(LANGUAGE)), default="latin", show_default=True)
+@click.option("--rounds", type=click.IntRange(1, 100), default=5, show_default=True)
+@click.option(
+    "--against",
+    type=click.Choice(sending.BASELINES),
+    multiple=True,
+    help="Compare in turns; may be repeated.",
+)
+@click.option("--delay-ms", type=click.IntRange(0, 10_000), default=0, help="The own sink answers so late.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@pass_shell
+def send(shell: Shell, /, as_json: bool, delay_ms: int, **wishes: Any) -> None:
+    """Send campaigns through real workers and say how fast, and what it took."""
+    _check_address(wishes["relay"])
+    plan = sending.Plan(**wishes, delay=delay_ms / 1000)
+    with _stopped_in_order():
+        figures = sending.run(shell.settings, plan, lambda text: click.echo(text, err=True))
+    say(figures) if as_json else _show(figures)
+
+
+def _check_address(address: str) -> None:
+    host, _, port = address.rpartition(":")
+    if address and not (host and port.isdigit()):
+        raise click.BadParameter("write HOST:PORT, such as 127.0.0.1:2525", param_hint="--relay")
+
+
+@contextmanager
+def _stopped_in_order() -> Iterator[None]:
+    """SIGTERM ends a bench like Ctrl-C: nothing of it stays behind."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _show(figures: dict[str, Any]) -> None:
+    share = ", ".join(f"{name} {part:.0%}" for name, part in figures["share"].items())
+    taken = figures["sink_received"]
+    counted = "" if taken is None else f"; the sink counted {taken:,}"
+    cpu = ", ".join(f"{name} {took:,} µs" for name, took in figures["cpu_us"].items() if took is not None)
+    for name, told in (
+        ("letters", f"{figures['letters']:,} of {figures['wire_bytes']:,} bytes{counted}"),
+        ("letters a second", f"{figures['per_second']:,}"),
+        ("processor time", f"{figures['cpu_us_per_letter']:,} µs a letter ({cpu})"),
+        ("peak memory", f"{figures['peak_rss_mb']:,} MiB, the largest worker process"),
+        ("workers' time", share),
+        ("launch", f"{figures['launch_seconds']:,} s"),
+        *((f"against {name}", _compared(told)) for name, told in figures["against"].items()),
+    ):
+        click.echo(f"{name:<20} {told}")
+
+
+def _compared(told: dict[str, Any]) -> str:
+    if told["ratio"] is None:
+        return str(told["missing"])
+    return f"{told['ratio']:.2f} times its {told['per_second']:,} letters a second"
