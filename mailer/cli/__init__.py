@@ -125,7 +125,7 @@ class _Commands(click.Group):
     """Finds a noun's module when it is asked for: starting stays fast."""
 
     nouns = (
-        "bench", "campaign", "db", "demo", "doctor", "feedback", "issue", "partner", "publication",
+        "bench", "campaign", "db", "demo", "dkim", "doctor", "feedback", "issue", "partner", "publication",
         "segment", "serve", "subscribers", "user",
     )  # fmt: skip
 
