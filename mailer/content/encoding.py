@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 
 from mailer.errors import Invalid
@@ -25,6 +26,9 @@ _ADDRESS = re.compile(r"[^\s<>()\[\]\\,;:@\"]+@[A-Za-z0-9.-]+")
 _LIST_ID = re.compile(r"[A-Za-z0-9._-]+")
 _TOKEN = re.compile(r"[!-~]{1,900}")  # with the field's name still under the 998 of RFC 5322 §2.1.1
 _PHRASE = re.compile(r"[ -~]{1,900}")
+
+Values = Mapping[str, str]  # of slots, by name
+Fill = Callable[[Values], bytes]  # what goes on the wire in a slot's place
 
 
 class BadHeader(Invalid):
@@ -49,9 +53,14 @@ def token(value: str, *, spaces: bool = False) -> bytes:
 
     :raises BadHeader: empty, longer than 900, or anything else in it
     """
-    if not (_PHRASE if spaces else _TOKEN).fullmatch(value):
+    if not (_is_plain(value) or (_PHRASE if spaces else _TOKEN).fullmatch(value)):
         raise BadHeader(value)
     return value.encode()
+
+
+def _is_plain(value: str) -> bool:
+    """Say whether a value is some letters and digits of ASCII, as signed tokens are: it fits anywhere."""
+    return value.isascii() and value.isalnum() and len(value) < _LINE
 
 
 def mailbox(name: str, address: str, *, is_list: bool = False) -> str:
@@ -63,7 +72,7 @@ def mailbox(name: str, address: str, *, is_list: bool = False) -> str:
         address.isprintable() and len(address) <= 320
     ):
         raise BadHeader(address)
-    name = one_line(name)
+    name = one_line(name) if name else ""
     if not name:
         return f"<{address}>" if is_list else address
     phrase = _phrase(name)
@@ -115,7 +124,6 @@ def _chunks(octets: bytes) -> list[bytes]:
 
 _QUOTED = [chr(n) if n in b"\t" or (32 <= n < 127 and n != 61) else f"={n:02X}" for n in range(256)]
 _SAFE_VALUE = re.compile(r"(?![.]|From )[ -<>-~]{0,75}")
-_AS_IT_IS = re.compile(r"(?![.]|From )[ !#-%(-;?-~]{0,75}")  # nor anything that HTML would have escaped
 _OPENS_BADLY = re.compile(rb"^(?:[.]|From )", re.MULTILINE)
 
 
@@ -153,6 +161,7 @@ def _hard_line(line: str, *, slot_follows: bool) -> str:
     return "=\r\n".join(guarded) + ("=\r\n" if slot_follows else "")
 
 
+@lru_cache(maxsize=256)  # a greeting stands in both parts, and "Dear Reader," in many letters
 def quoted_value(value: str) -> bytes:
     """Return a slot's value, which holds no line end, on soft-broken lines of its own."""
     if _SAFE_VALUE.fullmatch(value):
@@ -163,34 +172,40 @@ def quoted_value(value: str) -> bytes:
     return quick + _SOFT
 
 
-class QuotedBody:
-    """A quoted-printable body: encoded texts and, between them, slots."""
+def quoted_slot(name: str, escape: Callable[[str], str]) -> Fill:
+    """Return what fills a slot between texts of ``encode_quoted``."""
 
-    def __init__(self, texts: Sequence[bytes], names: Sequence[str], escape: Callable[[str], str]) -> None:
-        self._names = sorted(set(names))
-        self._texts = tuple(texts)
-        self._escape = escape
-        places = {name: len(texts) + place for place, name in enumerate(self._names)}
-        order = [0]
-        for place, name in enumerate(names, 1):
-            order += [places[name], place]
-        self._pick: Callable[[Sequence[bytes]], Sequence[bytes]] = (
-            itemgetter(*order) if len(order) > 1 else lambda table: table[:1]
-        )
+    def fill(values: Values) -> bytes:
+        value = values[name]
+        return value.encode() + _SOFT if _is_plain(value) else quoted_value(escape(line_of(value)))
 
-    def write(self, values: Mapping[str, str], pieces: list[bytes]) -> None:
-        """Append the body to ``pieces``."""
-        filled = [self._fill(values[name]) for name in self._names]
-        pieces.extend(self._pick((*self._texts, *filled)))
-
-    def _fill(self, value: str) -> bytes:
-        if _AS_IT_IS.fullmatch(value):  # nearly every token and address
-            return value.encode() + _SOFT
-        return quoted_value(self._escape(_line_of(value)))
+    return fill
 
 
-def _line_of(value: str) -> str:
+def line_of(value: str) -> str:
+    """Return a slot's value as it may stand in a body: on one line."""
     return value if value.isprintable() else one_line(value)
+
+
+class Pattern:
+    """Texts and, between them, slots. A slot that stands in many places is filled once."""
+
+    def __init__(self, texts: Sequence[bytes], slots: Sequence[Fill]) -> None:
+        """``slots`` are one fewer than ``texts``; those that are the same function hold the same."""
+        self._texts = tuple(texts)
+        self._fills = tuple(dict.fromkeys(slots))
+        self._pick = _alternating(len(texts), [self._fills.index(fill) for fill in slots])
+
+    def write(self, values: Values) -> Sequence[bytes]:
+        """Return the pieces, texts and slots in turn."""
+        return self._pick((*self._texts, *[fill(values) for fill in self._fills]))
+
+
+def _alternating(texts: int, slots: Sequence[int]) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
+    """Return what puts a table in order: texts first in the table, then what goes between them."""
+    if not slots:
+        return tuple
+    return itemgetter(0, *(index for place, slot in enumerate(slots, 1) for index in (texts + slot, place)))
 
 
 # --- base64 ---------------------------------------------------------------------------------------------
@@ -203,42 +218,82 @@ class Base64Body:
     """A base64 body: each text is encoded in three phases beforehand, one per number of octets (0, 1, 2) that
     the group before it still needs. At run time only the slots and an octet or two beside them are encoded.
     Lines end early around slots: readers ignore line ends (RFC 2045 §6.8).
+
+    Which phases come together follows from the lengths of the values, modulo 3: tokens are all of one
+    length, so a campaign meets very few such layouts, and each is made once.
     """
 
     def __init__(self, texts: Sequence[bytes], names: Sequence[str], escape: Callable[[str], str]) -> None:
-        self._escape = escape
         (first, *rest), fields = _without_gaps(texts, names)
-        self._fields = sorted(set(fields))
+        distinct = list(dict.fromkeys(fields))
+        self._fills = [_filling(field, escape) for field in distinct]
         self._opening, self._carry = _phase(first, 0, is_last=not rest)
         last = len(rest) - 1
         self._steps = [
             (
-                self._fields.index(field),
+                distinct.index(field),
                 text[:2],
                 tuple(_phase(text, need, is_last=place == last) for need in range(3)),
             )
             for place, (field, text) in enumerate(zip(fields, rest, strict=True))
         ]
+        self._layouts: dict[tuple[int, ...], _Layout] = {}
 
-    def write(self, values: Mapping[str, str], pieces: list[bytes]) -> None:
-        """Append the body to ``pieces``."""
-        filled = [self._fill(field, values) for field in self._fields]
-        pieces.append(self._opening)
-        carry = self._carry
-        for place, head, phases in self._steps:
-            group = carry + filled[place]
-            need = -len(group) % 3
+    def write(self, values: Values) -> Sequence[bytes]:
+        """Return the pieces of the body."""
+        filled = [fill(values) for fill in self._fills]
+        lengths = tuple([len(value) % 3 for value in filled])
+        layout = self._layouts.get(lengths)
+        if layout is None:
+            layout = self._layouts[lengths] = self._lay_out(lengths)
+        return layout.write(filled)
+
+    def _lay_out(self, lengths: Sequence[int]) -> _Layout:
+        texts, groups, carry = [self._opening], list[Group](), self._carry
+        for field, head, phases in self._steps:
+            need = -(len(carry) + lengths[field]) % 3
+            groups.append((carry, field, head[:need]))
             text, carry = phases[need]
-            group += head[:need]
-            pieces.append(b2a_base64(group, newline=False) if len(group) <= _BASE64_LINE else _wrapped(group))
-            pieces.append(text)
+            texts.append(text)
+        return _Layout(texts, groups)
 
-    def _fill(self, field: Field, values: Mapping[str, str]) -> bytes:
-        filled = (
-            gap_or_name if place % 2 else self._escape(_line_of(values[gap_or_name]))
-            for place, gap_or_name in enumerate(field)
-        )
-        return "".join(filled).encode()
+
+Group = tuple[
+    bytes, int, bytes
+]  # octets that the text before left over, a field's place, octets that fill up
+
+
+class _Layout:
+    """A base64 body for values of certain lengths: encoded texts, and groups that hold a value each."""
+
+    def __init__(self, texts: Sequence[bytes], groups: Sequence[Group]) -> None:
+        self._texts = tuple(texts)
+        self._groups = tuple(dict.fromkeys(groups))  # few: a token has the same neighbours in many places
+        self._pick = _alternating(len(texts), [self._groups.index(group) for group in groups])
+
+    def write(self, filled: Sequence[bytes]) -> Sequence[bytes]:
+        groups = [before + filled[field] + after for before, field, after in self._groups]
+        encoded = [
+            b2a_base64(group, newline=False) if len(group) <= _BASE64_LINE else _wrapped(group)
+            for group in groups
+        ]
+        return self._pick((*self._texts, *encoded))
+
+
+def _filling(field: Field, escape: Callable[[str], str]) -> Fill:
+    """Return what writes a field: the values of its slots, and the octets between them as they are."""
+    first, *more = field
+
+    def written(value: str) -> bytes:
+        return (value if _is_plain(value) else escape(line_of(value))).encode()
+
+    def fill(values: Values) -> bytes:
+        filled = written(values[first])
+        for gap, name in zip(more[::2], more[1::2], strict=True):
+            filled += gap.encode() + written(values[name])
+        return filled
+
+    return fill if more else lambda values: written(values[first])
 
 
 def _phase(text: bytes, need: int, *, is_last: bool) -> tuple[bytes, bytes]:
@@ -254,7 +309,7 @@ def _phase(text: bytes, need: int, *, is_last: bool) -> tuple[bytes, bytes]:
 
 def _wrapped(octets: bytes) -> bytes:
     starts = range(0, len(octets), _BASE64_LINE)
-    return b"\r\n".join(b2a_base64(octets[at : at + _BASE64_LINE], newline=False) for at in starts)
+    return b"\r\n".join([b2a_base64(octets[at : at + _BASE64_LINE], newline=False) for at in starts])
 
 
 def _without_gaps(texts: Sequence[bytes], names: Sequence[str]) -> tuple[list[bytes], list[Field]]:

@@ -10,22 +10,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.message import EmailMessage
 from email.policy import SMTP
-from functools import cached_property
+from functools import cache, cached_property
 from html import escape
+from itertools import chain, groupby
 from typing import Literal
 
 from mailer.content import slots
 from mailer.content.compile import Compiled
 from mailer.content.encoding import (
     Base64Body,
-    QuotedBody,
+    Fill,
+    Pattern,
+    Values,
     encode_quoted,
+    line_of,
     mailbox,
     one_line,
     quoted_is_shorter,
+    quoted_slot,
+    quoted_value,
     token,
     unstructured,
 )
@@ -39,8 +45,6 @@ MESSAGE_ID = "message_id"  # with its angle brackets
 SUBJECT = "subject"  # only when the heading leaves the subject open
 UNSUBSCRIBE_MAIL = "unsubscribe_mail"  # address that a mail to it leaves, if the heading says there is one
 _TO = "to"
-
-Values = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,11 @@ class Segment:
     texts: tuple[str, ...]
     slots: tuple[str, ...] = ()
     html: bool = False
+
+    @property
+    def escape(self) -> Callable[[str], str]:
+        """What makes a slot's value fit to stand in the text."""
+        return escape if self.html else str
 
 
 @dataclass(frozen=True)
@@ -133,55 +142,77 @@ class Blueprint:
         found = {name for segment in self.segments for name in segment.slots}
         return frozenset(found - {_TO} | {TO_NAME, TO_ADDRESS})
 
+    def bound(self, texts: Mapping[str, str]) -> Blueprint:
+        """Return the blueprint with some slots filled for good, by texts that may hold slots themselves.
+
+        In the header only addresses and identifiers can be bound.
+
+        :raises BadHeader: a text could not stand in a header
+        """
+        return Blueprint(_merged(_bound(segment, texts) for segment in self.segments))
+
     def letter(self, values: Values) -> bytes:
         """Return a complete message (RFC 5322): CRLF line ends, no line of more than 998 octets.
 
         :raises KeyError: a value named by ``names`` is missing
         :raises BadHeader: an address, date or identifier could not stand in a header
         """
-        pieces: list[bytes] = []
-        for write in self._writers:
-            write(values, pieces)
-        return b"".join(pieces)
+        return b"".join(chain.from_iterable([write(values) for write in self._writers]))
 
     @cached_property
-    def _writers(self) -> tuple[Callable[[Values, list[bytes]], None], ...]:
-        return tuple(map(_writer, self.segments))
+    def _writers(self) -> tuple[Callable[[Values], Sequence[bytes]], ...]:
+        """Return one for every base64 body, and one for all that stands between two of them."""
+        runs = groupby(self.segments, key=lambda segment: segment.kind == "base64")
+        return tuple(_base64(*run) if is_base64 else _pattern(run) for is_base64, run in runs)
 
 
-def _writer(segment: Segment) -> Callable[[Values, list[bytes]], None]:
-    body_text = escape if segment.html else str
-    match segment.kind:
-        case "head":
-            return _HeadWriter(segment).write
-        case "quoted":
-            return QuotedBody([text.encode() for text in segment.texts], segment.slots, body_text).write
-        case "base64":
-            return Base64Body([text.encode() for text in segment.texts], segment.slots, body_text).write
+def _base64(segment: Segment) -> Callable[[Values], Sequence[bytes]]:
+    return Base64Body([text.encode() for text in segment.texts], segment.slots, segment.escape).write
 
 
-class _HeadWriter:
-    """Writes header fields and the lines between parts."""
-
-    def __init__(self, segment: Segment) -> None:
-        self._first, *rest = (text.encode() for text in segment.texts)
-        self._fields = [(_FIELDS[name], text) for name, text in zip(segment.slots, rest, strict=True)]
-
-    def write(self, values: Values, pieces: list[bytes]) -> None:
-        pieces.append(self._first)
-        for field, text in self._fields:
-            pieces.append(field(values))
-            pieces.append(text)
+def _pattern(run: Iterable[Segment]) -> Callable[[Values], Sequence[bytes]]:
+    texts, fills = [b""], list[Fill]()
+    for segment in run:
+        first, *rest = (text.encode() for text in segment.texts)
+        texts[-1] += first
+        texts += rest
+        fills += [_fill(segment.kind, segment.escape, name) for name in segment.slots]
+    return Pattern(texts, fills).write
 
 
-_FIELDS: Mapping[str, Callable[[Values], bytes]] = {
+@cache  # what fills the same slot of several parts is one function, and called once
+def _fill(kind: Kind, escape: Callable[[str], str], name: str) -> Fill:
+    if kind == "quoted":
+        return quoted_slot(name, escape)
+    return _FIELDS.get(name) or (lambda values: token(values[name]))
+
+
+_FIELDS: Mapping[str, Fill] = {
     _TO: lambda values: mailbox(values[TO_NAME], values[TO_ADDRESS]).encode(),
     SUBJECT: lambda values: unstructured(values[SUBJECT]).encode(),
     DATE: lambda values: token(values[DATE], spaces=True),
-    MESSAGE_ID: lambda values: token(values[MESSAGE_ID]),
-    slots.UNSUBSCRIBE: lambda values: token(values[slots.UNSUBSCRIBE]),
-    UNSUBSCRIBE_MAIL: lambda values: token(values[UNSUBSCRIBE_MAIL]),
 }
+
+
+def _bound(segment: Segment, bound: Mapping[str, str]) -> Segment:
+    first, *rest = segment.texts
+    texts, names = [first], list[str]()
+    for name, text in zip(segment.slots, rest, strict=True):
+        pieces, inner = slots.split(bound.get(name, slots.mark(name)))
+        opening, *others = (_written(segment, piece) if piece else "" for piece in pieces)
+        texts[-1] += opening
+        texts += others
+        texts[-1] += text
+        names += inner
+    return replace(segment, texts=tuple(texts), slots=tuple(names))
+
+
+def _written(segment: Segment, text: str) -> str:
+    """Return a slot's value as it stands in a segment's texts."""
+    if segment.kind == "head":
+        return token(text).decode()
+    line = segment.escape(line_of(text))
+    return quoted_value(line).decode() if segment.kind == "quoted" else line
 
 
 def _head(heading: Heading) -> Segment:
