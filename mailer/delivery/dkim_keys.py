@@ -36,6 +36,7 @@ from mailer.settings import Settings
 from mailer.signing import Keyring
 
 LINGER = timedelta(days=7)  # a letter waits up to 5 days in queues (RFC 5321 §4.5.4.1), then is read
+FRESH = timedelta(seconds=60)  # so long may a worker go on with the key that was replaced
 
 _SELECTOR = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
@@ -236,6 +237,25 @@ def signer(session: Session, domain: str, *, settings: Settings, now: datetime) 
     nearest = max((key.domain for key in found), key=len)
     chosen = sorted((key for key in found if key.domain == nearest), key=lambda key: key.algorithm)
     return Signer([_opened(key, settings.keys) for key in reversed(chosen)])
+
+
+class Signers:
+    """The signers of sender domains, which it asks the database for once a minute."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._known: dict[str, tuple[datetime, Signer | None]] = {}  # by domain, and when it was asked
+
+    def of(self, session: Session, domain: str, now: datetime) -> Signer | None:
+        """Return what ``signer`` says, or said less than ``FRESH`` ago.
+
+        :raises UnreadableKey: MAILER_SECRET no longer opens one of the keys
+        """
+        known = self._known.get(domain)
+        if known is None or not timedelta() <= now - known[0] < FRESH:
+            known = now, signer(session, domain, settings=self._settings, now=now)
+            self._known[domain] = known
+        return known[1]
 
 
 def signed(session: Session, letter: bytes, *, settings: Settings, now: datetime) -> bytes:

@@ -7,6 +7,9 @@ from email.message import EmailMessage
 from email.policy import SMTP, SMTPUTF8
 from email.utils import format_datetime, formataddr, make_msgid
 
+from sqlalchemy.orm import Session
+
+from mailer.delivery import dkim_keys
 from mailer.delivery.relay import RelayUnavailable
 from mailer.delivery.relays import hand_over
 from mailer.delivery.smtp import Envelope, Kind
@@ -22,6 +25,7 @@ class NoteRefused(MailerError):
 
 
 def send(
+    session: Session,
     *,
     to: str,
     subject: str,
@@ -31,11 +35,11 @@ def send(
     settings: Settings,
     now: datetime,
 ) -> None:
-    """Send ``to`` a note in a publication's name, through the first relay that takes it.
+    """Send ``to`` a note in a publication's name, signed as its letters are, by whichever relay takes it.
 
     Its return path is null: an answer that it cannot be delivered goes to nobody (RFC 5321 §4.5.5).
 
-    :raises NoteRefused: no relay took it
+    :raises NoteRefused: no relay took it, or its domain's DKIM key cannot be opened
     """
     message = EmailMessage(policy=SMTP if to.isascii() else SMTPUTF8)  # RFC 6531
     message["From"] = formataddr((voice.sender_name, publication.sender_address))
@@ -46,8 +50,9 @@ def send(
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5: no out-of-office answers, please
     message.set_content(text, cte="quoted-printable")
     try:
-        outcome = hand_over(Envelope(0, "", to, message.as_bytes()), settings.relay_urls)
-    except RelayUnavailable as error:
+        letter = dkim_keys.signed(session, message.as_bytes(), settings=settings, now=now)
+        outcome = hand_over(Envelope(0, "", to, letter), settings.relay_urls)
+    except (RelayUnavailable, dkim_keys.UnreadableKey) as error:
         raise NoteRefused from error
     if outcome.kind is not Kind.ACCEPTED:
         raise NoteRefused

@@ -53,6 +53,7 @@ def _send(
     token = house.settings.keys.sign(Purpose.CONFIRM, person.id, publication_id, expires=now + LASTS)
     voice = publications.voice(session, publication_id, person.language)
     note.send(
+        session,
         to=person.address or "",
         subject=_("%(name)s: would you like to receive it?", name=voice.name),
         text=_("%(partner)s has put you forward as a reader of %(name)s.", partner=partner, name=voice.name)

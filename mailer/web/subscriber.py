@@ -170,6 +170,7 @@ def _mail_preferences_link(session: Session, house: House, reader: Reader, now: 
     voice = publications.voice(session, reader.publication_id, i18n.current())
     link = f"{house.settings.public_url}/my/{token}"
     note.send(
+        session,
         to=reader.address,
         subject=_("%(name)s: your preferences", name=voice.name),
         text=_("Here you can change your language and topics, or leave:")

@@ -228,6 +228,22 @@ def test_the_nearest_domain_with_a_key_signs(keys: Keys) -> None:
     )
 
 
+def test_a_worker_asks_for_keys_once_a_minute(keys: Keys) -> None:
+    """Not for every slice; a key that is activated, replaced or retired is noticed within that."""
+    signers = dkim_keys.Signers(keys.settings)
+    at = [NOON + dkim_keys.FRESH * part for part in (0, 0.9, 1, 1.5, 0.5)]
+    with keys.database.read() as session:
+        assert signers.of(session, DOMAIN, at[0]) is None
+    keys.active("one")
+    with keys.database.read() as session:
+        assert signers.of(session, DOMAIN, at[1]) is None
+        found = signers.of(session, DOMAIN, at[2])
+        assert found is not None
+        assert signers.of(session, DOMAIN, at[3]) is found
+        assert signers.of(session, "other.example", at[3]) is None
+        assert signers.of(session, DOMAIN, at[4]) is not found, "a clock that was set back"
+
+
 def test_every_signature_verifies_with_what_is_published(keys: Keys) -> None:
     """From the sealed key in the database to the record in the DNS."""
     keys.active("ed")
