@@ -186,9 +186,12 @@ class Ground:
         """Whether worker and beat share one process, for want of a Redis."""
         return self.settings.embedded
 
-    def start_workers(self, machines: int = 1) -> list[Service]:
-        """Start worker machines, and return once they work. Embedded, a machine is one process."""
-        started = [self._machine() for _ in range(machines)]
+    def start_workers(self, machines: int = 1, *, within: Sequence[str] = ()) -> list[Service]:
+        """Start worker machines, and return once they work. Embedded, a machine is one process.
+
+        ``within``: a module, with its arguments, that runs the worker's module as its last argument says.
+        """
+        started = [self._machine(within) for _ in range(machines)]
         for machine in started:
             machine.start()
             self.machines.append(machine)
@@ -196,11 +199,11 @@ class Ground:
             machine.wait_ready()
         return started
 
-    def start_beat(self) -> Service | None:
-        """Start what rings each second; None: the embedded worker does it itself."""
+    def start_beat(self, *, within: Sequence[str] = ()) -> Service | None:
+        """Start what rings each second, ``within`` as workers; None: the embedded worker does it itself."""
         if self.embedded:
             return None
-        beat = self._service("beat", BEAT, ready="beat: Starting...")
+        beat = self._service("beat", (*within, *BEAT), ready="beat: Starting...")
         beat.start()
         self.beats.append(beat)
         beat.wait_ready()
@@ -240,13 +243,14 @@ class Ground:
         }
         return Settings(**(self._given.model_dump() | own | self._overrides))
 
-    def _machine(self) -> Service:
+    def _machine(self, within: Sequence[str]) -> Service:
         name = f"worker-{len(self.machines) + 1}"
         while (self.folder / name).exists():
             name += "b"
         if self.embedded:
-            return self._service(name, EMBEDDED, ready="embedded worker is ready")
-        return self._service(name, (*WORKER, "--concurrency", str(self._concurrency)), ready=" ready.")
+            return self._service(name, (*within, *EMBEDDED), ready="embedded worker is ready")
+        command = (*within, *WORKER, "--concurrency", str(self._concurrency))
+        return self._service(name, command, ready=" ready.")
 
     def _service(self, name: str, command: Sequence[str], *, ready: str) -> Service:
         folder = self.folder / name
