@@ -19,7 +19,7 @@ DOORS = {
     "celery": {"mailer.queue", "workers"},
     "kombu": {"mailer.queue", "workers"},
     "redis": {"mailer.queue", "mailer.delivery.meter", "mailer.bench"},
-    "dns": {"mailer.delivery.mx"},
+    "dns": {"mailer.delivery.dkim_dns", "mailer.delivery.mx"},
     "smtplib": {"mailer.bench"},  # the baseline that the transport is measured against
     "socket": {"mailer.delivery", "mailer.server", "mailer.bench"},
     "ssl": {"mailer.delivery"},
