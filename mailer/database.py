@@ -122,11 +122,14 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """A transaction that commits at its end, then does what ``after_commit`` was asked for."""
-        with _one_sentence(), Session(self._writer, expire_on_commit=False) as session:
-            with session.begin():
-                yield session
-            for job in session.info.pop("after_commit", ()):
-                job()
+        with _one_sentence(), _transaction(self._writer) as session:
+            yield session
+
+    @contextmanager
+    def steady(self) -> Iterator[Steady]:
+        """Hold one connection for many short transactions: asking the pool for each costs as much as one."""
+        with _one_sentence(), self._writer.connect() as connection:
+            yield Steady(connection)
 
     def check(self) -> None:
         """:raises Unreachable: no answer"""
@@ -136,6 +139,28 @@ class Database:
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
+
+
+class Steady:
+    """One connection of a database, for one thread. After an error it is of no more use."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction as ``Database.write`` makes them."""
+        with _one_sentence(), _transaction(self._connection) as session:
+            yield session
+
+
+@contextmanager
+def _transaction(bind: Engine | Connection) -> Iterator[Session]:
+    with Session(bind, expire_on_commit=False) as session:
+        with session.begin():
+            yield session
+        for job in session.info.pop("after_commit", ()):
+            job()
 
 
 def private_folder(folder: Path) -> None:

@@ -320,7 +320,9 @@ def _standing(now: datetime) -> ColumnElement[bool]:
     return and_(Suppression.released_at.is_(None), or_(Suppression.until.is_(None), Suppression.until > now))
 
 
-def suppression_in_force(now: datetime, publication_id: int | ColumnElement[int]) -> ColumnElement[bool]:
+def suppression_in_force(
+    now: datetime | ColumnElement[datetime], publication_id: int | ColumnElement[int]
+) -> ColumnElement[bool]:
     """The condition that a Subscriber of the query must not be written to."""
     return (
         select(Suppression.id)

@@ -66,10 +66,12 @@ def release(session: Session, id: int, now: datetime, actor: Actor) -> None:
                  before={"reason": found.reason})  # fmt: skip
 
 
-def in_force(now: datetime, publication_id: int | ColumnElement[int]) -> ColumnElement[bool]:
+def in_force(
+    now: datetime | ColumnElement[datetime], publication_id: int | ColumnElement[int]
+) -> ColumnElement[bool]:
     """Return the SQL condition that a ``Subscriber`` of the query must not be written to, for WHERE or CASE.
 
-    ``publication_id`` may be a column of the query, such as ``Campaign.publication_id``.
+    Both may be columns of the query or its parameters, such as ``Campaign.publication_id``.
     """
     return store.suppression_in_force(now, publication_id)
 

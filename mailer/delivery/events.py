@@ -118,4 +118,8 @@ def _row(news: News) -> dict[str, Any]:
 
 def writable(text: str) -> str:
     """Return ``text`` as both databases can keep it: no NUL, no lone surrogates."""
+    return text if text.isascii() and "\x00" not in text else _mended(text)
+
+
+def _mended(text: str) -> str:
     return text.replace("\x00", "").encode(errors="replace").decode()

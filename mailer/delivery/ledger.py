@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy.orm import Session
 
 from mailer import queue
 from mailer.delivery import batches, events
+from mailer.delivery.batches import Try
 from mailer.delivery.events import News
 from mailer.delivery.journal import Leftover
 from mailer.delivery.retry import next_attempt
@@ -33,32 +35,41 @@ NO_REPLY = Outcome(0, Kind.UNCERTAIN, None, None, "", "", "")
 
 
 def record(
-    session: Session, *, campaign_id: int, attempt: int, outcomes: Iterable[Outcome], now: datetime
+    session: Session,
+    *,
+    campaign_id: int,
+    attempt: int,
+    lane: str,
+    outcomes: Iterable[Outcome],
+    now: datetime,
+    untold: bool = False,
 ) -> None:
     """Write down what became of letters: attempts, states, events, and when deferred ones are due again.
 
-    Unsent letters leave no trace here. ``outcome.key`` is the delivery's number.
+    Unsent letters leave no trace here. ``outcome.key`` is the delivery's number. ``untold``: the caller has
+    held the batch's lease all along, so nobody else can have written any of it.
     """
     told = {outcome.key: outcome for outcome in outcomes if outcome.kind in _STATE}
-    new = batches.not_recorded(session, campaign_id, attempt, sorted(told))
-    if not new:
+    if not untold:
+        told = {n: told[n] for n in batches.not_recorded(session, campaign_id, attempt, sorted(told))}
+    if not told:
         return
-    domains = batches.domains(session, campaign_id, [n for n in new if told[n].kind is not Kind.ACCEPTED])
-    diagnoses = {n: _diagnosis(told[n], domains[n]) for n in domains}
-    states = {n: _STATE[told[n].kind] for n in new}
-    due = _due(session, campaign_id, attempt, [n for n in new if states[n] is DeliveryState.DEFERRED], now)
-    for n in states.keys() - due.keys():
-        if states[n] is DeliveryState.DEFERRED:
+    troubled = sorted(n for n, outcome in told.items() if outcome.kind is not Kind.ACCEPTED)
+    domains = batches.domains(session, campaign_id, troubled)
+    diagnoses = {n: _diagnosis(told[n], domains[n]) for n in troubled}
+    states = {n: _STATE[outcome.kind] for n, outcome in told.items()}
+    due = _due(session, campaign_id, attempt, [n for n in troubled if told[n].kind is Kind.DEFERRED], now)
+    for n in troubled:
+        if states[n] is DeliveryState.DEFERRED and n not in due:
             states[n] = DeliveryState.REJECTED  # tried for as long as RFC 5321 asks
-    batches.add_attempts(
-        session,
-        [_attempt(campaign_id, attempt, told[n], states[n], diagnoses.get(n), now) for n in new],
-    )
+    tries = [_try(outcome, states[n], diagnoses.get(n)) for n, outcome in told.items()]
+    batches.add_attempts(session, campaign_id, attempt, now, tries)
     for state, numbers in _grouped(states).items():
         batches.set_state(session, campaign_id, numbers, state)
     for due_at, numbers in _grouped(due).items():
-        batches.add(session, campaign_id, numbers, attempt=attempt + 1, due_at=due_at)
-    events.record_many(session, _bounces(campaign_id, attempt, told, states, diagnoses, now))
+        batches.add(session, campaign_id, numbers, attempt=attempt + 1, lane=lane, due_at=due_at)
+    if troubled:
+        events.record_many(session, _bounces(campaign_id, attempt, told, states, diagnoses, now))
 
 
 def settle(session: Session, *, owner: str, leftover: Leftover, trusted: bool, now: datetime) -> int:
@@ -87,32 +98,33 @@ def declare_lost(session: Session, *, campaign_id: int, now: datetime) -> int:
 
 
 def give_back(
-    session: Session, *, campaign_id: int, numbers: Sequence[int], attempt: int, due_at: datetime
+    session: Session, *, campaign_id: int, numbers: Sequence[int], attempt: int, lane: str, due_at: datetime
 ) -> None:
     """Have letters that were never begun sent by whoever comes first, as the same attempt."""
     waiting = batches.in_states(session, campaign_id, numbers, batches.OPEN)
     if waiting:
-        batches.add(session, campaign_id, waiting, attempt=attempt, due_at=due_at)
+        batches.add(session, campaign_id, waiting, attempt=attempt, lane=lane, due_at=due_at)
         queue.ring(session, queue.WORK)
 
 
 def _settle(session: Session, batch: Batch, told: Sequence[Outcome], *, trusted: bool, now: datetime) -> int:
     """End a dead worker's batch: record what was told, free what was never begun, doubt the rest."""
-    place = {"campaign_id": batch.campaign_id, "attempt": batch.attempt}
+    campaign_id, attempt, lane = batch.campaign_id, batch.attempt, batch.lane
     begun = batches.numbers(batch)[batch.done_to : batch.begun_to]
     if batch.state == BatchState.LEASED:
         batches.split(session, batch, now)
     batches.close(batch)
     session.flush()
-    record(session, **place, outcomes=told, now=now)
+    note = partial(record, session, campaign_id=campaign_id, attempt=attempt, lane=lane, now=now)
+    note(outcomes=told)
     silent = batches.in_states(
-        session, batch.campaign_id, batches.not_recorded(session, **place, numbers=begun), batches.OPEN
+        session, campaign_id, batches.not_recorded(session, campaign_id, attempt, begun), batches.OPEN
     )
     doubted = sum(outcome.kind is Kind.UNCERTAIN for outcome in told)
     if trusted:
-        give_back(session, **place, numbers=silent, due_at=now)
+        give_back(session, campaign_id=campaign_id, numbers=silent, attempt=attempt, lane=lane, due_at=now)
         return doubted
-    record(session, **place, outcomes=[NO_REPLY._replace(key=n) for n in silent], now=now)
+    note(outcomes=[NO_REPLY._replace(key=n) for n in silent])
     return doubted + len(silent)
 
 
@@ -136,26 +148,16 @@ def _due(
     return {n: at for n, at in due.items() if at is not None}
 
 
-def _attempt(
-    campaign_id: int,
-    attempt: int,
-    outcome: Outcome,
-    state: DeliveryState,
-    diagnosis: Diagnosis | None,
-    now: datetime,
-) -> dict[str, object]:
-    return {
-        "campaign_id": campaign_id,
-        "n": outcome.key,
-        "attempt": attempt,
-        "at": now,
-        "state": int(state),
-        "relay": outcome.relay,
-        "code": outcome.code,
-        "status": (outcome.status or "")[:12] or None,
-        "category": diagnosis.category.value if diagnosis and outcome.code else None,
-        "reply": events.writable(outcome.text),
-    }
+def _try(outcome: Outcome, state: DeliveryState, diagnosis: Diagnosis | None) -> Try:
+    return Try(
+        outcome.key,
+        state,
+        outcome.relay,
+        outcome.code,
+        outcome.status[:12] if outcome.status else None,
+        diagnosis.category.value if diagnosis and outcome.code else None,
+        events.writable(outcome.text),
+    )
 
 
 def _bounces(
@@ -186,7 +188,8 @@ def _bounces(
 
 
 def _grouped(values: Mapping[int, V]) -> dict[V, list[int]]:
+    """Return the numbers of each value, in order."""
     groups: dict[V, list[int]] = defaultdict(list)
-    for n in sorted(values):
-        groups[values[n]].append(n)
+    for n, value in sorted(values.items()):
+        groups[value].append(n)
     return groups

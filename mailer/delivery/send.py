@@ -14,11 +14,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import TypedDict
 
 from sqlalchemy.orm import Session
 
 from mailer.database import Database, clock
-from mailer.delivery import batches, campaigns, ledger, letters, store
+from mailer.delivery import batches, ledger, letters, store
+from mailer.delivery.batches import Standing
 from mailer.delivery.journal import (
     Journal,
     JournalInUse,
@@ -30,7 +32,7 @@ from mailer.delivery.journal import (
 from mailer.delivery.relay import BadRelay
 from mailer.delivery.relays import REST, Relays
 from mailer.delivery.smtp import Envelope, Outcome
-from mailer.delivery.store import Batch, CampaignState, DeliveryState
+from mailer.delivery.store import Batch, CampaignState, DeliveryState, Spent
 from mailer.errors import MailerError
 from mailer.settings import Settings
 
@@ -105,6 +107,7 @@ class Shift:
         self.compositor = letters.Compositor(settings)
         self._settings, self._database = settings, database
         self._settled_at = float("-inf")
+        self.spent = Spent()
         self.journal = _open_journal(settings)
         try:
             self.relays = Relays(settings.relay_urls)
@@ -127,12 +130,13 @@ class Shift:
     def work(self, until: float) -> bool:
         """Take turns until ``time.monotonic()`` is ``until``; return whether more is due."""
         self._settle_the_dead()
-        while time.monotonic() < until and not self.leaving.is_set():
-            if not self.relays.awake:
-                return False
-            batch = self._lease()
-            if batch is None or not Turn(self, batch, until).run():
-                return False
+        with self._database.steady() as self._steady:
+            while time.monotonic() < until and not self.leaving.is_set():
+                if not self.relays.awake:
+                    return False
+                batch = self._lease()
+                if batch is None or not Turn(self, batch, until).run():
+                    return False
         with self._database.read() as session:
             return batches.due(session, clock(session))
 
@@ -144,7 +148,7 @@ class Shift:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A transaction after which the journal may forget what it holds: all of it is in the ledger."""
-        with self._database.write() as session:
+        with self._steady.write() as session:
             yield session
         self.journal.checkpoint()
 
@@ -154,9 +158,12 @@ class Shift:
             return not self.leaving.is_set() and batches.may_go_on(session, batch_id, self.owner)
 
     def _lease(self) -> Batch | None:
-        with self._database.write() as session:
+        with self._steady.write() as session:
             now = clock(session)
-            store.beat(session, worker=self.owner, machine=self.owner.split("/")[0], now=now)
+            store.beat(
+                session, worker=self.owner, machine=self.owner.split("/")[0], now=now, spent=self.spent
+            )
+            self.spent = Spent()
             return batches.lease(session, owner=self.owner, now=now, until=now + self.lease_time)
 
     def _settle_the_dead(self) -> None:
@@ -191,8 +198,12 @@ class Turn:
     def __init__(self, shift: Shift, batch: Batch, until: float) -> None:
         self._shift = shift
         self._until = until  # time.monotonic()
-        self._id, self._campaign, self._attempt = batch.id, batch.campaign_id, batch.attempt
+        self._id = batch.id
+        self._place: _Place = {
+            "campaign_id": batch.campaign_id, "attempt": batch.attempt, "lane": batch.lane
+        }  # fmt: skip
         self._numbers = batches.numbers(batch)
+        self._begun_to = batch.begun_to
         self._pen = shift.journal.pen(campaign=batch.campaign_id, batch=batch.id, attempt=batch.attempt)
         self._looked_at = time.monotonic()
         self._halted = False
@@ -210,7 +221,7 @@ class Turn:
             if not envelopes:
                 return trouble is None
             outcomes, trouble = [], None
-            self._looked_at = time.monotonic()
+            self._looked_at = began = time.monotonic()
             try:
                 for outcome in self._shift.relays.send(
                     envelopes, notes=self._pen, deadline=self._until, halt=self._must_halt
@@ -218,6 +229,8 @@ class Turn:
                     outcomes.append(outcome)
             except MailerError as error:  # relays out of reach, disk full: what was told before still counts
                 trouble = error
+            self._shift.spent.letters += len(outcomes)
+            self._shift.spent.wire += time.monotonic() - began
 
     def _must_halt(self) -> bool:
         """Tell whether nothing more may begin: paused, cancelled, or our lease went to another."""
@@ -231,64 +244,98 @@ class Turn:
         self, before: Sequence[Envelope], outcomes: Sequence[Outcome], trouble: MailerError | None
     ) -> list[Envelope]:
         """Record what became of a slice and begin the next; no letters: the turn is over."""
+        began, composing = time.monotonic(), self._shift.spent.composing
         told = {outcome.key for outcome in outcomes}
         unsent = [envelope.key for envelope in before if envelope.key not in told]
         with self._shift.writing() as session:
             now = clock(session)
-            place = {"campaign_id": self._campaign, "attempt": self._attempt}
-            ledger.record(session, **place, outcomes=outcomes, now=now)
-            batch = batches.held(session, self._id, self._shift.owner)
-            if batch is None:
+            standing = batches.standing(session, self._id, self._shift.owner)
+            held = standing is not None
+            ledger.record(session, **self._place, outcomes=outcomes, now=now, untold=held)
+            if standing is None:
                 self._part(session, unsent, now)
-                return []
-            campaign = campaigns.get(session, self._campaign)
-            said = trouble.sentence if trouble else ""
-            if (trouble or outcomes) and campaign.trouble != said:
-                store.tell_trouble(session, said, campaign.id)
-            if trouble or unsent or self._is_over(campaign.state):
-                batches.release(batch, unsent=unsent, due_at=now + PUT_OFF if trouble else now)
-                return []
-            return self._begin(session, batch, campaign.publication_id, now)
+                envelopes = []
+            else:
+                self._tell(session, standing, trouble, outcomes)
+                envelopes = self._go_on(session, standing, unsent, trouble, now)
+        composed = self._shift.spent.composing - composing
+        self._shift.spent.recording += time.monotonic() - began - composed
+        return envelopes
+
+    def _tell(
+        self, session: Session, standing: Standing, trouble: MailerError | None, outcomes: Sequence[Outcome]
+    ) -> None:
+        """Say on the campaign why its letters wait, or that they do not any more."""
+        said = trouble.sentence if trouble else ""
+        if (trouble or outcomes) and standing.trouble != said:
+            store.tell_trouble(session, said, self._place["campaign_id"])
+
+    def _go_on(
+        self,
+        session: Session,
+        standing: Standing,
+        unsent: Sequence[int],
+        trouble: MailerError | None,
+        now: datetime,
+    ) -> list[Envelope]:
+        """Begin the next slice, or give the batch back."""
+        if trouble or unsent or self._is_over(standing.campaign):
+            self._give_back(session, unsent, now + PUT_OFF if trouble else now)
+            return []
+        done_to = self._begun_to
+        while slice_ := self._numbers[self._begun_to : self._begun_to + SLICE]:
+            done_to, self._begun_to = self._begun_to, self._begun_to + len(slice_)
+            envelopes = self._compose(session, slice_, standing.publication_id, now)
+            if envelopes:
+                until = now + self._shift.lease_time
+                batches.move(session, self._id, done_to=done_to, begun_to=self._begun_to, lease_until=until)
+                return envelopes
+        self._give_back(session, [], now)
+        return []
 
     def _is_over(self, state: CampaignState) -> bool:
         return (
             state != CampaignState.SENDING or time.monotonic() >= self._until or self._shift.leaving.is_set()
         )
 
-    def _begin(self, session: Session, batch: Batch, publication_id: int, now: datetime) -> list[Envelope]:
-        """Move the cursor over the next slice that holds a letter to write, and compose its letters."""
-        while slice_ := self._numbers[batch.begun_to : batch.begun_to + SLICE]:
-            batch.done_to = batch.begun_to
-            batch.begun_to += len(slice_)
-            envelopes = self._compose(session, slice_, publication_id, now)
-            if envelopes:
-                batch.lease_until = now + self._shift.lease_time
-                return envelopes
-        batches.close(batch)
-        return []
+    def _give_back(self, session: Session, unsent: Sequence[int], due_at: datetime) -> None:
+        """Let go of the batch: it is done, or what is left of it waits for anybody."""
+        batch = session.get_one(Batch, self._id)
+        batch.begun_to = self._begun_to
+        batches.release(batch, unsent=unsent, due_at=due_at)
 
     def _compose(
         self, session: Session, slice_: Sequence[int], publication_id: int, now: datetime
     ) -> list[Envelope]:
         """Compose the letters that may be written; withdraw those that may not be any more."""
+        campaign_id = self._place["campaign_id"]
         people = batches.addressees(
-            session, campaign_id=self._campaign, numbers=slice_, publication_id=publication_id, now=now
+            session, campaign_id=campaign_id, numbers=slice_, publication_id=publication_id, now=now
         )
         waiting = [person for person in people if person.state in batches.OPEN]
         for reason in sorted({person.barrier for person in waiting} - {""}):
             barred = [person.n for person in waiting if person.barrier == reason]
-            batches.set_state(session, self._campaign, barred, DeliveryState.WITHDRAWN, reason)
-        compose = self._shift.compositor.of(session, self._campaign)
-        return [compose(person, now) for person in waiting if not person.barrier]
+            batches.set_state(session, campaign_id, barred, DeliveryState.WITHDRAWN, reason)
+        began = time.monotonic()
+        compose = self._shift.compositor.of(session, campaign_id)
+        envelopes = [compose(person, now) for person in waiting if not person.barrier]
+        self._shift.spent.composing += time.monotonic() - began
+        return envelopes
 
     def _part(self, session: Session, unsent: Sequence[int], now: datetime) -> None:
         """Our lease went to another while we sent: all we had begun is recorded, the rest of it is free."""
         batch = batches.orphaned(session, self._id, self._shift.owner)
         if batch is not None:
             batches.close(batch)
-            ledger.give_back(
-                session, campaign_id=self._campaign, numbers=unsent, attempt=self._attempt, due_at=now
-            )
+            ledger.give_back(session, **self._place, numbers=unsent, due_at=now)
+
+
+class _Place(TypedDict):
+    """Where in the ledger a batch's letters stand."""
+
+    campaign_id: int
+    attempt: int
+    lane: str
 
 
 def _open_journal(settings: Settings) -> Journal:

@@ -39,7 +39,7 @@ def people(count: int) -> list[str]:
 
 
 def record(desk: Desk, campaign: int, *outcomes: Outcome, attempt: int = 1, at: object = NOON) -> None:
-    facts = {"campaign_id": campaign, "attempt": attempt, "outcomes": outcomes, "now": at}
+    facts = {"campaign_id": campaign, "attempt": attempt, "lane": "", "outcomes": outcomes, "now": at}
     with desk.database.write() as session:
         ledger.record(session, **facts)  # type: ignore[arg-type]
 
@@ -54,6 +54,17 @@ def told(desk: Desk, campaign: int) -> tuple[object, ...]:
     )
 
 
+def lease_all(desk: Desk, campaign: int) -> list[Batch]:
+    """Lease every batch that waits: what others put off from now on joins none of them."""
+    with desk.database.write() as session:
+        session.execute(
+            update(Batch)
+            .where(Batch.campaign_id == campaign, Batch.state == BatchState.WAITING)
+            .values(state=BatchState.LEASED)
+        )
+    return desk.batches(campaign, BatchState.LEASED)
+
+
 _domains = count(1)
 
 
@@ -64,7 +75,7 @@ def test_sums_add_up_after_any_sequence_of_outcomes(desk: Desk, rounds: list[lis
     domain = f"{next(_domains)}.example.org"
     campaign = desk.launched(*[f"r{n}@{domain}" for n in range(4)], audience=f"domain = {domain}")
     for kinds in rounds:
-        for batch in desk.batches(campaign, BatchState.WAITING):
+        for batch in lease_all(desk, campaign):
             outcomes = [said(n, kinds[n - 1]) for n in batches.numbers(batch)]
             unsent = [outcome.key for outcome in outcomes if outcome.kind is Kind.UNSENT]
             record(desk, campaign, *outcomes, attempt=batch.attempt)

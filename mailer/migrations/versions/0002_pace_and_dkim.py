@@ -50,14 +50,15 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("lane", name=op.f("pk_slowdowns")),
     )
+    with op.batch_alter_table("attempts", schema=None) as batch_op:
+        batch_op.drop_constraint(batch_op.f("fk_attempts_campaign_id_deliveries"), type_="foreignkey")
+
     with op.batch_alter_table("batches", schema=None) as batch_op:
         batch_op.add_column(sa.Column("lane", sa.String(length=255), server_default="", nullable=False))
 
     with op.batch_alter_table("campaigns", schema=None) as batch_op:
         batch_op.add_column(sa.Column("window", sa.String(length=200), server_default="", nullable=False))
-        batch_op.add_column(
-            sa.Column("local_time", sa.Boolean(), server_default=sa.false(), nullable=False)
-        )
+        batch_op.add_column(sa.Column("local_time", sa.Boolean(), server_default=sa.false(), nullable=False))
 
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.add_column(sa.Column("provider", sa.String(length=40), server_default="", nullable=False))
@@ -77,3 +78,6 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("composing", sa.Double(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("wire", sa.Double(), server_default="0", nullable=False))
         batch_op.add_column(sa.Column("recording", sa.Double(), server_default="0", nullable=False))
+
+    if op.get_bind().dialect.name == "postgresql":
+        op.execute("ALTER TABLE deliveries SET (fillfactor = 50)")
