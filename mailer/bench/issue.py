@@ -24,17 +24,18 @@ from mailer.content.document import (
 from mailer.delivery import campaigns, letters
 from mailer.delivery.store import Campaign
 from mailer.errors import Invalid
-from mailer.issues import editions, publications
+from mailer.issues import editions, freeze, publications
 from mailer.issues.publications import Presence
 from mailer.issues.store import Publication
 from mailer.settings import Settings
 
 Script = Literal["latin", "chinese"]
 LANGUAGE: dict[Script, Language] = {"latin": "en", "chinese": "zh"}
+SENDER = "newsletter@secretariat.example"
+ARTICLES = 10
 LINKS = 25  # that are tracked
 NEAR = 0.02  # of the weight asked for, by which a letter may differ from it
 
-_ARTICLES = 10
 _PARAGRAPH = {"en": 420, "zh": 160}  # characters
 _TRIES = 12
 _SHELL = Actor(None, "shell")
@@ -44,23 +45,54 @@ class NoSuchWeight(Invalid):
     """No letter of this weight can be made: say another with --wire-kb, such as 60."""
 
 
-def publish(session: Session, *, script: Script, octets: int, settings: Settings, now: datetime) -> int:
-    """Store a publication with one issue whose letter weighs about ``octets``; return the issue's id.
+Weigh = Callable[[Session, Campaign, Settings, datetime], int]
+"""Octets of what a campaign's issue is in its only language, as it stands."""
 
-    :raises NoSuchWeight: too light for 25 links, or so heavy that articles would be shortened
+
+def on_wire(session: Session, campaign: Campaign, settings: Settings, now: datetime) -> int:
+    """Weigh a letter, header and all."""
+    reader = parse("reader-000001@north.example")
+    letter = letters.trial(session, campaign, recipient=reader, language=None, settings=settings, now=now)
+    return len(letter.body)
+
+
+def in_text(session: Session, campaign: Campaign, settings: Settings, now: datetime) -> int:
+    """Weigh the plain text, not encoded."""
+    _, compiled = freeze.blueprint_of(session, campaign.issue_id, campaign.languages[0], settings=settings)
+    return compiled.text_bytes
+
+
+def publish(
+    session: Session,
+    *,
+    script: Script,
+    octets: int,
+    weigh: Weigh,
+    settings: Settings,
+    now: datetime,
+    articles: int = ARTICLES,
+) -> Campaign:
+    """Store a publication with one issue that weighs about ``octets``; return a draft of its campaign.
+
+    :raises NoSuchWeight: too light for its links, or so heavy that articles would be shortened
     """
-    language = LANGUAGE[script]
-    publication = _publication(session, now)
-    edition = editions.take_in(session, document(language, 0), publication=publication, now=now, actor=_SHELL)
-    issue_id = edition.issue_id
-    draft = campaigns.create(session, issue_id=issue_id, audience="everyone", now=now, actor=_SHELL)
+    language, publication = LANGUAGE[script], _publication(session, now)
+
+    def take_in(characters: int, issue_id: int | None) -> int:
+        text = document(language, characters, articles)
+        edition = editions.take_in(
+            session, text, publication=publication, issue_id=issue_id, now=now, actor=_SHELL
+        )
+        return edition.issue_id
+
+    draft = campaigns.create(session, issue_id=take_in(0, None), audience="everyone", now=now, actor=_SHELL)
 
     def weight(characters: int) -> int:
-        editions.take_in(session, document(language, characters), issue_id=issue_id, now=now, actor=_SHELL)
-        return _weight(session, draft, settings, now)
+        take_in(characters, draft.issue_id)
+        return weigh(session, draft, settings, now)
 
     grown(weight, octets)
-    return issue_id
+    return draft
 
 
 def grown(weight: Callable[[int], int], wanted: int) -> int:
@@ -78,25 +110,31 @@ def grown(weight: Callable[[int], int], wanted: int) -> int:
     raise NoSuchWeight
 
 
-def document(language: Language, characters: int) -> Document:
-    """Return an issue with about ``characters`` of news and LINKS links."""
+def document(language: Language, characters: int, articles: int = ARTICLES) -> Document:
+    """Return an issue with about ``characters`` of news in so many articles, and LINKS links in all.
+
+    Every article leads to its report while links last; those that are left stand in the texts.
+    """
     words = _WORDS[language]
-    articles = [
+    inline = max(LINKS - articles, 0)
+    news = [
         Article(
-            headline=f"{words['headline']} {number}",
+            headline=f"{words['headline']} {n}",
             dateline=words["dateline"],
-            body=_body(language, characters // _ARTICLES, number, links=2 if number <= _ARTICLES // 2 else 1),
-            read_more=Link(url=f"https://partners.example/{language}/report-{number}"),
+            body=_body(
+                language, characters // articles, n, links=inline // articles + (n <= inline % articles)
+            ),
+            read_more=Link(url=f"https://partners.example/{language}/report-{n}") if n <= LINKS else None,
         )
-        for number in range(1, _ARTICLES + 1)
+        for n in range(1, articles + 1)
     ]
     return Document(
         language=language,
         masthead=Masthead(title=words["title"], issuer=words["issuer"], number="1", date=date(2026, 11, 20)),
         preheader=words["preheader"],
         sections=(
-            Section(title=words["lead"], blocks=tuple(articles[:3])),
-            Section(title=words["news"], blocks=tuple(articles[3:])),
+            Section(title=words["lead"], blocks=tuple(news[:3])),
+            Section(title=words["news"], blocks=tuple(news[3:])),
             Section(
                 title=words["contact"],
                 blocks=(Contact(entries=(ContactEntry(label=words["issuer"], phone="+00 0000 0000"),)),),
@@ -109,7 +147,7 @@ def _publication(session: Session, now: datetime) -> Publication:
     return publications.add(
         session,
         code="bench",
-        sender_address="newsletter@secretariat.example",
+        sender_address=SENDER,
         desk_address="desk@secretariat.example",
         presences={
             language: Presence(
@@ -121,14 +159,6 @@ def _publication(session: Session, now: datetime) -> Publication:
         now=now,
         actor=_SHELL,
     )  # fmt: skip
-
-
-def _weight(session: Session, draft: Campaign, settings: Settings, now: datetime) -> int:
-    """Return the octets of a letter of the edition as it stands."""
-    reader = parse("reader-000001@north.example")
-    return len(
-        letters.trial(session, draft, recipient=reader, language=None, settings=settings, now=now).body
-    )
 
 
 def _body(language: Language, characters: int, number: int, *, links: int) -> str:

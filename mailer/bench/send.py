@@ -17,6 +17,8 @@ from email.message import EmailMessage
 from statistics import median
 from typing import Any, Literal
 
+from sqlalchemy.orm import Session
+
 from mailer import queue
 from mailer.accounts.audit import Actor
 from mailer.address import parse
@@ -28,13 +30,14 @@ from mailer.bench.issue import LANGUAGE, Script
 from mailer.bench.plain import Task
 from mailer.bench.rows import Sent, Spans
 from mailer.bench.sink import Sink
-from mailer.delivery import campaigns, letters
+from mailer.delivery import campaigns, dkim_keys, letters
+from mailer.delivery.dkim import Algorithm
 from mailer.delivery.smtp import Envelope
 from mailer.errors import Conflict
-from mailer.issues import editions
 from mailer.settings import Settings
 
 BASELINES = (Smtplib.name, SmtpSource.name)
+DKIM = {"rsa": Algorithm.RSA, "ed25519": Algorithm.ED25519}
 _LOOK = 0.1  # seconds between looks at the batches
 _PATIENCE = 120.0  # seconds without progress after which the bench gives up
 _SHELL = Actor(None, "shell")
@@ -48,7 +51,8 @@ class Stuck(Conflict):
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured. ``relay`` "host:port", empty: a sink of its own that answers after ``delay`` s."""
+    """What is measured. ``relay`` "host:port", empty: a sink of its own that answers after ``delay`` s;
+    ``dkim`` a name of ``DKIM``, empty: letters are not signed."""
 
     recipients: int
     wire_kb: int = 60
@@ -59,6 +63,7 @@ class Plan:
     rounds: int = 5
     against: tuple[str, ...] = ()
     delay: float = 0.0
+    dkim: str = ""
 
     @property
     def octets(self) -> int:
@@ -140,24 +145,27 @@ class Bench:
         plan, settings = self._plan, self._ground.settings
         with self._ground.database.write() as session:
             now = _now()
-            self._issue = issue.publish(
-                session, script=plan.script, octets=plan.octets, settings=settings, now=now
+            draft = issue.publish(
+                session,
+                script=plan.script,
+                octets=plan.octets,
+                weigh=issue.on_wire,
+                settings=settings,
+                now=now,
             )
+            self._issue = draft.issue_id
             rows.add_readers(
                 session,
-                publication_id=editions.get(session, self._issue).publication_id,
+                publication_id=draft.publication_id,
                 count=plan.recipients,
                 script=plan.script,
                 keys=settings.keys,
                 now=now,
             )
-            draft = campaigns.create(
-                session, issue_id=self._issue, audience="everyone", now=now, actor=_SHELL
-            )
+            if plan.dkim:
+                _sign_with(session, DKIM[plan.dkim], settings, now)
             reader = parse("reader-000001@north.example")
-            return letters.trial(
-                session, draft, recipient=reader, language=LANGUAGE[plan.script], settings=settings, now=now
-            )
+            return letters.trial(session, draft, recipient=reader, language=None, settings=settings, now=now)
 
     def _alternate(self, number: int, baselines: Sequence[Baseline]) -> tuple[Round, dict[str, float]]:
         """One round of ours and one of each baseline."""
@@ -293,6 +301,15 @@ class Bench:
         }
         parts["broker"] = max(0.0, 1 - sum(parts.values()))
         return {name: round(part, 4) for name, part in parts.items()}
+
+
+def _sign_with(session: Session, algorithm: Algorithm, settings: Settings, now: datetime) -> None:
+    """Have letters signed for the sender's domain."""
+    domain = issue.SENDER.partition("@")[2]
+    key = dkim_keys.make(
+        session, domain=domain, algorithm=algorithm, keys=settings.keys, now=now, actor=_SHELL
+    )
+    dkim_keys.activate(session, domain=domain, selector=key.selector, seen=None, now=now, actor=_SHELL)
 
 
 def _per_letter(seconds: Sequence[float], rounds: Sequence[Round]) -> float | None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from mailer.bench import compile as compiling
 from mailer.bench import send as sending
 from mailer.bench.issue import LANGUAGE
 from mailer.cli import Shell, pass_shell, say
@@ -35,6 +36,7 @@ def command() -> None:
     multiple=True,
     help="Compare in turns; may be repeated.",
 )
+@click.option("--dkim", type=click.Choice(sorted(sending.DKIM)), default="", help="Sign every letter.")
 @click.option("--delay-ms", type=click.IntRange(0, 10_000), default=0, help="The own sink answers so late.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @pass_shell
@@ -45,6 +47,23 @@ def send(shell: Shell, /, as_json: bool, delay_ms: int, **wishes: Any) -> None:
     with _stopped_in_order():
         figures = sending.run(shell.settings, plan, lambda text: click.echo(text, err=True))
     say(figures) if as_json else _show(figures)
+
+
+@command.command("compile")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@pass_shell
+def compile_(shell: Shell, as_json: bool) -> None:
+    """Assemble letters of 64 KB of HTML in both scripts, and say what processor time one takes."""
+    with _stopped_in_order():
+        figures = compiling.run(shell.settings)
+    if as_json:
+        say(figures)
+        return
+    for script, told in figures.items():
+        click.echo(
+            f"{script:<8} {told['letter_us']:,} µs to fill the slots, {told['composed_us']:,} µs with tokens"
+            f" ({told['html_bytes']:,} bytes of HTML, {told['text_bytes']:,} of text, {told['slots']} slots)"
+        )
 
 
 def _check_address(address: str) -> None:

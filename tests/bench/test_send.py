@@ -53,6 +53,17 @@ def test_production(tmp_path: Path, production: Settings) -> None:
     assert schemas(production.database) == set()
 
 
+def test_letters_are_assembled(tmp_path: Path) -> None:
+    """``bench compile`` measures both scripts at the size asked for."""
+    figures = Person(tmp_path).process("bench", "compile", "--json").json
+    assert set(figures) == {"latin", "chinese"}
+    for told in figures.values():
+        assert told["html_bytes"] == pytest.approx(64 * 1024, rel=0.05)
+        assert told["text_bytes"] == pytest.approx(21 * 1024, rel=0.02)
+        assert min(told["letter_us"], told["composed_us"]) > 0
+        assert told["slots"] > 2 * issue.LINKS
+
+
 def test_a_relay_must_have_a_port(tmp_path: Path) -> None:
     """Wrong usage is told before anything is made."""
     said = Person(tmp_path)("bench", "send", "--relay", "localhost")
