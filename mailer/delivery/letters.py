@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
+from typing import NamedTuple
 
 from sqlalchemy.orm import Session
 
@@ -19,8 +20,9 @@ from mailer.audience.store import Subscriber
 from mailer.content import letter as content
 from mailer.content import slots
 from mailer.content.letter import Blueprint
-from mailer.delivery import store
+from mailer.delivery import dkim_keys, store
 from mailer.delivery.batches import Addressee
+from mailer.delivery.dkim import Signer, sender_domain
 from mailer.delivery.smtp import Envelope
 from mailer.delivery.store import Campaign, DeliveryState
 from mailer.errors import NotFound
@@ -37,32 +39,30 @@ _IDENTITY = "identity"
 
 
 class Compositor:
-    """Makes letters from frozen blueprints, which it reads once per campaign."""
+    """Makes letters from frozen blueprints, which it reads once per campaign, and signs them."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._known: dict[int, dict[str, Blueprint]] = {}  # by campaign, the last used last
+        self._known: dict[int, Forms] = {}  # by campaign, the last used last
+        self._signers = dkim_keys.Signers(settings)
         _keep_freed_memory()
-
-    def of(self, session: Session, campaign_id: int) -> Callable[[Addressee, datetime], Envelope]:
-        """Return what composes this campaign's letters one by one; ``slice`` is quicker."""
-        blueprints = self._blueprints(session, campaign_id)
-
-        def compose(person: Addressee, now: datetime) -> Envelope:
-            [envelope] = _compose(blueprints, campaign_id, [person], self._settings, now)
-            return envelope
-
-        return compose
 
     def slice(
         self, session: Session, campaign_id: int, people: Sequence[Addressee], now: datetime
     ) -> list[Envelope]:
-        """Return the letters of a campaign to some of its people, in their order."""
-        return list(
-            _compose(self._blueprints(session, campaign_id), campaign_id, people, self._settings, now)
-        )
+        """Return the letters of a campaign to some of its people, in their order.
 
-    def _blueprints(self, session: Session, campaign_id: int) -> dict[str, Blueprint]:
+        :raises UnreadableKey: a DKIM key of the sender's domain cannot be opened
+        """
+        forms = self._forms(session, campaign_id)
+        signers = {form.domain: self._signers.of(session, form.domain, now) for form in forms.values()}
+        return list(_compose(forms, campaign_id, people, signers, self._settings, now))
+
+    def of(self, session: Session, campaign_id: int) -> Callable[[Addressee, datetime], Envelope]:
+        """Return what composes this campaign's letters one by one; ``slice`` is quicker."""
+        return lambda person, now: self.slice(session, campaign_id, [person], now)[0]
+
+    def _forms(self, session: Session, campaign_id: int) -> Forms:
         known = self._known.pop(campaign_id, None) or _frozen(session, campaign_id, self._settings)
         self._known[campaign_id] = known
         if len(self._known) > _KEPT:
@@ -86,20 +86,29 @@ def _keep_freed_memory() -> None:
 _KEPT_MEMORY = 16 << 20  # octets: a slice of 100 letters and then some
 
 
-def _frozen(session: Session, campaign_id: int, settings: Settings) -> dict[str, Blueprint]:
-    """Return, by language, a campaign's blueprints, with all filled in that its readers share."""
+class _Form(NamedTuple):
+    """A blueprint with all filled in that its readers share. ``domain`` is that of its From."""
+
+    blueprint: Blueprint
+    domain: str
+
+
+Forms = Mapping[str, _Form]  # by language
+
+
+def _frozen(session: Session, campaign_id: int, settings: Settings) -> Forms:
     others = _others(session, campaign_id, settings)
     return {
-        language: _bound(Blueprint.from_json(each.blueprint.decode()), others.get(language, ""), settings)
+        language: _form(Blueprint.from_json(each.blueprint.decode()), others.get(language, ""), settings)
         for language, each in store.frozen_editions(session, campaign_id).items()
     }
 
 
-def _bound(blueprint: Blueprint, other: str, settings: Settings) -> Blueprint:
+def _form(blueprint: Blueprint, other: str, settings: Settings) -> _Form:
     """Fill in addresses but for their tokens. ``other``: the edition in the other language on the web."""
     base, domain = settings.public_url, settings.bounce_domain
     link, leave, identity = map(slots.mark, (slots.TOKEN, _LEAVE, _IDENTITY))
-    return blueprint.bound(
+    bound = blueprint.bound(
         {
             slots.VIEW: f"{base}/view/{link}",
             slots.PREFERENCES: f"{base}/preferences/{link}",
@@ -109,16 +118,18 @@ def _bound(blueprint: Blueprint, other: str, settings: Settings) -> Blueprint:
             content.UNSUBSCRIBE_MAIL: f"leave-{leave}@{domain}",
         }
     )
+    return _Form(bound, sender_domain(blueprint.segments[0].texts[0].encode()))
 
 
 def _compose(
-    blueprints: Mapping[str, Blueprint],
+    forms: Forms,
     campaign_id: int,
     people: Sequence[Addressee],
+    signers: Mapping[str, Signer | None],
     settings: Settings,
     now: datetime,
 ) -> Iterator[Envelope]:
-    """Compose letters from bound blueprints, by language."""
+    """Compose letters, and sign those whose sender's domain has one of ``signers``."""
     sign = partial(settings.keys.sign_all, first=campaign_id, seconds=[person.n for person in people])
     date = format_datetime(now.astimezone(UTC))
     for person, link, leave, identity, back in zip(
@@ -131,6 +142,7 @@ def _compose(
     ):
         if person.address is None:
             raise ValueError(f"delivery {person.n} has no address: it must be withdrawn, not written")
+        form = forms[person.language]
         values = {
             slots.SALUTATION: person.salutation,
             slots.TOKEN: link,
@@ -140,17 +152,18 @@ def _compose(
             content.TO_ADDRESS: person.address,
             content.DATE: date,
         }
-        yield Envelope(
-            person.n,
-            f"b-{back}@{settings.bounce_domain}",
-            person.address,
-            blueprints[person.language].letter(values),
-            clean=person.address.isascii(),
-        )
+        letter = form.blueprint.letter(values)
+        signer = signers.get(form.domain)
+        if signer is not None:
+            letter = signer.sign(letter, now) + letter
+        sender = f"b-{back}@{settings.bounce_domain}"
+        yield Envelope(person.n, sender, person.address, letter, clean=person.address.isascii())
 
 
 def again(session: Session, *, campaign_id: int, n: int, settings: Settings, now: datetime) -> bytes:
     """Return the very letter a delivery got: the frozen bytes with its own values; only the date is today's.
+
+    It is not signed again: a DKIM signature vouches for a sending.
 
     :raises NotFound: no such delivery, or the person was erased
     """
@@ -161,7 +174,8 @@ def again(session: Session, *, campaign_id: int, n: int, settings: Settings, now
     person = Addressee(
         n, subscriber.id, delivery.language, delivery.salutation, delivery.state, subscriber.address, ""
     )
-    return Compositor(settings).of(session, campaign_id)(person, now).body
+    [letter] = _compose(_frozen(session, campaign_id, settings), campaign_id, [person], {}, settings, now)
+    return letter.body
 
 
 def trial(
@@ -184,7 +198,9 @@ def trial(
     colleague = Addressee(
         NOBODY, 0, chosen, salutation(Names(), chosen), DeliveryState.WAITING, recipient.wire, ""
     )
-    [letter] = _compose({chosen: _bound(blueprint, other, settings)}, campaign.id, [colleague], settings, now)
+    form = _form(blueprint, other, settings)
+    signer = dkim_keys.signer(session, form.domain, settings=settings, now=now)
+    [letter] = _compose({chosen: form}, campaign.id, [colleague], {form.domain: signer}, settings, now)
     return letter
 
 

@@ -166,6 +166,53 @@ def test_any_text_with_slots_anywhere_survives_both_encodings(text, token, view)
         assert body(read(raw), "plain") == slots.fill(made.text, values)
 
 
+lengths = st.lists(st.tuples(st.integers(0, 9), st.integers(0, 80)), min_size=1, max_size=6)
+
+
+@settings(max_examples=100, deadline=None)
+@given(pieces, lengths)
+def test_one_blueprint_serves_readers_whose_values_differ_in_length(text, sizes):
+    """What it keeps of one reader's letter never shows in another's."""
+    made = edition(f"<p>{text}</p>\n", f"{text}{'文' * 60}\n")
+    blueprint = Blueprint.build(made, HEADING)
+    for token, view in sizes:
+        values = READER | {"token": "t" * token, "view": "文" * view}
+        message = read(blueprint.letter(values))
+        assert body(message, "plain") == slots.fill(made.text, values)
+        assert body(message, "html") == slots.fill(made.html, values, escape)
+
+
+@settings(max_examples=150, deadline=None)
+@given(pieces, fillings, st.sampled_from(["", "https://a.example/v?a=1&b=", ".", "文"]))
+def test_slots_filled_for_good_read_like_slots_filled_at_last(text, salutation, opening):
+    """Even by texts that hold slots: what readers share is filled once per campaign, in either encoding."""
+    shared = {
+        "view": f"{opening}{slots.mark('token')}",
+        "other": opening,
+        "unsubscribe": f"https://a.example/{slots.mark('leave')}",
+        "message_id": f"<{slots.mark('identity')}@a.example>",
+        "unsubscribe_mail": f"leave-{slots.mark('leave')}@a.example",
+    }
+    own = READER | {"salutation": salutation, "leave": "lv", "identity": "id"}
+    values = {name: slots.fill(shared.get(name, value), own) for name, value in own.items()}
+    text += slots.mark("salutation") + slots.mark("other")
+    made = edition(f"<p>{text}</p>\n", f"{text}{'文' * 60}\n")
+    blueprint = Blueprint.build(made, HEADING)
+    bound = blueprint.bound(shared)
+    assert bound.names.isdisjoint(shared)
+    raw, wanted = bound.letter({name: own[name] for name in bound.names}), blueprint.letter(values)
+    wire_is_sound(raw)
+    assert body(read(raw), "plain") == body(read(wanted), "plain")
+    assert body(read(raw), "html") == body(read(wanted), "html")
+    assert read(raw).items() == read(wanted).items()
+
+
+def test_a_text_that_could_not_stand_in_the_header_is_not_bound_there():
+    """Said before the first letter, and not by every one."""
+    with pytest.raises(BadHeader, match="cannot stand in a letter's header"):
+        Blueprint.build(edition("<p>x</p>\n"), HEADING).bound({"unsubscribe": "https://a.example/ b"})
+
+
 def test_chinese_goes_as_base64_and_english_as_quoted_printable():
     """Whichever is shorter."""
     made = Blueprint.build(edition("<p>plain</p>\n", "全部是中文的一段话。\n"), HEADING)
