@@ -53,19 +53,25 @@ class Finding:
     @property
     def says(self) -> Sentence:
         """What to do, in a sentence."""
-        return Sentence(_SAYS[self.verdict], name=self.name)
+        return Sentence(_SAYS[self.verdict].template, name=self.name)
 
 
 _SAYS = {
-    Verdict.PUBLISHED: "The record at {name} is right.",
-    Verdict.MISSING: "There is no TXT record at {name}: publish it, and wait until the DNS shows it.",
-    Verdict.DIFFERENT: "The TXT record at {name} is not this key's: replace it with the one shown here.",
-    Verdict.REVOKED: "The TXT record at {name} revokes the key (p= is empty): replace it with the one shown"
-    " here.",
-    Verdict.TESTING: "The TXT record at {name} has the flag t=y, so receivers ignore the signature: remove"
-    " the flag.",
-    Verdict.SEVERAL: "There are several TXT records at {name}: leave only the one shown here.",
-    Verdict.MALFORMED: "The TXT record at {name} cannot be read: replace it with the one shown here.",
+    Verdict.PUBLISHED: Sentence("The record at {name} is right."),
+    Verdict.MISSING: Sentence(
+        "There is no TXT record at {name}: publish it, and wait until the DNS shows it."
+    ),
+    Verdict.DIFFERENT: Sentence(
+        "The TXT record at {name} is not this key's: put the right one in its place."
+    ),
+    Verdict.REVOKED: Sentence(
+        "The TXT record at {name} revokes the key (p= is empty): put the right one in its place."
+    ),
+    Verdict.TESTING: Sentence(
+        "The TXT record at {name} has the flag t=y, so receivers ignore the signature: remove the flag."
+    ),
+    Verdict.SEVERAL: Sentence("There are several TXT records at {name}: leave only the right one."),
+    Verdict.MALFORMED: Sentence("The TXT record at {name} cannot be read: put the right one in its place."),
 }
 
 
