@@ -23,7 +23,10 @@ from mailer.settings import Settings
 from mailer.signing import Purpose
 
 TEXT = 21 * 1024  # octets
-ARTICLES = 46  # short ones: so many make 64 KB of HTML of that text
+ARTICLES: dict[Script, int] = {
+    "latin": 52,
+    "chinese": 46,
+}  # short ones: of them that text makes 64 KB of HTML
 READERS = 2_000  # each with names of their own, so that no letter is another's
 SLICE = 100  # letters made at once, as a worker does
 _SHELL = Actor(None, "shell")
@@ -85,7 +88,7 @@ def _launched(ground: Ground, script: Script) -> int:
             weigh=issue.in_text,
             settings=ground.settings,
             now=now,
-            articles=ARTICLES,
+            articles=ARTICLES[script],
         )
         rows.add_readers(
             session,

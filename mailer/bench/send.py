@@ -52,7 +52,7 @@ class Stuck(Conflict):
 @dataclass(frozen=True)
 class Plan:
     """What is measured. ``relay`` "host:port", empty: a sink of its own that answers after ``delay`` s;
-    ``dkim`` a name of ``DKIM``, empty: letters are not signed."""
+    ``dkim`` a name of ``DKIM``, None: letters are not signed."""
 
     recipients: int
     wire_kb: int = 60
@@ -63,7 +63,7 @@ class Plan:
     rounds: int = 5
     against: tuple[str, ...] = ()
     delay: float = 0.0
-    dkim: str = ""
+    dkim: str | None = None
 
     @property
     def octets(self) -> int:

@@ -36,7 +36,7 @@ def command() -> None:
     multiple=True,
     help="Compare in turns; may be repeated.",
 )
-@click.option("--dkim", type=click.Choice(sorted(sending.DKIM)), default="", help="Sign every letter.")
+@click.option("--dkim", type=click.Choice(sorted(sending.DKIM)), help="Sign every letter.")
 @click.option("--delay-ms", type=click.IntRange(0, 10_000), default=0, help="The own sink answers so late.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @pass_shell

@@ -47,7 +47,7 @@ def test_embedded_on_sqlite(tmp_path: Path) -> None:
 def test_production(tmp_path: Path, production: Settings) -> None:
     """PostgreSQL, a broker and Celery's own workers; the schema is gone afterwards."""
     told = {"DATABASE_URL": production.database, "REDIS_URL": production.redis_url}
-    figures = Person(tmp_path).process(*_SMALL, **told).json
+    figures = Person(tmp_path).process(*_SMALL, "--dkim", "ed25519", **told).json
     agrees(figures)
     assert figures["cpu_us"]["postgres"] is not None
     assert schemas(production.database) == set()
