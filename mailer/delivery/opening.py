@@ -1,6 +1,7 @@
 """The opening of a connection, without sockets: greeting, EHLO, STARTTLS, AUTH. Pure.
 
-RFC 5321 §3.1 and §3.2, STARTTLS (RFC 3207), AUTH (RFC 4954) with PLAIN (RFC 4616) and LOGIN.
+RFC 5321 §3.1 and §3.2, STARTTLS (RFC 3207), AUTH (RFC 4954) with PLAIN (RFC 4616), LOGIN, and
+XOAUTH2 as Google and Microsoft describe it (https://developers.google.com/workspace/gmail/imap/xoauth2-protocol).
 """
 
 from __future__ import annotations
@@ -8,13 +9,17 @@ from __future__ import annotations
 import base64
 from collections.abc import Generator
 
-from mailer.delivery.relay import Relay, RelayUnavailable, StartTls, is_loopback
+from mailer.delivery.relay import Auth, Relay, RelayUnavailable, StartTls, is_loopback
 from mailer.delivery.reply import Features, Reply
 from mailer.sentence import Sentence
 
 
 def _command(text: str) -> bytes:
     return f"{text}\r\n".encode()
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
 
 
 class Opening:
@@ -80,34 +85,67 @@ class Opening:
         relay = self._relay
         if not relay.user:
             return
-        if not self._secure and relay.starttls is StartTls.IF_OFFERED and not is_loopback(relay.host):
+        if not self._secure and not is_loopback(relay.host):
             raise RelayUnavailable(
-                "The relay {relay} offers no TLS, so the password was not sent:"
+                "The relay {relay} is not reached by TLS, so the password was not sent:"
                 " use smtps:// or a port with STARTTLS.",
                 relay=relay.name,
             )
-        if "PLAIN" in features.auth:  # RFC 4616
-            token = base64.b64encode(f"\0{relay.user}\0{relay.password}".encode()).decode()
-            reply = yield _command(f"AUTH PLAIN {token}")
-        elif "LOGIN" in features.auth:
-            reply = yield from self._login()
-        else:
+        how = self._way_in(features)
+        reply = yield from {Auth.PLAIN: self._plain, Auth.LOGIN: self._login, Auth.XOAUTH2: self._token}[
+            how
+        ]()
+        if reply.code // 100 == 4:  # RFC 4954 §6: 454, and Microsoft's 4.7.x when too many sign in
+            raise self._refused(
+                Sentence("lets nobody sign in now"), reply, Sentence("it is asked again soon")
+            )
+        if reply.code != 235:
+            raise self._refused(Sentence("does not accept our user and password"), reply, self._advice(how))
+
+    def _way_in(self, features: Features) -> Auth:
+        """Return how to sign in: as the URL says, else the best that is offered."""
+        relay = self._relay
+        wanted = (Auth.PLAIN, Auth.LOGIN) if relay.auth is Auth.BEST else (relay.auth,)
+        for how in wanted:
+            if how.name in features.auth:
+                return how
+        if relay.auth is Auth.BEST:
             raise RelayUnavailable(
                 "The relay {relay} offers neither AUTH PLAIN nor LOGIN here:"
                 " use smtps://, ?starttls=required or another port.",
                 relay=relay.name,
             )
-        if reply.code != 235:
-            raise self._refused(
-                Sentence("does not accept our user and password"), reply, Sentence("correct them in its URL")
-            )
+        raise RelayUnavailable(
+            "The relay {relay} does not offer AUTH {how} but {offered}: choose another auth= in its URL.",
+            relay=relay.name,
+            how=relay.auth.name,
+            offered=", ".join(sorted(features.auth)) or Sentence("nothing"),
+        )
+
+    def _advice(self, how: Auth) -> Sentence:
+        if how is not Auth.XOAUTH2:
+            return Sentence("correct them in its URL")
+        if self._relay.token_url:
+            return Sentence("look whether that account may send by SMTP and the scope in its URL is right")
+        return Sentence("access tokens end soon: add token_url and client_id to its URL")
+
+    def _plain(self) -> Generator[bytes, Reply, Reply]:
+        words = f"\0{self._relay.user}\0{self._relay.password}"
+        return (yield _command(f"AUTH PLAIN {_base64(words)}"))
 
     def _login(self) -> Generator[bytes, Reply, Reply]:
         reply = yield _command("AUTH LOGIN")
         for word in (self._relay.user, self._relay.password):
             if reply.code != 334:
                 break
-            reply = yield _command(base64.b64encode(word.encode()).decode())
+            reply = yield _command(_base64(word))
+        return reply
+
+    def _token(self) -> Generator[bytes, Reply, Reply]:
+        words = f"user={self._relay.user}\1auth=Bearer {self._relay.password}\1\1"
+        reply = yield _command(f"AUTH XOAUTH2 {_base64(words)}")
+        if reply.code == 334:  # why not, in JSON; the refusal itself follows an empty line
+            reply = yield _command("")
         return reply
 
     def _refused(self, what: Sentence, reply: Reply, advice: Sentence) -> RelayUnavailable:

@@ -3,7 +3,10 @@
     smtp://user:password@host:587?starttls=required     plain at first, then TLS (RFC 3207)
     smtps://user:password@host:465                      TLS from the first byte (RFC 8314)
 
-User and password are percent-encoded. ``_OPTIONS`` lists what may follow the question mark.
+User and password are percent-encoded, and so are the values of options (a ``+`` is written ``%2B``).
+``_OPTIONS`` lists what may follow the question mark. With ``auth=xoauth2`` the password is an access token;
+with a ``token_url`` it is what access tokens are asked for with: a refresh token, or the client's secret
+where ``grant=client_credentials``.
 """
 
 from __future__ import annotations
@@ -11,10 +14,12 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from mailer.delivery.pace import Limit, warm_up
 from mailer.errors import Invalid, MailerError
 from mailer.sentence import Sentence
 
@@ -42,12 +47,29 @@ class StartTls(StrEnum):
     REQUIRED = "required"
 
 
+class Auth(StrEnum):
+    """How to sign in."""
+
+    BEST = "best"  # PLAIN where offered, else LOGIN
+    PLAIN = "plain"  # RFC 4616
+    LOGIN = "login"
+    XOAUTH2 = "xoauth2"  # Google's and Microsoft's: an access token for a password
+
+
+class TokenGrant(StrEnum):
+    """What an access token is asked for with (RFC 6749)."""
+
+    REFRESH_TOKEN = "refresh_token"  # §6  # noqa: S105  a word of the protocol
+    CLIENT_CREDENTIALS = "client_credentials"  # §4.4
+
+
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """One relay. The password is never shown; ``name`` is what logs and rows may hold.
+    """One relay. Its secrets are never shown; ``name`` is what logs and rows may hold.
 
-    Times are seconds. RFC 5321 §4.5.3.2 sets the two long ones: 5 minutes for a command, 10 for the
-    answer to a body, because a letter given up on after its body may have been taken.
+    A limit that is None is not set; ``per_second``, ``per_hour``, ``total`` and ``warmup`` hold for all
+    workers together. Times are seconds. RFC 5321 §4.5.3.2 sets the two long ones: 5 minutes for a command,
+    10 for the answer to a body, because a letter given up on after its body may have been taken.
     """
 
     host: str
@@ -61,6 +83,17 @@ class Relay:
     tls_verify: bool = True
     ca: str = ""  # file of certificates to trust; empty: the system's
     chunking: bool = True  # use BDAT where offered (RFC 3030)
+    auth: Auth = Auth.BEST
+    token_url: str = ""  # where access tokens are had; empty: the password is one
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)  # some ask for it beside the refresh token
+    scope: str = ""
+    grant: TokenGrant = TokenGrant.REFRESH_TOKEN
+    letters: int | None = None  # per connection
+    per_second: float | None = None  # letters
+    per_hour: int | None = None
+    total: int | None = None  # connections at once
+    warmup: date | None = None  # the first day of a ramp, see ``pace.warm_up``
     connect_timeout: float = 30
     timeout: float = 300
     final_timeout: float = 600
@@ -69,6 +102,16 @@ class Relay:
     def name(self) -> str:
         """``host:port``."""
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    @property
+    def limit(self) -> Limit:
+        """What all workers together may give it."""
+        return Limit(self.per_second, self.per_hour, self.total, self.letters)
+
+    def limit_on(self, day: date | None) -> Limit:
+        """Return ``limit`` on a day of its warm-up, if it has one; None stands for the first day."""
+        ramp = None if self.warmup is None else warm_up(self.warmup, day or self.warmup)
+        return self.limit if ramp is None else self.limit.stricter(Limit.of_day(ramp))
 
     @classmethod
     def from_url(cls, url: str) -> Relay:
@@ -89,7 +132,7 @@ class Relay:
         if parts.scheme not in ("smtp", "smtps") or not _is_word(host) or parts.path not in ("", "/"):
             raise BadRelay()
         implicit = parts.scheme == "smtps"
-        return cls(
+        relay = cls(
             host=host,
             port=port or (465 if implicit else 587 if user else 25),
             tls=implicit,
@@ -97,6 +140,8 @@ class Relay:
             password=unquote(parts.password or ""),
             **({"starttls": _starttls_by_default(host, implicit)} | _options(parts, host)),
         )
+        _check_signing_in(relay)
+        return relay
 
 
 def _starttls_by_default(host: str, implicit: bool) -> StartTls:
@@ -111,6 +156,22 @@ def is_loopback(host: str) -> bool:
         return host.lower() == "localhost"
 
 
+def _check_signing_in(relay: Relay) -> None:
+    """Raise ``BadRelay`` when what is said about signing in does not go together."""
+    oauth = relay.token_url or relay.client_id or relay.client_secret or relay.scope
+    if relay.auth is not Auth.BEST and not (relay.user and relay.password):
+        what = Sentence("says how to sign in, but not as whom: write USER:PASSWORD@ before the host")
+    elif oauth and relay.auth is not Auth.XOAUTH2:
+        what = Sentence("says where tokens are had, but does not use them: add auth=xoauth2")
+    elif oauth and not (relay.token_url and relay.client_id):
+        what = Sentence("does not say where tokens are had, and for whom: add token_url and client_id")
+    elif relay.grant is TokenGrant.CLIENT_CREDENTIALS and not relay.token_url:
+        what = Sentence("has a grant, but no place to use it: add token_url and client_id")
+    else:
+        return
+    raise BadRelay("The URL of relay {host} {what}.", host=relay.host, what=what)
+
+
 def _flag(text: str) -> bool:
     return {"yes": True, "no": False}[text]
 
@@ -121,10 +182,26 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _count(text: str) -> int:
-    if not 1 <= (value := int(text)) <= 100:
+def _count(most: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        if not 1 <= (value := int(text)) <= most:
+            raise ValueError(text)
+        return value
+
+    return read
+
+
+def _rate(text: str) -> float:
+    if not 0 < (value := float(text)) <= 100_000:
         raise ValueError(text)
     return value
+
+
+def _https(text: str) -> str:
+    parts = urlsplit(_word(text))
+    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or parts.port == 0:
+        raise ValueError(text)
+    return text
 
 
 def _is_word(text: str) -> bool:
@@ -141,9 +218,20 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "starttls": (StartTls, Sentence("off, if-offered or required")),
     "tls_verify": (_flag, Sentence("yes or no")),
     "ca": (str, Sentence("a file of certificates")),
-    "connections": (_count, Sentence("1 to 100")),
+    "connections": (_count(100), Sentence("1 to 100")),
     "helo": (_word, Sentence("a host name")),
     "chunking": (_flag, Sentence("yes or no")),
+    "auth": (Auth, Sentence("best, plain, login or xoauth2")),
+    "token_url": (_https, Sentence("an address that begins with https://")),
+    "client_id": (_word, Sentence("the client's id, without spaces")),
+    "client_secret": (str, Sentence("the client's secret")),
+    "scope": (str, Sentence("the scopes, separated by %20")),
+    "grant": (TokenGrant, Sentence("refresh_token or client_credentials")),
+    "letters": (_count(1_000_000), Sentence("letters per connection, 1 to 1000000")),
+    "per_second": (_rate, Sentence("letters per second, up to 100000")),
+    "per_hour": (_count(1_000_000_000), Sentence("letters per hour, 1 to 1000000000")),
+    "total": (_count(10_000), Sentence("connections of all workers together, 1 to 10000")),
+    "warmup": (date.fromisoformat, Sentence("the first day, like 2026-12-01")),
     "connect_timeout": (_seconds, Sentence("seconds, up to 3600")),
     "timeout": (_seconds, Sentence("seconds, up to 3600")),
     "final_timeout": (_seconds, Sentence("seconds, up to 3600")),

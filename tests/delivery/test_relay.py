@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.delivery.relay import BadRelay, Relay, StartTls
+from mailer.delivery.pace import Limit
+from mailer.delivery.relay import Auth, BadRelay, Relay, StartTls, TokenGrant
 
 
 @pytest.mark.parametrize(
@@ -35,11 +38,35 @@ def test_every_option_is_read() -> None:
     relay = Relay.from_url(
         "smtps://mail.example.org:4650/?tls_verify=no&ca=/etc/ca.pem&connections=7&helo=desk.example.org"
         "&chunking=no&connect_timeout=1.5&timeout=20&final_timeout=30"
+        "&letters=100&per_second=0.5&per_hour=900&total=12&warmup=2026-12-01"
     )
     assert relay == Relay(
         "mail.example.org", 4650, tls=True, tls_verify=False, ca="/etc/ca.pem", connections=7,
         helo="desk.example.org", chunking=False, connect_timeout=1.5, timeout=20, final_timeout=30,
+        letters=100, per_second=0.5, per_hour=900, total=12, warmup=date(2026, 12, 1),
     )  # fmt: skip
+
+
+def test_an_access_token_may_be_asked_for() -> None:
+    """With a refresh token, or in the client's own name."""
+    url = "smtp://desk%40example.org:r1@mail.example.org?auth=xoauth2&token_url=https://id.example.org/token"
+    relay = Relay.from_url(f"{url}&client_id=c1&client_secret=s1&scope=mail%20offline")
+    assert (relay.auth, relay.user, relay.password) == (Auth.XOAUTH2, "desk@example.org", "r1")
+    assert (relay.token_url, relay.client_id) == ("https://id.example.org/token", "c1")
+    assert (relay.client_secret, relay.scope, relay.grant) == ("s1", "mail offline", TokenGrant.REFRESH_TOKEN)
+    assert "s1" not in repr(relay)
+    relay = Relay.from_url(f"{url}&client_id=c1&grant=client_credentials")
+    assert relay.grant is TokenGrant.CLIENT_CREDENTIALS
+
+
+def test_limits_hold_for_all_workers_and_grow_with_a_warm_up() -> None:
+    """The stricter of both; nothing is limited that is not said to be."""
+    assert Relay.from_url("smtp://127.0.0.1").limit == Limit()
+    relay = Relay.from_url("smtp://127.0.0.1?per_second=2&per_hour=900&total=12&letters=5&warmup=2026-12-01")
+    assert relay.limit == Limit(2, 900, 12, 5)
+    assert relay.limit_on(None) == relay.limit_on(date(2026, 12, 1)) == Limit(50 / 86_400, 900, 12, 5)
+    assert relay.limit_on(date(2026, 12, 2)) == Limit(100 / 86_400, 900, 12, 5)
+    assert relay.limit_on(date(2027, 12, 1)) == relay.limit
 
 
 @given(user=st.text(min_size=1, max_size=20), password=st.text(max_size=20))
@@ -73,6 +100,28 @@ def test_the_password_is_never_shown() -> None:
         ("smtp://ann:geheim@mail.example.org?connections=0", "connections=0: write 1 to 100"),
         ("smtp://ann:geheim@mail.example.org?timeout=never", "timeout=never: write seconds"),
         ("smtp://ann:geheim@mail.example.org?helo=a%0d%0ab", "write a host name"),
+        ("smtp://ann:geheim@mail.example.org?letters=0", "letters=0: write letters per connection, 1 to"),
+        ("smtp://ann:geheim@mail.example.org?per_second=nan", "per_second=nan: write letters per second"),
+        ("smtp://ann:geheim@mail.example.org?per_hour=0.5", "per_hour=0.5: write letters per hour"),
+        ("smtp://ann:geheim@mail.example.org?total=many", "total=many: write connections of all workers"),
+        ("smtp://ann:geheim@mail.example.org?warmup=1.12.2026", "write the first day, like 2026-12-01"),
+        ("smtp://ann:geheim@mail.example.org?auth=ntlm", "auth=ntlm: write best, plain, login or xoauth2"),
+        ("smtp://mail.example.org?auth=plain", "write USER:PASSWORD@ before the host"),
+        ("smtp://ann:geheim@mail.example.org?token_url=http://id.test", "write an address that begins with"),
+        ("smtp://ann:geheim@mail.example.org?token_url=https://id.test/&client_id=1", "add auth=xoauth2"),
+        ("smtp://ann:geheim@mail.example.org?client_secret=geheim", "add auth=xoauth2"),
+        (
+            "smtp://ann:geheim@mail.example.org?auth=xoauth2&token_url=https://id.test/",
+            "add token_url and client_id",
+        ),
+        (
+            "smtp://ann:geheim@mail.example.org?auth=xoauth2&client_secret=geheim",
+            "add token_url and client_id",
+        ),
+        (
+            "smtp://ann:geheim@mail.example.org?auth=xoauth2&grant=client_credentials",
+            "has a grant, but no place to use it",
+        ),
         ("smtp://ann:geheim@mail.example.org?speed=high", "has an option “speed”: known are starttls"),
     ],
 )

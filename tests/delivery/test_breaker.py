@@ -1,0 +1,80 @@
+"""When a relay is worth asking."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mailer.delivery.breaker import LONGEST_REST, PATIENCE, REST, Breaker, is_own_no
+from mailer.delivery.smtp import Kind, Outcome
+from mailer.sentence import Sentence
+
+WHY = Sentence("it does not answer")
+
+
+def test_rests_grow_and_end() -> None:
+    """Half a minute at first, ten minutes at most, for as long as it fails."""
+    breaker = Breaker()
+    assert [breaker.fail(WHY, 0.0) for _ in range(8)] == [30, 60, 120, 240, 480, 600, 600, 600]
+
+
+def test_a_relay_that_failed_is_left_alone_and_then_tried() -> None:
+    """It is on trial until it accepts a letter."""
+    breaker = Breaker()
+    assert not breaker.on_trial
+    breaker.fail(WHY, 100.0)
+    assert breaker.rests(100.0 + REST - 1)
+    assert not breaker.rests(100.0 + REST)
+    assert (breaker.on_trial, breaker.why) == (True, WHY)
+    breaker.accept()
+    assert (breaker.on_trial, breaker.why) == (False, None)
+    assert breaker.fail(WHY, 500.0) == REST
+
+
+def test_several_refused_in_a_row_are_a_failure() -> None:
+    """One that is accepted in between ends the row."""
+    breaker = Breaker()
+    assert [breaker.refuse() for _ in range(PATIENCE - 1)] == [False] * (PATIENCE - 1)
+    breaker.accept()
+    assert [breaker.refuse() for _ in range(PATIENCE)] == [False] * (PATIENCE - 1) + [True]
+
+
+def test_on_trial_the_first_refusal_is_a_failure() -> None:
+    """It had its chance."""
+    breaker = Breaker()
+    breaker.fail(WHY, 0.0)
+    assert breaker.refuse()
+
+
+@given(st.lists(st.sampled_from(["fail", "accept", "refuse"]), max_size=40))
+def test_a_rest_is_never_shorter_nor_longer_than_said(happenings: list[str]) -> None:
+    """Whatever happened before."""
+    breaker = Breaker()
+    for happening in happenings:
+        {"fail": lambda: breaker.fail(WHY, 0.0), "accept": breaker.accept, "refuse": breaker.refuse}[
+            happening
+        ]()
+    assert REST <= breaker.fail(WHY, 0.0) <= LONGEST_REST
+
+
+@pytest.mark.parametrize(
+    ("kind", "code", "status", "command", "own"),
+    [
+        (Kind.REJECTED, 550, "5.7.1", "MAIL", True),
+        (Kind.DEFERRED, 451, None, "MAIL", True),
+        (Kind.REJECTED, 554, "5.7.1", "BODY", True),
+        (Kind.DEFERRED, 450, "4.7.26", "DATA", True),
+        (Kind.REJECTED, 554, None, "BODY", False),
+        (Kind.REJECTED, 552, "5.3.4", "BODY", False),
+        (Kind.REJECTED, 550, "5.7.1", "RCPT", False),
+        (Kind.REJECTED, 553, "5.1.3", "", False),
+        (Kind.ACCEPTED, 250, "2.7.0", "BODY", False),
+        (Kind.UNCERTAIN, None, None, "BODY", False),
+    ],
+)
+def test_a_refusal_that_may_be_about_us(
+    kind: Kind, code: int | None, status: str | None, command: str, own: bool
+) -> None:
+    """Of the sender, or for reasons of policy; never what is said of a recipient."""
+    assert is_own_no(Outcome(1, kind, code, status, "words", command, "relay.test:25")) is own
