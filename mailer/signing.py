@@ -84,7 +84,7 @@ class Keyring:
     def sign_all(
         self, purpose: Purpose, first: int, seconds: Iterable[int], *, expires: datetime | None = None
     ) -> list[str]:
-        """Return, for ``first`` with each of ``seconds``, what ``sign`` returns, at a third of its cost."""
+        """Return, for ``first`` with each of ``seconds``, what ``sign`` returns, at a quarter of its cost."""
         day = -(-int(expires.timestamp()) // _DAY) if expires else 0
         keyed = _keyed(self.keys[self.current], purpose)
         octets = bytearray()

@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from functools import cache, cached_property
 from html import escape
-from itertools import chain, groupby
+from itertools import groupby
 from typing import Literal
 
 from mailer.content import slots
@@ -157,7 +157,10 @@ class Blueprint:
         :raises KeyError: a value named by ``names`` is missing
         :raises BadHeader: an address, date or identifier could not stand in a header
         """
-        return b"".join(chain.from_iterable([write(values) for write in self._writers]))
+        pieces: list[bytes] = []
+        for write in self._writers:
+            pieces += write(values)
+        return b"".join(pieces)
 
     @cached_property
     def _writers(self) -> tuple[Callable[[Values], Sequence[bytes]], ...]:
