@@ -18,6 +18,7 @@ import re
 import selectors
 import socket
 import struct
+import subprocess
 import sys
 import time
 from collections import Counter
@@ -33,6 +34,7 @@ _LONGEST_LINE = 1 << 16  # a client that ends no line by then speaks no SMTP
 _MESSAGE_ID = re.compile(rb"(?im)^message-id:\s*<?([^\s>]+)")
 _PATH = re.compile(rb"(?i)^(?:MAIL FROM|RCPT TO):\s*<([^>]*)>")
 _RESET = struct.pack("ii", 1, 0)  # SO_LINGER: close(2) sends RST
+_PLAN = "FAULTY_PLAN"  # in the environment, so that no command line shows it at length
 _GARBAGE = (b"\x16\x03\x01\xff\xfe\r\n", b"25O 0K\r\n", b"250", b"999 what\r\n", b"\r\n")
 
 OFFERS = ("PIPELINING", "8BITMIME", "SMTPUTF8", "SIZE 50000000", "ENHANCEDSTATUSCODES")
@@ -140,6 +142,47 @@ class Record:
     def accepted(self) -> int:
         """How many letters were taken, repeated ones counted again."""
         return self.letters.total()
+
+
+class Faulty:
+    """The relay as a process, from ``with`` to its end; it may be killed and started again on its port."""
+
+    def __init__(self, plan: Plan, record: Path) -> None:
+        self._plan, self.record = plan, record
+        self.port = 0
+        self._read_to = self._taken = 0
+
+    def __enter__(self) -> Self:
+        self.record.touch()
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def start(self) -> None:
+        """Start it, and return once it listens."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own module
+            [sys.executable, "-m", __name__, str(self.record), str(self.port)],
+            env={**os.environ, _PLAN: self._plan.to_json()}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, text=True, start_new_session=True,
+        )  # fmt: skip
+        assert self._process.stdout is not None
+        self.port = int(self._process.stdout.readline())
+
+    def kill(self) -> None:
+        """Kill it (SIGKILL); its record stays."""
+        self._process.kill()
+        self._process.communicate()
+
+    def taken(self) -> int:
+        """Return how many letters it has taken so far."""
+        with self.record.open("rb") as record:
+            record.seek(self._read_to)
+            whole, end, _torn = record.read().rpartition(b"\n")
+        self._read_to += len(whole + end)
+        self._taken += sum(line[:1] in (b"T", b"S") for line in whole.split(b"\n"))
+        return self._taken
 
 
 # ---- the relay ----
@@ -441,10 +484,10 @@ def _path(line: bytes) -> bytes:
 
 
 def main(arguments: Sequence[str] = sys.argv[1:], environment: Mapping[str, Any] = os.environ) -> None:
-    """``faulty RECORD PORT`` with the plan as JSON in FAULTY_PLAN; port 0: any free one."""
+    """``faulty RECORD PORT``, the plan as JSON in the environment; says its port. Port 0: any free one."""
     record, port = arguments
-    relay = Relay(Plan.from_json(environment["FAULTY_PLAN"]), Path(record), int(port))
-    print(f"faulty relay listens on {relay.port}", flush=True)
+    relay = Relay(Plan.from_json(environment[_PLAN]), Path(record), int(port))
+    print(relay.port, flush=True)
     relay.serve()
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from mailer.bench import compile as compiling
+from mailer.bench import faults as breaking
 from mailer.bench import send as sending
 from mailer.bench.issue import LANGUAGE
 from mailer.cli import Shell, pass_shell, say
@@ -45,7 +46,7 @@ def send(shell: Shell, /, as_json: bool, delay_ms: int, **wishes: Any) -> None:
     _check_address(wishes["relay"])
     plan = sending.Plan(**wishes, delay=delay_ms / 1000)
     with _stopped_in_order():
-        figures = sending.run(shell.settings, plan, lambda text: click.echo(text, err=True))
+        figures = sending.run(shell.settings, plan, _tell)
     say(figures) if as_json else _show(figures)
 
 
@@ -64,6 +65,34 @@ def compile_(shell: Shell, as_json: bool) -> None:
             f"{script:<8} {told['letter_us']:,} µs to fill the slots, {told['composed_us']:,} µs with tokens"
             f" ({told['html_bytes']:,} bytes of HTML, {told['text_bytes']:,} of text, {told['slots']} slots)"
         )
+
+
+@command.command("faults")
+@click.option("--letters", type=click.IntRange(100, 10_000_000), default=100_000, show_default=True)
+@click.option("--only", metavar="NAME", multiple=True, help="One scenario; may be repeated. Else all.")
+@click.option(
+    "--database", type=click.Choice([*breaking.DATABASES, "both"]), default="both", show_default=True
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each scenario, one per line.")
+def faults(letters: int, only: tuple[str, ...], database: str, seed: int, as_json: bool) -> None:
+    """Break things while letters are sent; exit status 1 when one is lost or sent twice.
+
+    Workers, beat, Redis and PostgreSQL are killed, stopped, restarted and filled up, and a relay of its own
+    breaks its word at every step. Everything that is broken is the bench's own.
+    """
+    databases = breaking.DATABASES if database == "both" else (database,)
+    scenarios, failed = breaking.choose(only), []
+    with _stopped_in_order():
+        for result in breaking.run(letters, scenarios, databases=databases, seed=seed, say=_tell):
+            say(result) if as_json else click.echo(breaking.line(result))
+            failed += [result["name"]] if result["broken"] else []
+    if failed:
+        raise breaking.PromiseBroken("Promises are broken under {faults}.", faults=", ".join(failed))
+
+
+def _tell(text: str) -> None:
+    click.echo(text, err=True)
 
 
 def _check_address(address: str) -> None:
