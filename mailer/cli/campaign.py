@@ -46,6 +46,14 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
     help="Editions to send, in order of fallback.",
 )
 @click.option("--no-fallback", is_flag=True, help="Readers without an edition in their language get none.")
+@click.option(
+    "--window",
+    default=None,
+    metavar="HOURS",
+    help="When letters may leave, e.g. 'mon-fri 08:00-18:00', in the publication's zone; '' for always."
+    " The publication's own when not given.",
+)
+@click.option("--local-time", is_flag=True, help="Each reader gets it at the hour of --at in their own zone.")
 @_json
 @pass_shell
 def create(
@@ -55,6 +63,8 @@ def create(
     at: str,
     languages: tuple[str, ...],
     no_fallback: bool,
+    window: str | None,
+    local_time: bool,
     as_json: bool,
 ) -> None:
     """Make a campaign of ISSUE and ask for approval.
@@ -70,6 +80,8 @@ def create(
             languages=languages,
             fallback=not no_fallback,
             scheduled_at=read_time(at, owner.zone) if at else None,
+            window=window,
+            local_time=local_time,
             now=now(),
             actor=shell.actor,
         )
@@ -220,7 +232,7 @@ def read_time(text: str, zone: str) -> datetime:
 
 def _facts(session: Session, campaign: Campaign) -> dict[str, Any]:
     zone = ZoneInfo(session.get_one(Publication, campaign.publication_id).zone)
-    at = campaign.scheduled_at
+    at, opens = campaign.scheduled_at, campaigns.opens(session, campaign, now())
     return {
         "campaign": campaign.id,
         "issue": campaign.issue_id,
@@ -228,6 +240,9 @@ def _facts(session: Session, campaign: Campaign) -> dict[str, Any]:
         "audience": campaign.audience,
         "languages": campaign.languages,
         "scheduled_at": at.astimezone(zone).isoformat(timespec="minutes") if at else None,
+        "local_time": campaign.local_time,
+        "window": campaign.window,
+        "opens_at": opens.astimezone(zone).isoformat(timespec="minutes") if opens else None,
         "candidates": campaign.candidates,
         "trouble": campaign.trouble,
     }
@@ -239,7 +254,7 @@ def _show(facts: dict[str, Any], as_json: bool) -> None:
         return
     width = max(len(name) for name in facts)
     for name, value in facts.items():
-        if value not in (None, "", {}, []):
+        if value not in (None, "", False, {}, []):
             click.echo(f"{name:<{width}}  {_plainly(value)}")
 
 

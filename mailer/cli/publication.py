@@ -6,6 +6,7 @@ import click
 
 from mailer.audience import topics
 from mailer.cli import Shell, now, pass_shell, say
+from mailer.delivery import windows
 from mailer.issues import publications, store
 from mailer.issues.publications import Presence
 
@@ -60,8 +61,16 @@ def add(shell: Shell, /, code: str, sender: str, desk: str, zone: str, **texts: 
 @click.option("--sender", metavar="ADDRESS", default=None, help="Whom letters come from.")
 @click.option("--desk", metavar="ADDRESS", default=None, help="Where readers' own answers go.")
 @click.option("--zone", default=None)
+@click.option(
+    "--window",
+    default=None,
+    metavar="HOURS",
+    help="When letters of new campaigns may leave, e.g. 'mon-fri 08:00-18:00'; '' for always.",
+)
 @pass_shell
-def set_(shell: Shell, code: str, sender: str | None, desk: str | None, zone: str | None) -> None:
+def set_(
+    shell: Shell, code: str, sender: str | None, desk: str | None, zone: str | None, window: str | None
+) -> None:
     """Change a publication; approvals given before are void."""
     with shell.database.write() as session:
         publications.change(
@@ -70,6 +79,7 @@ def set_(shell: Shell, code: str, sender: str | None, desk: str | None, zone: st
             sender_address=sender,
             desk_address=desk,
             zone=zone,
+            window=None if window is None else str(windows.read(window)),
             now=now(),
             actor=shell.actor,
         )
@@ -101,6 +111,14 @@ def list_(shell: Shell, as_json: bool) -> None:
                 language: voice.name for language, voice in store.voices(session, publication.id).items()
             }
             if as_json:
-                say({"code": publication.code, "names": names, "sender": publication.sender_address})
+                say(
+                    {
+                        "code": publication.code,
+                        "names": names,
+                        "sender": publication.sender_address,
+                        "zone": publication.zone,
+                        "window": publication.window,
+                    }
+                )
             else:
                 click.echo(f"{publication.code}  {' / '.join(names.values())}  {publication.sender_address}")

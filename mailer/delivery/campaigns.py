@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -15,7 +15,7 @@ from mailer import queue
 from mailer.accounts import audit
 from mailer.accounts.audit import SYSTEM, Actor
 from mailer.audience import segments
-from mailer.delivery import batches, states, store
+from mailer.delivery import batches, states, store, windows
 from mailer.delivery import launch as launching
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign, CampaignState, DeliveryState
@@ -41,6 +41,10 @@ class OwnApproval(Forbidden):
 
 class NobodyMeant(Invalid):
     """The audience is empty: nobody in it would get a letter, so there is nothing to launch."""
+
+
+class NoHour(Invalid):
+    """Readers' own time needs a day and an hour: say when it goes out, or take local time off."""
 
 
 class NoSender(Conflict):
@@ -101,14 +105,19 @@ def create(
     languages: Sequence[str] = (),
     fallback: bool = True,
     scheduled_at: datetime | None = None,
+    window: str | None = None,
+    local_time: bool = False,
 ) -> Campaign:
     """Make a draft.
 
     ``audience`` is a rule or a saved segment's name; the rule is kept, so that a later change of the segment
     changes no campaign. ``languages`` in order of fallback; empty: all the issue has. ``scheduled_at`` None:
-    launched by hand.
+    launched by hand. ``window`` as ``windows`` reads it; None: the publication's. ``local_time``: each reader
+    gets it when the clocks at home show the hour that the publication's show at ``scheduled_at``.
 
     :raises BadRule: the audience cannot be read
+    :raises BadWindow: the send window cannot be read
+    :raises NoHour: local time without a time
     :raises NotFound: the issue lacks an edition in one of the languages
     """
     issue = editions.get(session, issue_id)
@@ -122,10 +131,10 @@ def create(
         languages=chosen,
         fallback=fallback,
         state=CampaignState.DRAFT,
-        scheduled_at=scheduled_at,
         created_by=actor.name,
         created_at=now,
     )
+    _time(campaign, scheduled_at, _default_window(session, issue) if window is None else window, local_time)
     session.add(campaign)
     session.flush()
     _note(session, campaign, "create", now=now, actor=actor)
@@ -140,12 +149,16 @@ def revise(
     languages: Sequence[str],
     fallback: bool,
     scheduled_at: datetime | None,
+    window: str,
+    local_time: bool,
     now: datetime,
     actor: Actor,
 ) -> Campaign:
     """Change what a campaign sends, to whom and when; an approval is void from then on.
 
     :raises BadRule: the audience cannot be read
+    :raises BadWindow: the send window cannot be read
+    :raises NoHour: local time without a time
     :raises NotFound: the issue lacks an edition in one of the languages
     """
     campaign = get(session, campaign_id, lock=True)
@@ -153,7 +166,8 @@ def revise(
     if campaign.state != CampaignState.DRAFT:
         _reopen(campaign)
     campaign.audience, campaign.languages = str(rule), _existing(session, campaign.issue_id, languages)
-    campaign.fallback, campaign.scheduled_at = fallback, scheduled_at
+    campaign.fallback = fallback
+    _time(campaign, scheduled_at, window, local_time)
     _note(session, campaign, "revise", now=now, actor=actor)
     return campaign
 
@@ -217,17 +231,37 @@ def launch(
         languages=campaign.languages,
         fallback=campaign.fallback,
         now=now,
+        local_time=campaign.local_time,
     )
-    total, deliveries, exclusions = launching.write_ledger(session, campaign.id, query)
-    if total != deliveries + exclusions:
-        raise AssertionError(f"{total} candidates, {deliveries} deliveries, {exclusions} exclusions")
-    if not deliveries:
+
+    due_at = _due_at(campaign, publication.zone, now)
+    ledger = launching.write_ledger(session, campaign.id, query, due_at=due_at, batch=BATCH)
+    if ledger.candidates != ledger.deliveries + ledger.exclusions:
+        raise AssertionError(str(ledger))
+    if not ledger.deliveries:
         raise NobodyMeant
-    launching.cut(session, campaign.id, deliveries=deliveries, size=BATCH, due_at=now)
-    campaign.candidates, campaign.launched_at, campaign.trouble = total, now, ""
+    campaign.candidates, campaign.launched_at, campaign.trouble = ledger.candidates, now, ""
     _note(session, campaign, "launch", now=now, actor=actor)
     queue.ring(session, queue.WORK)
     return campaign
+
+
+def opens(session: Session, campaign: Campaign, now: datetime) -> datetime | None:
+    """Return when the window of a campaign that is being sent opens; None: it is open, or nothing waits."""
+    if campaign.state != CampaignState.SENDING or not campaign.window:
+        return None
+    zone = session.get_one(issues.Publication, campaign.publication_id).zone
+    found = windows.read(campaign.window).opens(now, zone)
+    return found if found > now else None
+
+
+def outside_window(session: Session, now: datetime) -> set[int]:
+    """Return the campaigns being sent whose window is closed now: no batch of theirs is to be leased."""
+    return {
+        campaign_id
+        for campaign_id, window, zone in launching.windowed(session)
+        if not windows.read(window).is_open(now, zone)
+    }
 
 
 def launch_scheduled(session: Session, *, campaign_id: int, settings: Settings, now: datetime) -> bool:
@@ -322,6 +356,30 @@ def settle_uncertain(session: Session, *, campaign_id: int, resend: bool, now: d
     return len(numbers)
 
 
+def _time(campaign: Campaign, scheduled_at: datetime | None, window: str, local_time: bool) -> None:
+    """Say when a campaign's letters may leave.
+
+    :raises BadWindow: the send window cannot be read
+    :raises NoHour: local time without a time
+    """
+    if local_time and scheduled_at is None:
+        raise NoHour
+    campaign.window = str(windows.read(window))
+    campaign.scheduled_at, campaign.local_time = scheduled_at, local_time
+
+
+def _due_at(campaign: Campaign, publication_zone: str, now: datetime) -> Callable[[str], datetime]:
+    """Return what tells for a reader's zone ("": the publication's) when a letter is due, now or later."""
+    scheduled_at = campaign.scheduled_at
+    if not campaign.local_time or scheduled_at is None:
+        return lambda _zone: now
+    return lambda zone: max(now, windows.same_hour(scheduled_at, of=publication_zone, zone=zone))
+
+
+def _default_window(session: Session, issue: issues.Issue) -> str:
+    return session.get_one(issues.Publication, issue.publication_id).window
+
+
 def _existing(session: Session, issue_id: int, languages: Sequence[str]) -> list[str]:
     """Return ``languages``, all the issue has when empty.
 
@@ -385,6 +443,8 @@ def _hash(session: Session, campaign: Campaign) -> str:
         "time": campaign.scheduled_at.isoformat() if campaign.scheduled_at else None,
         "sender": publication.sender_address,
     }
+    if campaign.window or campaign.local_time:  # only then, so that what was approved before stays approved
+        sum_["hours"] = [campaign.window, campaign.local_time, publication.zone]
     return hashlib.sha256(json.dumps(sum_, sort_keys=True).encode()).hexdigest()
 
 

@@ -1,28 +1,82 @@
-"""The launch: whom a campaign means, its ledger, and the batches cut from it. The SQL of launching."""
+"""The launch: whom a campaign means, its ledger, and the batches cut from it. The SQL of launching.
+
+All of it is INSERT … SELECT: no row of a million passes through Python, and but for the campaign's own row
+nothing is locked that another campaign, a worker or the sweep would wait for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, case, column, false, func, insert, literal, select, table, text
+from sqlalchemy import (
+    Column,
+    ColumnElement,
+    Float,
+    Integer,
+    Join,
+    MetaData,
+    Select,
+    String,
+    Subquery,
+    Table,
+    case,
+    cast,
+    false,
+    func,
+    insert,
+    join,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.orm import Session
+from sqlalchemy.schema import CreateTable, DropTable
 
 from mailer.audience import suppressions
-from mailer.audience.store import Membership, Subscriber, Subscription, SubscriptionState
-from mailer.delivery.store import Batch, Campaign, CampaignState, Delivery, DeliveryState, Exclusion
+from mailer.audience.store import Membership, Partner, Subscriber, Subscription, SubscriptionState
+from mailer.database import BigId, UTCDateTime
+from mailer.delivery import lanes, windows
+from mailer.delivery.store import (
+    Batch,
+    Campaign,
+    CampaignState,
+    Delivery,
+    DeliveryState,
+    Exclusion,
+)
+from mailer.diagnosis import provider_of
+from mailer.issues.store import Publication
 
 
 def due(session: Session, now: datetime) -> list[int]:
-    """Return the scheduled campaigns whose time has come."""
-    return list(
-        session.scalars(
-            select(Campaign.id)
-            .where(Campaign.state == CampaignState.SCHEDULED, Campaign.scheduled_at <= now)
-            .order_by(Campaign.scheduled_at)
-        )
+    """Return the scheduled campaigns whose time has come: where it comes first, if readers' clocks count."""
+    rows: Iterable[Any] = session.execute(
+        select(Campaign.id, Campaign.scheduled_at, Campaign.local_time, Publication.zone)
+        .join(Publication, Publication.id == Campaign.publication_id)
+        .where(Campaign.state == CampaignState.SCHEDULED, Campaign.scheduled_at <= now + _FROM_EAST_TO_WEST)
+        .order_by(Campaign.scheduled_at)
     )
+    return [
+        campaign_id
+        for campaign_id, at, local_time, zone in rows
+        if (windows.first_hour(at, of=zone) if local_time else at) <= now
+    ]
+
+
+_FROM_EAST_TO_WEST = timedelta(hours=26)  # UTC+14 to UTC-12
+
+
+def windowed(session: Session) -> list[tuple[int, str, str]]:
+    """Return the campaigns being sent that have a send window: id, window, the zone it is meant in."""
+    rows = session.execute(
+        select(Campaign.id, Campaign.window, Publication.zone)
+        .join(Publication, Publication.id == Campaign.publication_id)
+        .where(Campaign.state == CampaignState.SENDING, Campaign.window != "")
+    )
+    return [(campaign_id, window, zone) for campaign_id, window, zone in rows]
 
 
 def claim(session: Session, campaign_id: int) -> Campaign | None:
@@ -42,10 +96,12 @@ def candidates(
     languages: Sequence[str],
     fallback: bool,
     now: datetime,
+    local_time: bool = False,
 ) -> Select[Any]:
     """Return everybody the audience means, with the language they would get, or why they get nothing.
 
-    Columns: subscriber_id, partner_id, language, domain, salutation, reason ("" for a delivery).
+    Columns: subscriber_id, partner_id, language, domain, salutation, zone, reason ("" for a delivery).
+    ``zone`` is "" where the publication's hour counts: for all, unless ``local_time``; NULL: the partner's.
     """
     own = Subscriber.language.in_(languages)
     language = case((own, Subscriber.language), else_=languages[0])
@@ -71,6 +127,7 @@ def candidates(
             case((language == "zh", Subscriber.salutation_zh), else_=Subscriber.salutation_en).label(
                 "salutation"
             ),
+            (Subscriber.zone if local_time else literal("")).label("zone"),
             reason.label("reason"),
         )
         .join(Subscription, Subscription.subscriber_id == Subscriber.id)
@@ -90,70 +147,186 @@ def audience_counts(session: Session, query: Select[Any]) -> tuple[dict[str, int
     return letters, none
 
 
-def write_ledger(session: Session, campaign_id: int, query: Select[Any]) -> tuple[int, int, int]:
-    """Write one delivery or one exclusion per candidate; return how many candidates, deliveries, exclusions.
+class Ledger(NamedTuple):
+    """What a launch wrote. ``candidates`` is the sum of ``deliveries`` and ``exclusions``."""
 
-    The candidates are looked up once, into a table of this transaction's own, so that what others commit
+    candidates: int
+    deliveries: int
+    exclusions: int
+
+
+def write_ledger(
+    session: Session,
+    campaign_id: int,
+    query: Select[Any],
+    *,
+    due_at: Callable[[str], datetime],
+    batch: int,
+) -> Ledger:
+    """Write one delivery or one exclusion per candidate, and cut the deliveries into batches of ``batch``.
+
+    ``due_at`` tells for a zone when its letters are due; "" is the publication's. Deliveries are numbered by
+    the time they are due, then lane by lane: so a batch has one time and one lane.
+    The candidates are looked up once, into tables of this transaction's own, so that what others commit
     meanwhile cannot put a person into both or neither.
     """
-    session.execute(text(_CANDIDATES))
-    names = ["subscriber_id", "partner_id", "language", "domain", "salutation", "reason"]
-    session.execute(insert(_candidates).from_select(names, query))
-    total = session.scalar(select(func.count()).select_from(_candidates)) or 0
-    row = _candidates.c
-    counted = {"preserve_rowcount": True}  # else psycopg's count of an INSERT is dropped and reads -1
-    deliveries = session.execute(
-        insert(Delivery).from_select(
-            ["campaign_id", "n", *names[:-1], "state", "reason"],
-            select(
-                literal(campaign_id),
-                func.row_number().over(order_by=row.subscriber_id),
-                *(row[name] for name in names[:-1]),
-                literal(int(DeliveryState.WAITING)),
-                literal(""),
-            ).where(row.reason == ""),
-            include_defaults=False,
-        ),
-        execution_options=counted,
-    )
-    exclusions = session.execute(
-        insert(Exclusion).from_select(
-            ["campaign_id", "subscriber_id", "partner_id", "reason"],
-            select(literal(campaign_id), row.subscriber_id, row.partner_id, row.reason).where(
-                row.reason != ""
-            ),
-        ),
-        execution_options=counted,
-    )
-    session.execute(text("DROP TABLE launch_candidates"))
-    if session.get_bind().dialect.name == "postgresql" and deliveries.rowcount >= _MANY:  # type: ignore[attr-defined]
-        session.execute(text("ANALYZE deliveries"))  # a planner that knows of no rows walks them all
-    return total, deliveries.rowcount, exclusions.rowcount  # type: ignore[attr-defined]
+    connection = session.connection()
+    for own in _own.sorted_tables:
+        connection.execute(CreateTable(own))
+    if _on_postgres(session):
+        session.execute(text("SET LOCAL work_mem = '64MB'"))  # sorts a million numbers without the disk
+    session.execute(insert(_candidates).from_select([each.name for each in _candidates.c], query))
+    candidates = session.scalar(select(func.count()).select_from(_candidates)) or 0
+    many = _on_postgres(session) and candidates >= _MANY
+    if many:
+        session.execute(text("ANALYZE launch_candidates"))
+    _write_hours(session, due_at)
+    _write_lanes(session)
+    exclusions = _write_exclusions(session, campaign_id)
+    deliveries = _write_deliveries(session, campaign_id)
+    _cut(session, campaign_id, batch)
+    for own in _own.sorted_tables:
+        connection.execute(DropTable(own))
+    if many:  # a planner that knows of no rows walks them all
+        session.execute(text("ANALYZE (SKIP_LOCKED) deliveries"))
+    return Ledger(candidates, deliveries, exclusions)
 
 
-_MANY = 10_000  # deliveries; below, autovacuum is soon enough
+_MANY = 10_000  # candidates; below, autovacuum is soon enough
+_COUNTED = {"preserve_rowcount": True}  # else psycopg's count of an INSERT is dropped and reads -1
 
-_CANDIDATES = """CREATE TEMPORARY TABLE launch_candidates (
-    subscriber_id bigint PRIMARY KEY, partner_id bigint, language varchar(2),
-    domain varchar(255), salutation varchar(200), reason varchar(40))"""
-
-_candidates = table(
+_own = MetaData()  # tables that live as long as the launch
+_candidates = Table(
     "launch_candidates",
-    *(column(name) for name in ("subscriber_id", "partner_id", "language", "domain", "salutation", "reason")),
+    _own,
+    Column("subscriber_id", BigId, primary_key=True, autoincrement=False),
+    Column("partner_id", BigId),
+    Column("language", String(2)),
+    Column("domain", String(255)),
+    Column("salutation", String(200)),
+    Column("zone", String(60)),
+    Column("reason", String(40)),
+    prefixes=["TEMPORARY"],
+)
+_hours = Table(
+    "launch_hours",
+    _own,
+    Column("zone", String(60), primary_key=True),
+    Column("due_at", UTCDateTime),
+    prefixes=["TEMPORARY"],
+)
+_lanes = Table(
+    "launch_lanes",
+    _own,
+    Column("domain", String(255), primary_key=True),
+    Column("provider", String(40)),
+    Column("lane", String(255)),
+    prefixes=["TEMPORARY"],
 )
 
 
-def cut(session: Session, campaign_id: int, *, deliveries: int, size: int, due_at: datetime) -> int:
-    """Cut deliveries 1…``deliveries`` into batches of ``size``; return how many."""
-    rows = [
-        {
-            "campaign_id": campaign_id,
-            "first": first,
-            "last": min(first + size - 1, deliveries),
-            "size": min(size, deliveries - first + 1),
-            "due_at": due_at,
-        }
-        for first in range(1, deliveries + 1, size)
-    ]
-    session.execute(insert(Batch), rows)
-    return len(rows)
+def _on_postgres(session: Session) -> bool:
+    return session.get_bind().dialect.name == "postgresql"
+
+
+def _write_hours(session: Session, due_at: Callable[[str], datetime]) -> None:
+    """Say for every zone when its letters are due: zones are few, and their clocks are Python's to read."""
+    zone = func.coalesce(_candidates.c.zone, Partner.zone, "")
+    found = select(zone).select_from(_of_partners()).distinct()
+    rows = [{"zone": each, "due_at": due_at(each)} for each in session.scalars(found)]
+    if rows:
+        session.execute(insert(_hours), rows)
+
+
+def _write_lanes(session: Session) -> None:
+    """Say for every domain who answers for it and down which lane its letters go.
+
+    A domain that was never learnt goes by its name; it is not learnt here, for another launch would wait
+    until this one is through.
+    """
+    found = select(_candidates.c.domain).where(_candidates.c.reason == "").distinct().subquery()
+    session.execute(
+        insert(_lanes).from_select(
+            ["domain", "provider", "lane"], select(found.c.domain, *lanes.columns(found.c.domain))
+        )
+    )
+    limits = lanes.limits(session)
+    for domain in lanes.unknown(session, select(_lanes.c.domain)):
+        if provider := provider_of(domain):
+            lane = lanes.lane_of(domain, provider, limits)
+            session.execute(
+                update(_lanes).where(_lanes.c.domain == domain).values(provider=provider, lane=lane)
+            )
+
+
+def _write_exclusions(session: Session, campaign_id: int) -> int:
+    row = _candidates.c
+    statement = insert(Exclusion).from_select(
+        ["campaign_id", "subscriber_id", "partner_id", "reason"],
+        select(literal(campaign_id), row.subscriber_id, row.partner_id, row.reason).where(row.reason != ""),
+    )
+    return session.execute(statement, execution_options=_COUNTED).rowcount  # type: ignore[attr-defined,no-any-return]
+
+
+def _write_deliveries(session: Session, campaign_id: int) -> int:
+    row = _placed().c
+    copied = ["subscriber_id", "partner_id", "language", "domain", "salutation", "provider"]
+    statement = insert(Delivery).from_select(
+        ["campaign_id", "n", *copied, "state", "reason"],
+        select(
+            literal(campaign_id),
+            func.row_number().over(order_by=(row.due_at, row.lane, row.subscriber_id)),
+            *(row[name] for name in copied),
+            literal(int(DeliveryState.WAITING)),
+            literal(""),
+        ),
+        include_defaults=False,
+    )
+    return session.execute(statement, execution_options=_COUNTED).rowcount  # type: ignore[attr-defined,no-any-return]
+
+
+def _of_partners() -> Join:
+    return join(_candidates, Partner, Partner.id == _candidates.c.partner_id, isouter=True)
+
+
+def _placed() -> Subquery:
+    """Who gets a letter, with when it is due and its lane."""
+    return (
+        select(_candidates, _lanes.c.provider, _lanes.c.lane, _hours.c.due_at)
+        .select_from(
+            _of_partners()
+            .join(_hours, _hours.c.zone == func.coalesce(_candidates.c.zone, Partner.zone, ""))
+            .join(_lanes, _lanes.c.domain == _candidates.c.domain)
+        )
+        .where(_candidates.c.reason == "")
+        .subquery()
+    )
+
+
+def _cut(session: Session, campaign_id: int, size: int) -> None:
+    """Cut the deliveries of each time and lane into batches of ``size``.
+
+    Their ids go round the lanes, each in proportion: who takes them in that order gives every destination
+    its letters evenly.
+    """
+    row = _placed().c
+    due_and_lane = (row.due_at, row.lane)
+    groups = select(*due_and_lane, func.count().label("letters")).group_by(*due_and_lane).subquery().c
+    end = cast(func.sum(groups.letters).over(order_by=(groups.due_at, groups.lane)), Integer)
+    begin = end - cast(groups.letters, Integer)
+    one = select(
+        groups.due_at, groups.lane, begin.label("begin"), end.label("end"), (begin + 1).label("first")
+    ).cte("cuts", recursive=True)
+    following = one.c.first + size
+    cut = one.union_all(
+        select(one.c.due_at, one.c.lane, one.c.begin, one.c.end, following).where(following <= one.c.end)
+    ).c
+    last = case((cut.first + size - 1 < cut.end, cut.first + size - 1), else_=cut.end)
+    done = cast(cut.first - cut.begin, Float) / (cut.end - cut.begin)
+    statement = insert(Batch).from_select(
+        ["campaign_id", "first", "last", "size", "lane", "due_at"],
+        select(literal(campaign_id), cut.first, last, last - cut.first + 1, cut.lane, cut.due_at).order_by(
+            cut.due_at, done, cut.lane
+        ),
+    )
+    session.execute(statement)

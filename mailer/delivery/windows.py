@@ -12,7 +12,8 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from functools import cache
+from zoneinfo import ZoneInfo, available_timezones
 
 from mailer.errors import Invalid
 
@@ -105,6 +106,31 @@ def read(text: str) -> Window:
     if len(str(window)) > LONGEST:
         raise BadWindow
     return window
+
+
+def same_hour(at: datetime, *, of: str, zone: str) -> datetime:
+    """Return when the clocks of ``zone`` show the day and hour that those of zone ``of`` show at ``at``.
+
+    An hour that summer time skips is taken an hour later; of one that comes twice, the first. A zone that
+    is not known (any more) is taken to be ``of``.
+    """
+    if zone == of or zone not in _zones():
+        return at
+    shown = at.astimezone(ZoneInfo(of))
+    return shown.replace(tzinfo=ZoneInfo(zone), fold=0).astimezone(UTC)
+
+
+def first_hour(at: datetime, *, of: str) -> datetime:
+    """Return when that day and hour begins on Earth: where clocks are 14 hours ahead of UTC."""
+    return same_hour(at, of=of, zone=_FIRST)
+
+
+_FIRST = "Etc/GMT-14"  # POSIX's sign: east of Greenwich is negative
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
 
 
 def _span(text: str) -> Span:

@@ -90,17 +90,16 @@ def change(
     sender_address: str | None = None,
     desk_address: str | None = None,
     zone: str | None = None,
+    window: str | None = None,
 ) -> Publication:
     """Change what is given and leave the rest. A campaign's approval names its sender, so it is void then.
+
+    ``window``: when letters of new campaigns may leave, as ``delivery.windows`` spells it; "" for always.
 
     :raises Invalid: the zone is not an IANA name
     """
     publication = get(session, code)
-    before = {
-        "sender": publication.sender_address,
-        "desk": publication.desk_address,
-        "zone": publication.zone,
-    }
+    before = _settings(publication)
     if sender_address is not None:
         publication.sender_address = address.parse(sender_address).wire
     if desk_address is not None:
@@ -109,8 +108,9 @@ def change(
         if zone not in available_timezones():
             raise Invalid("“{zone}” is not a time zone: write it like Asia/Shanghai.", zone=zone)
         publication.zone = zone
+    if window is not None:
+        publication.window = window
     session.flush()
-    after = {"sender": publication.sender_address, "desk": publication.desk_address, "zone": publication.zone}
     audit.record(
         session,
         now=now,
@@ -118,9 +118,18 @@ def change(
         action="publication.change",
         subject=f"publication {code}",
         before=before,
-        after=after,
+        after=_settings(publication),
     )
     return publication
+
+
+def _settings(publication: Publication) -> dict[str, str]:
+    return {
+        "sender": publication.sender_address,
+        "desk": publication.desk_address,
+        "zone": publication.zone,
+        "window": publication.window,
+    }
 
 
 def default(session: Session, *, name: str, issuer: str, now: datetime, actor: Actor) -> Publication:

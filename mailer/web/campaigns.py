@@ -91,6 +91,8 @@ class Plan(Form):
     day: date | None = None
     hour: time = time(9)
     zone: str = "UTC"
+    window: str = ""
+    local_time: bool = False
 
     def scheduled_at(self) -> datetime | None:
         """Return the instant meant.
@@ -104,10 +106,15 @@ class Plan(Form):
 @router.get("/issues/{issue}/campaign")
 def new_campaign(request: Request, session: Reading, me: Maker, issue: UUID) -> Response:
     found = find_issue(session, issue)
-    form = {"audience": "everyone", "languages": list(found.languages), "fallback": "1", "hour": "09:00"}
-    return pages.render(
-        request, "desk/plan.html", titled=found, campaign=None, form={**form, "zone": found.publication.zone}
-    )
+    form = {
+        "audience": "everyone",
+        "languages": list(found.languages),
+        "fallback": "1",
+        "hour": "09:00",
+        "zone": found.publication.zone,
+        "window": found.publication.window,
+    }
+    return pages.render(request, "desk/plan.html", titled=found, campaign=None, form=form)
 
 
 @router.post("/issues/{issue}/campaign")
@@ -119,7 +126,8 @@ def make_campaign(
         plan = forms.read(Plan, form)
         made = campaigns.create(
             session, issue_id=found.issue.id, audience=plan.audience, languages=plan.languages,
-            fallback=plan.fallback, scheduled_at=plan.scheduled_at(), now=now, actor=actor(me),
+            fallback=plan.fallback, scheduled_at=plan.scheduled_at(), window=plan.window,
+            local_time=plan.local_time, now=now, actor=actor(me),
         )  # fmt: skip
     return pages.done(
         f"/desk/campaigns/{made.public_id}", _("The campaign is a draft. Next: ask for approval.")
@@ -139,7 +147,8 @@ def revise(request: Request, form: Posted, session: Writing, now: Now, me: Maker
         plan = forms.read(Plan, form)
         campaigns.revise(
             session, campaign_id=found.row.id, audience=plan.audience, languages=plan.languages,
-            fallback=plan.fallback, scheduled_at=plan.scheduled_at(), now=now, actor=actor(me),
+            fallback=plan.fallback, scheduled_at=plan.scheduled_at(), window=plan.window,
+            local_time=plan.local_time, now=now, actor=actor(me),
         )  # fmt: skip
     return pages.done(found.path, _("Saved. An approval given before is void."))
 
@@ -154,6 +163,8 @@ def _as_form(found: Known) -> dict[str, Any]:
         "day": local.date().isoformat() if local else "",
         "hour": f"{local:%H:%M}" if local else "09:00",
         "zone": found.zone,
+        "window": row.window,
+        "local_time": "1" if row.local_time else "",
     }
 
 
@@ -201,6 +212,7 @@ def _opened(session: Session, found: Known, now: datetime) -> dict[str, Any]:
         "report": reports.report(session, found.row.id) if launched else None,
         "figures": figures,
         "meant": None if launched else _meant(session, found, now),
+        "opens": campaigns.opens(session, found.row, now),
     }
 
 

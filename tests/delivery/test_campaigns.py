@@ -24,6 +24,8 @@ from mailer.issues.store import Edition
 from tests.delivery.desk import MINUTE, SHELL, Desk, now
 from tests.make import document
 
+ANY_TIME = {"window": "", "local_time": False}
+
 
 @pytest.fixture
 def ann(desk: Desk) -> Actor:
@@ -74,7 +76,7 @@ def test_whoever_chose_the_audience_cannot_approve_it(desk: Desk, ann: Actor) ->
     """To whom it goes is a part of what is approved."""
     campaign = desk.draft("reader@example.org")
     revised = {"audience": "everyone", "languages": ["en"], "fallback": True, "scheduled_at": None}
-    desk.do(campaigns.revise, campaign, actor=ann, **revised)
+    desk.do(campaigns.revise, campaign, actor=ann, **revised, **ANY_TIME)
     desk.do(campaigns.ask, campaign, settings=desk.settings)
     with pytest.raises(OwnApproval):
         desk.do(campaigns.approve, campaign, actor=ann)
@@ -116,7 +118,7 @@ def test_a_revision_takes_an_approved_campaign_back_to_the_desk(desk: Desk) -> N
     """And a launch needs a new approval."""
     campaign = desk.approved("reader@example.org")
     revised = {"audience": "language = en", "languages": ["en"], "fallback": True, "scheduled_at": None}
-    found = desk.do(campaigns.revise, campaign, **revised)
+    found = desk.do(campaigns.revise, campaign, **revised, **ANY_TIME)
     assert (found.state, found.approved_hash, found.approved_by) == (CampaignState.DRAFT, None, None)
     with pytest.raises(WrongMoment, match="have it approved first"):
         desk.do(campaigns.launch, campaign, settings=desk.settings)
@@ -131,7 +133,7 @@ def test_a_campaign_is_not_made_of_what_does_not_exist(desk: Desk) -> None:
     campaign = desk.draft()
     revised = {"audience": "everyone", "languages": ["fr"], "fallback": True, "scheduled_at": None}
     with pytest.raises(NotFound):
-        desk.do(campaigns.revise, campaign, **revised)
+        desk.do(campaigns.revise, campaign, **revised, **ANY_TIME)
 
 
 # -- launch --
