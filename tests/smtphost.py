@@ -58,7 +58,7 @@ class Dropped(Exception):
 
 @dataclass
 class SmtpHost:
-    """Steps are CONNECT, EHLO, STARTTLS, AUTH, MAIL, RCPT, DATA, BODY, RSET, QUIT, and two to drop at.
+    """Steps are CONNECT, EHLO, HELO, STARTTLS, AUTH, MAIL, RCPT, DATA, BODY, RSET, QUIT, and two to drop at.
 
     BODY is the answer to a whole body; HALF is a body of which a part has come; KEEP is a letter taken
     whose answer is never given.
@@ -72,6 +72,7 @@ class SmtpHost:
     password: str = ""
     auth: str = "PLAIN LOGIN"
     delay: float = 0.0  # seconds before each batch of replies
+    address: str = "127.0.0.1"
     port: int = 0
     letters: list[Received] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)  # as they came, all connections
@@ -84,6 +85,7 @@ class SmtpHost:
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
         self._open: set[socket.socket] = set()
+        self._guests: list[_Guest] = []
         self.letting_go = threading.Event()
 
     # -- scripting --
@@ -140,10 +142,12 @@ class SmtpHost:
         who = f"{self.user}:{self.password}@" if self.user else ""
         query = "&".join(f"{name}={value}" for name, value in options.items())
         scheme = "smtps" if self.implicit_tls else "smtp"
-        return f"{scheme}://{who}127.0.0.1:{self.port}" + (f"?{query}" if query else "")
+        host = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{scheme}://{who}{host}:{self.port}" + (f"?{query}" if query else "")
 
     def __enter__(self) -> SmtpHost:
-        self._server = socket.create_server(("127.0.0.1", self.port))
+        family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
+        self._server = socket.create_server((self.address, self.port), family=family)
         self.port = self._server.getsockname()[1]
         self._start(self._accept)
         return self
@@ -158,6 +162,10 @@ class SmtpHost:
         self.hangs_up()
         for thread in self._threads:
             thread.join(5)
+
+    def served(self) -> list[int]:
+        """How many letters each connection has brought."""
+        return [guest.brought for guest in self._guests]
 
     def hangs_up(self) -> None:
         """Close every open connection now."""
@@ -184,6 +192,7 @@ class SmtpHost:
 
     def _serve(self, sock: socket.socket) -> None:
         guest = _Guest(self, sock)
+        self._guests.append(guest)
         try:
             with contextlib.suppress(Dropped, OSError, ssl.SSLError):
                 guest.serve()
@@ -204,6 +213,7 @@ class _Guest:
         self.user = ""
         self.tls = False
         self.said_goodbye = False
+        self.brought = 0
         self._reset()
 
     def _reset(self) -> None:
@@ -313,7 +323,7 @@ class _Guest:
         self.say(self.host.reply("EHLO", f"{usual}\n250 {offers[-1]}" if offers else "250 host.test"))
 
     def helo(self, _: str) -> None:
-        self.say("250 host.test")
+        self.say(self.host.reply("HELO", "250 host.test"))
 
     def start_tls(self, _: str) -> None:
         reply = self.host.reply("STARTTLS", "220 2.0.0 Go ahead")
@@ -328,11 +338,22 @@ class _Guest:
         how, _, token = rest.partition(" ")
         if how == "PLAIN":
             _, user, password = base64.b64decode(token).decode().split("\0")
+        elif how == "XOAUTH2":
+            user, password = self._bearer(base64.b64decode(token).decode())
         else:
             user, password = self._ask("334 VXNlcm5hbWU6"), self._ask("334 UGFzc3dvcmQ6")
         good = (user, password) == (self.host.user, self.host.password)
         self.user = user if good else ""
         self.say(self.host.reply("AUTH", "235 2.7.0 Welcome" if good else "535 5.7.8 Wrong password"))
+
+    def _bearer(self, words: str) -> tuple[str, str]:
+        """Google's XOAUTH2; a bad token is answered with the reason, and refused after an empty line."""
+        user, bearer, *rest = words.split("\1")
+        assert rest == ["", ""]
+        token = bearer.removeprefix("auth=Bearer ")
+        if token != self.host.password:
+            assert self._ask("334 " + base64.b64encode(b'{"status":"400","schemes":"Bearer"}').decode()) == ""
+        return user.removeprefix("user="), token
 
     def _ask(self, prompt: str) -> str:
         self.say(prompt)
@@ -379,6 +400,7 @@ class _Guest:
         if reply.startswith("250") and self.recipient is not None:
             letter = Received(self.sender or "", self.recipient, body, self.options, self.tls, self.user)
             self.host.letters.append(letter)
+            self.brought += 1
         recipient = self.recipient
         self._reset()
         self.host.reply("KEEP", "", recipient)
@@ -401,7 +423,7 @@ def self_signed(folder: Path, *, host: str = "localhost") -> Path:
     now = datetime.datetime.now(datetime.UTC)
     names: list[x509.GeneralName] = [x509.DNSName(host)]
     if host == "localhost":
-        names.append(x509.IPAddress(ipaddress.ip_address("127.0.0.1")))
+        names += [x509.IPAddress(ipaddress.ip_address(address)) for address in ("127.0.0.1", "::1")]
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)

@@ -41,6 +41,9 @@ _WORKER = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")  # Linux: changes when the machine starts, not containers
 
 
+_as_json = json.JSONEncoder().encode
+
+
 class JournalInUse(Conflict):
     """Another living process writes this worker's journal: give each worker a name of its own."""
 
@@ -117,9 +120,8 @@ def _read_outcome(n: int, reply: list[bytes]) -> Outcome:
 
 
 def _written(outcome: Outcome) -> bytes:
-    code = "-" if outcome.code is None else outcome.code
-    status, command, relay = outcome.status or "-", outcome.command or "-", outcome.relay or "-"
-    words = f"{outcome.kind} {code} {status} {command} {relay} {json.dumps(outcome.text)}"
+    _, kind, code, status, text, command, relay = outcome
+    words = f"{kind} {code or '-'} {status or '-'} {command or '-'} {relay or '-'} {_as_json(text)}"
     return words.encode()
 
 

@@ -137,15 +137,15 @@ class Link:
         :raises RelayUnavailable: the relay refused us in the opening
         """
         self.touch()
-        if self._phase is Phase.DIALLING:
-            self._dialled()
-        elif self._phase is Phase.SECURING:
-            self._shake()
-        else:
+        if self._phase is Phase.TALKING:
             if mask & selectors.EVENT_READ:
                 self._listen()
             if self._pending:
                 self._flush()
+        elif self._phase is Phase.SECURING:
+            self._shake()
+        else:
+            self._dialled()
 
     def _listen(self) -> None:
         while data := self._receive():
@@ -170,18 +170,19 @@ class Link:
 
     def say(self) -> None:
         """Send what the conversation has to say, or as much of it as the socket takes now."""
-        if self.talk.out:
-            self._pending += self.talk.out
-            self.talk.out.clear()
+        self._take_up()
         if self._pending and self._phase is Phase.TALKING and not self._events & selectors.EVENT_WRITE:
             self._flush()
 
     def prepare_body(self) -> None:
         """Take up the body that the conversation has just said; it leaves with what is said next."""
-        self._pending += self.talk.out
-        self.talk.out.clear()
+        self._take_up()
         self._until_end = sum(map(len, self._pending))
         self.begun = False
+
+    def _take_up(self) -> None:
+        self._pending += self.talk.out
+        self.talk.out.clear()
 
     def _flush(self) -> None:
         try:
@@ -230,13 +231,20 @@ class Link:
         """Raise ``Broken`` when the relay has been silent for too long."""
         if self._phase is not Phase.TALKING:
             limit = self._relay.connect_timeout
+        elif self.talk.leaving:
+            limit = _GOODBYE
         elif self.talk.flying:
             limit = self._relay.final_timeout
         elif self.talk.awaiting or self._pending:
             limit = self._relay.timeout
         else:
             return
-        if now - self._since > limit:
+        if now - self._since <= limit:
+            return
+        if self._phase is Phase.DIALLING and self._addresses:
+            self.hang_up()
+            self._dial()
+        else:
             raise Broken(Sentence("did not answer for {seconds} seconds", seconds=f"{limit:g}"))
 
     def hang_up(self) -> None:
@@ -246,13 +254,18 @@ class Link:
         self._sock.close()
 
     def quit(self) -> None:
-        """Say goodbye, wait a moment for the answer, and close."""
-        with contextlib.suppress(OSError, Broken):
-            self.talk.quit()
+        """Say goodbye; the answer comes like any other."""
+        self.talk.quit()
+        with contextlib.suppress(Broken):
             self.say()
-            self._sock.settimeout(_GOODBYE)
-            while self._sock.recv(4096):
-                pass
+
+    def part(self) -> None:
+        """Close the socket; after a goodbye, wait a moment for its answer (RFC 5321 §4.1.1.10)."""
+        if self.talk.leaving:
+            with contextlib.suppress(OSError):
+                self._sock.settimeout(_GOODBYE)
+                while self._sock.recv(4096):
+                    pass
         self.hang_up()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import NamedTuple
+from functools import cached_property, lru_cache
 
 from mailer.sentence import Sentence
 
@@ -26,18 +26,19 @@ class Garbled(Exception):
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
 
 
-class Reply(NamedTuple):
+@dataclass(frozen=True)
+class Reply:
     """One reply. ``lines`` are raw, without the code."""
 
     code: int
     lines: tuple[bytes, ...]
 
-    @property
+    @cached_property
     def text(self) -> str:
         """The words, lines joined by a line feed."""
         return b"\n".join(self.lines).decode(errors="replace")[:_LONGEST_TEXT]
 
-    @property
+    @cached_property
     def status(self) -> str | None:
         """The enhanced status code (RFC 2034 §4)."""
         found = _STATUS.match(self.lines[0].decode("ascii", "replace"))
@@ -47,6 +48,16 @@ class Reply(NamedTuple):
     def shown(self) -> str:
         """The reply in one line, for a message to a person."""
         return f"{self.code} {' '.join(self.text.split())}"[:300]
+
+
+@lru_cache(maxsize=256)
+def _whole(line: bytes) -> Reply | None:
+    """Return the reply that this line is, or None when it is a part of one or none at all.
+
+    A relay says the same few lines over and over: they are read once.
+    """
+    code = _WHOLE.get(line[:4])
+    return Reply(code, (line[4:].rstrip(b"\r"),)) if code else None
 
 
 class ReplyReader:
@@ -71,10 +82,9 @@ class ReplyReader:
             raise Garbled(Sentence("a reply line has no end"))
         replies = []
         for line in lines:
-            code = _WHOLE.get(line[:4])
-            if code and not self._lines:  # nearly every reply is one line, four to a letter
-                replies.append(Reply(code, (line[4:].rstrip(b"\r"),)))
-            elif reply := self._line(line.rstrip(b"\r")):
+            reply = None if self._lines else _whole(line)
+            reply = reply or self._line(line.rstrip(b"\r"))
+            if reply:
                 replies.append(reply)
         return replies
 

@@ -17,8 +17,8 @@ from __future__ import annotations
 import re
 from collections import deque
 from collections.abc import Generator
-from enum import Enum, StrEnum, auto
-from typing import NamedTuple
+from enum import StrEnum
+from typing import Literal, NamedTuple
 
 import idna
 
@@ -74,6 +74,7 @@ class Outcome(NamedTuple):
 
 # ---- the envelope and the body ----
 
+_PLAIN = re.compile(r"[A-Za-z0-9.=_+-]+@[A-Za-z0-9.-]+")  # nearly every address, and safe to say as it is
 _ATEXT = r"(?:[^\s\"(),:;<>@\[\\\]\x00-\x1f\x7f]+"
 _MAILBOX = re.compile(
     _ATEXT + r"|\"(?:[^\"\\\x00-\x1f\x7f]|\\[ -~])*\")@[^\s@<>\x00-\x1f\x7f]+"  # RFC 5321 §4.1.2
@@ -94,6 +95,8 @@ def _mailbox(address: str) -> str:
 
     :raises Unmailable: it is not a mailbox; line ends in it would be commands
     """
+    if _PLAIN.fullmatch(address):
+        return address
     if not _MAILBOX.fullmatch(address):
         raise Unmailable(553, "5.1.3", "The address is not a mailbox SMTP can name.")
     local, _, domain = address.rpartition("@")
@@ -115,23 +118,22 @@ def _envelope_commands(letter: Envelope, features: Features) -> bytes:
     parameters = f" SIZE={len(letter.body)}" if features.sized else ""
     if features.size and len(letter.body) > features.size:
         raise Unmailable(552, "5.3.4", f"The letter is larger than the relay takes ({features.size} bytes).")
-    if not (sender.isascii() and recipient.isascii()) or _has_utf8_header(letter):
+    eight_bit = not (letter.clean or letter.body.isascii())
+    if not (sender.isascii() and recipient.isascii()) or (eight_bit and _has_utf8_header(letter.body)):
         if not features.smtputf8:
             raise Unmailable(
                 553, "5.6.7", "The address or a header is not ASCII and the relay lacks SMTPUTF8."
             )
         parameters += " SMTPUTF8"
-    if not letter.clean and not letter.body.isascii():
+    if eight_bit:
         if not features.eight_bit:
             raise Unmailable(554, "5.6.3", "The letter has 8-bit text and the relay does not offer 8BITMIME.")
         parameters += " BODY=8BITMIME"
     return f"MAIL FROM:<{sender}>{parameters}\r\nRCPT TO:<{recipient}>\r\n".encode()
 
 
-def _has_utf8_header(letter: Envelope) -> bool:
-    return (
-        not letter.clean and not letter.body.isascii() and not letter.body.partition(b"\r\n\r\n")[0].isascii()
-    )
+def _has_utf8_header(body: bytes) -> bool:
+    return not body.partition(b"\r\n\r\n")[0].isascii()
 
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
@@ -155,22 +157,16 @@ def _stuffed(body: bytes) -> bytes:
 # ---- the conversation ----
 
 
-class Step(Enum):
-    """A reply that is awaited."""
-
-    OPENING = auto()
-    MAIL = auto()
-    RCPT = auto()
-    DATA = auto()
-    BODY = auto()
-    RESET = auto()  # RSET or a lone dot: whatever the answer, the transaction is over
+# What a reply that is awaited will answer. RESET is RSET or a lone dot: whatever the answer, the
+# transaction is over.
+Step = Literal["OPENING", "MAIL", "RCPT", "DATA", "BODY", "RESET", "QUIT"]
 
 
 class Conversation:
     """One connection's side of SMTP. The driver feeds ``receive`` and sends what ``out`` holds.
 
     ``settled`` collects outcomes for the driver to take. ``secure_now``: wrap the socket in TLS, then call
-    ``secured``. ``closed``: the relay has said goodbye; hang up and call ``lost``.
+    ``secured``. ``closed``: one of the two has said goodbye; hang up and call ``lost``.
     """
 
     def __init__(self, relay: Relay) -> None:
@@ -181,26 +177,29 @@ class Conversation:
         self.cleared = False  # ``ahead`` may send its body
         self.ready = False
         self.secure_now = False
+        self.leaving = False  # QUIT was said
         self.closed = False
+        self.carried = 0  # letters whose envelope was said over this connection
         self.features = Features()
+        self.farewell: Reply | None = None  # the 421 that closed it
         self._relay = relay
+        self._name = relay.name
         self._opening = Opening(relay)
         self._generator: Generator[bytes, Reply, Features | None] = self._opening.greet()
         self._reader = ReplyReader()
-        self._awaited: deque[Step] = deque([Step.OPENING])
-        self._script: deque[bytes] = deque()  # commands that wait for an answer before they are said
+        self._awaited: deque[Step] = deque(["OPENING"])
+        self._script: deque[tuple[Step, bytes]] = deque()  # commands that wait for an answer before them
         self._refusal: tuple[Step, Reply] | None = None
-        self.farewell: Reply | None = None  # the 421 that closed it
         self._chunked = False
-        self._last = Step.DATA
-        self._envelope_steps: tuple[Step, ...] = ()
+        self._steps: tuple[Step, ...] = ()  # of an envelope
         next(self._generator)
 
     @property
     def idle(self) -> bool:
         """Whether a letter may be offered and none is on its way."""
-        free = self.ready and self.flying is None and self.ahead is None and not self.closed
-        return free and (self.features.pipelining or not self._awaited)
+        if self.flying or self.ahead or self.leaving or self.closed or not self.ready:
+            return False
+        return self.features.pipelining or not self._awaited
 
     @property
     def engaged(self) -> bool:
@@ -211,6 +210,13 @@ class Conversation:
     def awaiting(self) -> bool:
         """Whether a reply is due."""
         return bool(self._awaited)
+
+    @property
+    def candidate(self) -> Envelope:
+        """The letter that is ``cleared``."""
+        assert self.cleared
+        assert self.ahead is not None
+        return self.ahead
 
     def introduce(self, helo: str) -> None:
         """Set the name to say in EHLO, before the first ``receive``."""
@@ -226,20 +232,26 @@ class Conversation:
         """
         for reply in self._reader.feed(data):
             step = self._awaited.popleft() if self._awaited else None
-            if step is Step.OPENING:
+            if step == "OPENING":
                 self._hear_opening(reply)
             elif reply.code == 421:
-                self._hear_goodbye(step, reply)
-                return
+                return self._hear_goodbye(step, reply)
+            elif step == "BODY":
+                self._hear_body(reply, unfinished)
+            elif step == "QUIT":
+                self.closed = True
             elif step is None:
                 raise Garbled(Sentence("a reply to nothing"))
-            else:
-                self._hear(step, reply, unfinished)
+            elif step != "RESET":
+                self._hear_envelope(step, reply)
+            if self._script and not self._awaited:
+                self._say_next()
+        return None
 
     def _hear_opening(self, reply: Reply) -> None:
         try:
             self.out.append(self._generator.send(reply))
-            self._awaited.append(Step.OPENING)
+            self._awaited.append("OPENING")
         except StopIteration as done:
             self._opened(done.value)
 
@@ -252,41 +264,31 @@ class Conversation:
         else:
             self.features, self.ready = features, True
             self._chunked = features.chunking and self._relay.chunking
-            self._last = Step.RCPT if self._chunked else Step.DATA
-            self._envelope_steps = (
-                (Step.MAIL, Step.RCPT) if self._chunked else (Step.MAIL, Step.RCPT, Step.DATA)
-            )
+            self._steps = ("MAIL", "RCPT") if self._chunked else ("MAIL", "RCPT", "DATA")
 
     def secured(self) -> None:
         """Go on inside TLS."""
         self.secure_now = False
         self._generator = self._opening.go_on()
         self.out.append(next(self._generator))
-        self._awaited.append(Step.OPENING)
+        self._awaited.append("OPENING")
 
-    def _hear(self, step: Step, reply: Reply, unfinished: bool) -> None:
+    def _hear_envelope(self, step: Step, reply: Reply) -> None:
         kind = reply.code // 100
-        if step is Step.BODY:
-            self._hear_body(reply, kind, unfinished)
-        elif step is not Step.RESET:
-            self._hear_envelope(step, reply, kind)
-        if self._script and not self._awaited:
-            self._say_next()
-
-    def _hear_envelope(self, step: Step, reply: Reply, kind: int) -> None:
-        if kind == (2 if step is Step.DATA else 3):
-            raise Garbled(Sentence("{code} in answer to {step}", code=reply.code, step=step.name))
+        if kind == (2 if step == "DATA" else 3):
+            raise Garbled(Sentence("{code} in answer to {step}", code=reply.code, step=step))
         if kind > 3 and self._refusal is None:
             self._refusal = (step, reply)
-        if step is self._last or (self._refusal and not self.features.pipelining):
+        if step == self._steps[-1] or (self._refusal and not self.features.pipelining):
             self._conclude(asked_for_body=kind == 3)
 
-    def _hear_body(self, reply: Reply, kind: int, unfinished: bool) -> None:
+    def _hear_body(self, reply: Reply, unfinished: bool) -> None:
+        kind = reply.code // 100
         if kind == 3 or (kind == 2 and unfinished):
             raise Garbled(Sentence("{code} in answer to a body", code=reply.code))
         letter, self.flying = self.flying, None
         assert letter is not None
-        self.settled.append(self._outcome(letter, _KIND_OF[kind], Step.BODY, reply))
+        self._settle(letter, _KIND_OF[kind], "BODY", reply)
         self.closed = unfinished  # refused before its end: the rest of the body would be read as commands
 
     def _conclude(self, *, asked_for_body: bool) -> None:
@@ -298,20 +300,21 @@ class Conversation:
         assert letter is not None
         (step, reply), self._refusal = self._refusal, None
         self._script.clear()
-        self.settled.append(self._outcome(letter, _KIND_OF[reply.code // 100], step, reply))
+        self._settle(letter, _KIND_OF[reply.code // 100], step, reply)
         self.out.append(b".\r\n" if asked_for_body else b"RSET\r\n")
-        self._awaited.append(Step.RESET)
+        self._awaited.append("RESET")
 
     def _hear_goodbye(self, step: Step | None, reply: Reply) -> None:
         """421: the relay closes the connection. It is an answer to the body, and to nothing else of ours."""
         self.closed = True
         self.farewell = reply
-        if step is Step.BODY and self.flying:
-            self.settled.append(self._outcome(self.flying, Kind.DEFERRED, Step.BODY, reply))
+        if step == "BODY" and self.flying:
+            self._settle(self.flying, Kind.DEFERRED, step, reply)
             self.flying = None
 
-    def _outcome(self, letter: Envelope, kind: Kind, step: Step, reply: Reply) -> Outcome:
-        return Outcome(letter.key, kind, reply.code, reply.status, reply.text, step.name, self._relay.name)
+    def _settle(self, letter: Envelope, kind: Kind, step: Step, reply: Reply) -> None:
+        outcome = Outcome(letter.key, kind, reply.code, reply.status, reply.text, step, self._name)
+        self.settled.append(outcome)
 
     # -- saying --
 
@@ -320,55 +323,54 @@ class Conversation:
         try:
             commands = _envelope_commands(letter, self.features)
         except Unmailable as error:
-            own_words = (error.code, error.status, str(error), "", self._relay.name)
+            own_words = (error.code, error.status, str(error), "", self._name)
             self.settled.append(Outcome(letter.key, Kind.REJECTED, *own_words))
             return False
         self.ahead = letter
+        self.carried += 1
         if not self._chunked:
             commands += b"DATA\r\n"
         if self.features.pipelining:
             self.out.append(commands)
-            self._awaited.extend(self._envelope_steps)
+            self._awaited.extend(self._steps)
         else:
-            self._script.extend(commands.splitlines(keepends=True))
+            self._script.extend(zip(self._steps, commands.splitlines(keepends=True), strict=True))
             if not self._awaited:
                 self._say_next()
         return True
 
     def _say_next(self) -> None:
-        command = self._script.popleft()
+        step, command = self._script.popleft()
         self.out.append(command)
-        self._awaited.append(Step[command[:4].decode()])
+        self._awaited.append(step)
 
     def transmit(self) -> None:
         """Say the body of the letter that is ``cleared``. Its ``begin`` must be in the journal by now."""
-        letter = self.ahead
-        assert letter is not None
-        assert self.cleared
+        letter = self.candidate
         self.flying, self.ahead, self.cleared = letter, None, False
         body = letter.body if letter.clean else _in_lines(letter.body)
         if self._chunked:
             self.out += (b"BDAT %d LAST\r\n" % len(body), body)
         else:
             self.out += (body if letter.clean else _stuffed(body), b".\r\n")
-        self._awaited.append(Step.BODY)
+        self._awaited.append("BODY")
 
     def withdraw(self) -> Envelope:
         """Give back the letter that is ``cleared``. After a 354 only hanging up undoes it."""
-        letter = self.ahead
-        assert letter is not None
+        letter = self.candidate
         self.ahead, self.cleared = None, False
         if self._chunked:
             self.out.append(b"RSET\r\n")
-            self._awaited.append(Step.RESET)
+            self._awaited.append("RESET")
         else:
             self.closed = True
         return letter
 
     def quit(self) -> None:
-        """Say goodbye (RFC 5321 §4.1.1.10)."""
+        """Say goodbye (RFC 5321 §4.1.1.10); once that is answered the conversation is ``closed``."""
         self.out.append(b"QUIT\r\n")
-        self.closed = True
+        self._awaited.append("QUIT")
+        self.leaving = True
 
     def lost(self, why: str, *, begun: bool) -> list[Envelope]:
         """The connection is gone: settle what can be settled, return the letters that may be sent again.
@@ -378,11 +380,11 @@ class Conversation:
         self.closed = True
         unsent = [] if begun or not self.flying else [self.flying]
         if begun and self.flying:
-            words = (None, None, why, Step.BODY.name, self._relay.name)
+            words = (None, None, why, "BODY", self._name)
             self.settled.append(Outcome(self.flying.key, Kind.UNCERTAIN, *words))
         if self.ahead and self._refusal:
             step, reply = self._refusal
-            self.settled.append(self._outcome(self.ahead, _KIND_OF[reply.code // 100], step, reply))
+            self._settle(self.ahead, _KIND_OF[reply.code // 100], step, reply)
         elif self.ahead:
             unsent.append(self.ahead)
         self.flying = self.ahead = None

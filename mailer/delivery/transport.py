@@ -8,6 +8,7 @@ What is promised for every letter taken from the caller's iterable:
 - exactly one outcome;
 - its ``begin`` is in the journal before its body's first byte leaves;
 - ``halt`` is asked before its body leaves, and once it says True nothing more begins;
+- at most one body per connection is in flight;
 - when a connection breaks before the body, it goes out once more on another one; when it breaks between
   body and answer, it is ``uncertain``.
 """
@@ -15,13 +16,13 @@ What is promised for every letter taken from the caller's iterable:
 from __future__ import annotations
 
 import selectors
+import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Protocol, Self
 
-from mailer.delivery.link import Broken, Link, resolve, trust
+from mailer.delivery.link import Address, Broken, Link, resolve, trust
 from mailer.delivery.relay import Relay, RelayUnavailable
 from mailer.delivery.reply import Garbled, Reply
 from mailer.delivery.smtp import Conversation, Envelope, Kind, Outcome
@@ -32,6 +33,7 @@ HALTED = "sending was halted"  # what an unsent letter says that no connection b
 
 _WAKE = 0.25  # seconds between looks at the clock while nothing happens
 _TRIES = 2  # connections a letter may see break before its body
+_DNS_KEPT = 60.0  # seconds the relay's addresses are believed
 _LAST_CHANCE = 10.0  # seconds that bodies in flight get for their answers when the caller walks away
 
 
@@ -76,6 +78,8 @@ class Transport:
         self.selector = selectors.DefaultSelector()
         self.links: list[Link] = []
         self._context = trust(relay)
+        self._addresses: list[Address] = []
+        self._addresses_until = 0.0  # time.monotonic()
 
     def __enter__(self) -> Self:
         return self
@@ -85,24 +89,38 @@ class Transport:
 
     def send(
         self,
-        letters: Iterable[Envelope],
+        envelopes: Iterable[Envelope],
         *,
         notes: Notes | None = None,
         deadline: float | None = None,
         halt: Callable[[], bool] = never,
+        connections: int | None = None,
+        letters: int | None = None,
     ) -> Iterator[Outcome]:
-        """Send letters; yield one outcome for each that was taken from ``letters``, in the order of answers.
+        """Send letters; yield one outcome for each that was taken from the caller, in the order of answers.
 
         Letters are taken one by one as connections have room, at most two for each. ``deadline``, in the
         time of ``time.monotonic()``: none is taken after it, those taken are finished. ``halt`` is asked
-        before each body, and now and then while nothing happens: once True, nothing more begins and letters
-        taken but not begun come back unsent.
+        before bodies leave, and now and then while nothing happens: once True, nothing more begins and
+        letters taken but not begun come back unsent.
+        ``connections``: use no more at once (at least 1); others stay open, idle. ``letters``: a connection
+        that has carried so many in its life takes leave, and another is opened. Neither goes beyond what
+        the relay itself is set to.
         A caller that stops listening leaves bodies in flight: their answers still go into the journal.
 
         :raises RelayUnavailable: no connection can be had; letters taken have come back unsent before
         :raises MailerError: the journal cannot be written; likewise, and answers on their way were awaited
+        :raises Exception: what ``envelopes`` or ``halt`` raised; likewise
         """
-        sending = Sending(self, iter(letters), notes or NoNotes(), deadline, halt)
+        sending = Sending(
+            self,
+            iter(envelopes),
+            notes=notes or NoNotes(),
+            deadline=deadline,
+            halt=halt,
+            room=_least(self.relay.connections, connections),
+            share=_least(self.relay.letters, letters),
+        )
         try:
             yield from sending.outcomes()
         finally:
@@ -113,15 +131,30 @@ class Transport:
 
         :raises RelayUnavailable: and why
         """
-        sending = Sending(self, iter(()), NoNotes(), None, never)
-        sending.open_one()
+        Sending(self, iter(()), notes=NoNotes()).open_one()
+
+    def shrink(self, connections: int) -> None:
+        """Take leave on idle connections until no more than ``connections`` are left."""
+        for link in self.links[connections:]:
+            if link.talk.idle:
+                link.quit()
+            elif not link.talk.ready:
+                self.drop(link)
 
     def open(self) -> None:
         """Begin to open one more connection.
 
         :raises RelayUnavailable: the relay's name is not known
         """
-        self.links.append(Link(self.relay, resolve(self.relay), self._context, self.selector))
+        self.links.append(Link(self.relay, self._look_up(), self._context, self.selector))
+
+    def _look_up(self) -> list[Address]:
+        """Return the relay's addresses. DNS blocks, so nobody waits for it while a connection is alive."""
+        now = time.monotonic()
+        if not self._addresses or (not self.links and now >= self._addresses_until):
+            self._addresses = resolve(self.relay)
+            self._addresses_until = now + _DNS_KEPT
+        return self._addresses
 
     def drop(self, link: Link) -> None:
         """Close a connection that is of no more use."""
@@ -130,13 +163,16 @@ class Transport:
 
     def close(self) -> None:
         """Take leave of the relay and close every connection."""
+        self.shrink(0)
         for link in self.links:
-            if link.talk.idle:
-                link.quit()
-            else:
-                link.hang_up()
+            link.part()
         self.links.clear()
         self.selector.close()
+
+
+def _least(*limits: int | None) -> int:
+    """Return the lowest of the limits that are set."""
+    return min((limit for limit in limits if limit is not None), default=sys.maxsize)
 
 
 class Sending:
@@ -146,10 +182,14 @@ class Sending:
         self,
         transport: Transport,
         letters: Iterator[Envelope],
+        *,
         notes: Notes,
-        deadline: float | None,
-        halt: Callable[[], bool],
+        deadline: float | None = None,
+        halt: Callable[[], bool] = never,
+        room: int = 1,
+        share: int = sys.maxsize,
     ) -> None:
+        """``room``: connections to use at once; ``share``: letters that one connection carries at most."""
         self._transport = transport
         self._relay = transport.relay
         self._letters = letters
@@ -162,7 +202,8 @@ class Sending:
         self._broken: Counter[int] = Counter()  # by key: connections that broke before the body
         self._results: list[Outcome] = []
         self._trouble: Exception | None = None
-        self._room = self._relay.connections  # connections the relay seems to grant us
+        self._room = room  # less what the relay does not grant us
+        self._share = share
         self._strikes = 0  # connections lost since the last answer about a letter
         self._slack = True  # an idle connection or a waiting letter may lack the other
         self._looked = time.monotonic()
@@ -222,20 +263,29 @@ class Sending:
             self._stop(error)
         return None
 
+    def _must_halt(self) -> bool:
+        """Ask whether nothing more may begin; a caller who cannot answer has said yes."""
+        if not self._halted:
+            try:
+                self._halted = self._halt()
+            except Exception as error:
+                self._stop(error)
+        return self._halted
+
     def _stop(self, error: Exception) -> None:
         """Begin nothing more; ``error`` is raised once all that is in flight has been answered."""
         self._halted = True
         self._trouble = self._trouble or error
 
-    def _give_back(self, letter: Envelope, why: str, reply: Reply | None = None) -> None:
+    def _unsent(self, letter: Envelope, why: str, reply: Reply | None = None) -> Outcome:
         code, status = (reply.code, reply.status) if reply else (None, None)
-        self._results.append(Outcome(letter.key, Kind.UNSENT, code, status, why, "", self._relay.name))
+        return Outcome(letter.key, Kind.UNSENT, code, status, why, "", self._relay.name)
 
     def _again(self, letter: Envelope, why: str, reply: Reply | None) -> None:
         """Send a letter once more on another connection, or give it back."""
         self._broken[letter.key] += 1
         if self._broken[letter.key] >= _TRIES or self._halted:
-            self._give_back(letter, why, reply)
+            self._results.append(self._unsent(letter, why, reply))
         else:
             self._waiting.append(letter)
 
@@ -256,15 +306,20 @@ class Sending:
 
     # -- connections --
 
+    @property
+    def _crew(self) -> list[Link]:
+        """The connections this call may use. Those behind them stay idle, and step in when one is lost."""
+        return self._transport.links[: self._room]
+
     def _hand_out(self) -> None:
         """Bring idle connections and waiting letters together; open connections for the rest."""
         if self._halted:
             while self._waiting:
-                self._give_back(self._waiting.popleft(), HALTED)
+                self._results.append(self._unsent(self._waiting.popleft(), HALTED))
         if not self._slack:
             return
         self._slack = False
-        for link in list(self._transport.links):
+        for link in self._crew:
             if link.talk.idle:
                 self._serve(link, 0)
         opening = sum(not link.talk.ready for link in self._transport.links)
@@ -282,18 +337,14 @@ class Sending:
         try:
             self._transport.open()
         except RelayUnavailable as error:
-            self._room = 0
-            self._without(error)
+            self._make_do(len(self._transport.links), error)
         except OSError as error:
-            self._room = 0
-            self._without(
-                RelayUnavailable(
-                    "No connection can be opened ({why}): check `ulimit -n`.", why=error.strerror
-                )
-            )
+            why = "No connection can be opened ({why}): check `ulimit -n`."
+            self._make_do(len(self._transport.links), RelayUnavailable(why, why=error.strerror))
 
-    def _without(self, error: Exception) -> None:
-        """Go on without a connection, as long as there is another."""
+    def _make_do(self, room: int, error: Exception) -> None:
+        """Go on with fewer connections; when there is none at all, ``error`` says why."""
+        self._room = room
         if not self._transport.links:
             self._stop(error)
 
@@ -301,86 +352,89 @@ class Sending:
         return [link for link in self._transport.links if link.talk.engaged]
 
     def _busy(self) -> bool:
-        links = self._transport.links
+        """Whether something may come yet: an answer about a letter, or a connection for the next ones."""
+        more = not (self._exhausted or self._halted)
         return bool(self._waiting) or any(
-            link.talk.engaged or (link.talk.ready and link.talk.awaiting) for link in links
+            link.talk.engaged or (more and link.talk.ready and link.talk.awaiting)
+            for link in self._transport.links
         )
 
     def _turn(self, *, wait: float) -> None:
-        """Serve every connection that has something, or wait for one."""
-        for key, mask in self._transport.selector.select(wait):
-            self._serve(key.data, mask)
+        """Serve every connection that has something, or wait for one; then let bodies leave."""
+        events = self._transport.selector.select(wait)
+        cleared = [key.data for key, mask in events if self._serve(key.data, mask)]
+        if cleared:
+            self._begin(cleared)
         now = time.monotonic()
         if now - self._looked >= _WAKE:
             self._looked = now
-            self._halted = self._halted or self._halt()
+            self._must_halt()
             for link in list(self._transport.links):
-                self._guard(link, partial(link.check, now))
+                try:
+                    link.check(now)
+                except Broken as error:
+                    self._broke(link, error.sentence)
 
-    def _serve(self, link: Link, mask: int) -> None:
-        self._guard(link, partial(self._move, link, mask))
-
-    def _guard(self, link: Link, action: Callable[[], None]) -> None:
-        """Do something with a connection that may break in it."""
+    def _serve(self, link: Link, mask: int) -> bool:
+        """One step of one connection: hear, settle, say an envelope. Return whether a body may leave."""
+        talk = link.talk
         try:
-            action()
-            if link.talk.closed:
-                reply = link.talk.farewell
-                raise Broken(
-                    Sentence("said goodbye: {reply}", reply=reply.shown)
-                    if reply
-                    else Sentence("was hung up on")
-                )
+            if mask:
+                link.handle(mask)
+            if talk.settled:
+                self._collect(talk)
+            if talk.closed:
+                raise Broken(_farewell(talk))
+            if talk.cleared:
+                return True
+            if talk.idle and link in self._crew:
+                self._offer_next(link)
+            link.say()
         except RelayUnavailable as error:
             self._forget(link, error)
         except (Broken, Garbled) as error:
-            if link.talk.ready:
-                self._lose(link, error.sentence)
+            self._broke(link, error.sentence)
+        return False
+
+    def _begin(self, cleared: Sequence[Link]) -> None:
+        """Send cleared bodies, each with the next envelope behind it, once the journal holds their begins."""
+        if not self._must_halt():
+            for link in cleared:
+                self._notes.begin(link.talk.candidate.key)
+            self._flush_notes()  # comes back when write(2) has, or halts us
+        for link in cleared:
+            if self._must_halt():
+                self._withdraw(link)
             else:
-                refusal = RelayUnavailable(
-                    "The relay {relay} {why}: check its URL.", relay=self._relay.name, why=error.sentence
-                )
-                self._forget(link, refusal)
+                link.talk.transmit()
+                link.prepare_body()
+                self._offer_next(link)
+            self._serve(link, 0)
 
-    def _move(self, link: Link, mask: int) -> None:
-        """One step of one connection: hear, settle, send the next body and envelope."""
-        if mask:
-            link.handle(mask)
+    def _withdraw(self, link: Link) -> None:
+        letter = link.talk.withdraw()
+        self._notes.end(self._unsent(letter, ""))
+        self._results.append(self._unsent(letter, HALTED))
+
+    def _offer_next(self, link: Link) -> None:
+        """Say the next letter's envelope; a connection that has carried its share takes leave instead."""
         talk = link.talk
-        if talk.settled:
-            self._collect(talk)
-        if talk.cleared:
-            self._begin(link)
-        if talk.idle:
-            self._offer_next(talk)
-        link.say()
+        if talk.carried < self._share:
+            while (letter := self._next()) and not talk.offer(letter):
+                self._collect(talk)
+        elif talk.idle:
+            link.quit()
 
-    def _begin(self, link: Link) -> None:
-        """Send the body of the letter that is cleared, unless told to halt, and the next envelope with it."""
-        talk = link.talk
-        letter = talk.ahead
-        assert letter is not None
-        if not self._may_begin(letter):
-            talk.withdraw()
-            self._give_back(letter, HALTED)
-            return
-        talk.transmit()
-        link.prepare_body()
-        self._offer_next(talk)
-
-    def _may_begin(self, letter: Envelope) -> bool:
-        self._halted = self._halted or self._halt()
-        if self._halted:
-            return False
-        self._notes.begin(letter.key)
-        self._flush_notes()
-        if self._halted:
-            self._notes.end(Outcome(letter.key, Kind.UNSENT, None, None, "", "", self._relay.name))
-        return not self._halted
-
-    def _offer_next(self, talk: Conversation) -> None:
-        while (letter := self._next()) and not talk.offer(letter):
-            self._collect(talk)
+    def _broke(self, link: Link, why: Sentence) -> None:
+        """A connection is at its end: expected, after letters, or before it was of any use."""
+        if link.talk.leaving:
+            self._transport.drop(link)
+            self._slack = True
+        elif link.talk.ready:
+            self._lose(link, why)
+        else:
+            refusal = "The relay {relay} {why}: check its URL."
+            self._forget(link, RelayUnavailable(refusal, relay=self._relay.name, why=why))
 
     def _lose(self, link: Link, why: Sentence) -> None:
         """A connection broke after its opening: settle what it carried, send again what it had not begun."""
@@ -391,7 +445,7 @@ class Sending:
         in_flight = talk.flying
         for letter in talk.lost(f"The relay {why}.", begun=link.begun):
             if letter is in_flight:
-                self._notes.end(Outcome(letter.key, Kind.UNSENT, None, None, str(why), "", self._relay.name))
+                self._notes.end(self._unsent(letter, str(why)))
             self._again(letter, f"The relay {why}.", talk.farewell)
         self._collect(talk)
         if self._strikes > self._relay.connections + 2:
@@ -408,6 +462,11 @@ class Sending:
     def _forget(self, link: Link, error: RelayUnavailable) -> None:
         """A connection could not be opened: do with fewer."""
         self._transport.drop(link)
-        self._room -= 1
         self._slack = True
-        self._without(error)
+        self._make_do(self._room - 1, error)
+
+
+def _farewell(talk: Conversation) -> Sentence:
+    if talk.farewell:
+        return Sentence("said goodbye: {reply}", reply=talk.farewell.shown)
+    return Sentence("was hung up on")
