@@ -21,9 +21,10 @@ from mailer import settings as settings_module
 from mailer.cli import Shell, now, pass_shell, say
 from mailer.database import Database, clock
 from mailer.delivery import store, sweep
+from mailer.delivery.pace import warm_up
 from mailer.delivery.relay import Relay, is_loopback
+from mailer.delivery.relays import Relays
 from mailer.delivery.store import CampaignState
-from mailer.delivery.transport import Transport
 from mailer.errors import MailerError
 from mailer.issues.publications import UNSET_DOMAIN
 from mailer.issues.store import publications
@@ -200,9 +201,24 @@ def _relays(settings: Settings) -> Iterator[Finding]:
 
 def _relay(url: str) -> Finding:
     relay = Relay.from_url(url)
-    with Transport(relay) as transport:
-        transport.check()
-    return Finding("relay", State.OK, f"{relay.name} answers" + (", signed in" if relay.user else ""))
+    with Relays([url]) as relays:
+        relays.check()
+    signed_in = ["signed in"] if relay.user else []
+    return Finding("relay", State.OK, ", ".join([f"{relay.name} answers", *signed_in, *_limits(relay)]))
+
+
+def _limits(relay: Relay) -> Iterator[str]:
+    """Say what all workers together keep to at this relay."""
+    if relay.per_second is not None:
+        yield f"at most {relay.per_second:g} letters a second"
+    if relay.per_hour is not None:
+        yield f"at most {relay.per_hour} letters an hour"
+    if relay.total is not None:
+        yield f"at most {relay.total} connections"
+    if relay.letters is not None:
+        yield f"at most {relay.letters} letters on a connection"
+    if relay.warmup is not None and (ramp := warm_up(relay.warmup, now().date())) is not None:
+        yield f"warming up since {relay.warmup}: {ramp} letters today"
 
 
 def _broker(settings: Settings) -> Finding:

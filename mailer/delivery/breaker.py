@@ -1,7 +1,8 @@
 """The circuit breaker of a relay: whether it is worth asking. Pure.
 
-A relay fails when it cannot be used, or when it refuses us letter after letter. Then it rests, longer each
-time, and after each rest it is tried with one letter before it gets more. A letter it accepts ends all that.
+A relay fails when it cannot be used, or when it refuses us, or breaks the connection, letter after letter.
+Then it rests, longer each time, and after each rest it is tried with one letter before it gets more. A letter
+it accepts ends all that.
 Instants are those of ``time.monotonic()``, in seconds.
 """
 
@@ -50,7 +51,7 @@ class Breaker:
         self._failures = self._refused = 0
 
     def refuse(self) -> bool:
-        """It has refused a letter for reasons of its own; return whether it is the one that fails."""
+        """It has not taken a letter for reasons of its own; return whether it is the one that fails."""
         self._refused += 1
         return self.on_trial or self._refused >= PATIENCE
 

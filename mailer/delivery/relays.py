@@ -1,31 +1,80 @@
-"""The relays of one process, in order of preference: letters go to the first that takes them."""
+"""The relays of one process, in order of preference: letters go to the first that takes them.
+
+A relay that fails (``breaker``) is left alone for a while and the next one takes the letters, those too that
+the failing one refused. One that is only at its limit is waited for: relays are an order of preference, and
+what overflowed from one would upset the pace or the warm-up of the next.
+"""
 
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Self
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import NamedTuple, Protocol, Self
 
+from mailer.delivery.breaker import REST as REST  # how long letters wait that no relay took
+from mailer.delivery.breaker import Breaker, is_own_no
+from mailer.delivery.oauth import tokens_of
+from mailer.delivery.pace import Grant, Limit
 from mailer.delivery.relay import Relay, RelayUnavailable
 from mailer.delivery.smtp import Envelope, Kind, Outcome
 from mailer.delivery.transport import HALTED, NoNotes, Notes, Transport, never
+from mailer.sentence import Sentence
 
-REST = 30.0  # seconds a relay that could not be reached is left alone
+RENEW = 5.0  # seconds between renewals of our seats while letters are on their way; they lapse after 20
+_BAD_CREDENTIALS = 535  # RFC 4954 §6
+_ADDRESS = re.compile(r"[^\s<>]+@[^\s<>]+")
 
 _log = logging.getLogger(__name__)
 
 
-class Relays:
-    """Kept connections to every relay, closed at the end of ``with``. For one thread; made after fork."""
+class Meter(Protocol):
+    """Who counts for all workers together; ``meter.Meter`` is one. Keys name a relay."""
 
-    def __init__(self, urls: Iterable[str]) -> None:
+    def take(self, key: str, limit: Limit, want: int) -> Grant: ...
+    def give_back(self, key: str, limit: Limit, count: int) -> None: ...
+    def seats(self, key: str, limit: int, want: int) -> int: ...
+
+
+class Unmetered:
+    """For letters outside the ledger: a relay's limits are not asked for them."""
+
+    def take(self, _key: str, _limit: Limit, want: int) -> Grant:
+        """Grant all."""
+        return Grant(want, 0.0)
+
+    def give_back(self, _key: str, _limit: Limit, _count: int) -> None:
+        """Count nothing."""
+
+    def seats(self, _key: str, _limit: int, want: int) -> int:
+        """Grant all."""
+        return want
+
+
+class RelayState(NamedTuple):
+    """How a relay is doing. ``rest``: seconds it is still left alone; ``why`` is None when it works."""
+
+    name: str
+    rest: float
+    why: Sentence | None
+
+
+class Relays:
+    """Kept connections to every relay, closed at the end of ``with``. For one thread; made after fork.
+
+    ``wait`` is in how many seconds a relay at its limit would take more than was granted last.
+    """
+
+    def __init__(self, urls: Iterable[str], meter: Meter | None = None) -> None:
         """Connect to nothing yet.
 
         :raises BadRelay: a URL cannot be used
         """
-        self._transports = [Transport(Relay.from_url(url)) for url in urls]
-        self._resting: dict[str, float] = {}  # relay name -> time.monotonic() until which it is left alone
+        self._routes = [Route(Relay.from_url(url), meter or Unmetered()) for url in urls]
+        self.wait = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -34,10 +83,32 @@ class Relays:
         self.close()
 
     @property
-    def awake(self) -> list[Transport]:
+    def awake(self) -> list[Route]:
         """The relays that are worth asking now."""
         now = time.monotonic()
-        return [each for each in self._transports if self._resting.get(each.relay.name, 0.0) <= now]
+        return [route for route in self._routes if not route.breaker.rests(now)]
+
+    def states(self) -> list[RelayState]:
+        """Return how each relay is doing, as this process has seen it."""
+        now = time.monotonic()
+        return [
+            RelayState(route.relay.name, max(0.0, route.breaker.rests_until - now), route.breaker.why)
+            for route in self._routes
+        ]
+
+    def allowance(self, want: int, now: datetime) -> Grant:
+        """Reserve letters at the relay that would be used now; ask before composing them.
+
+        What is granted holds for the next ``send``, which gives back what it did not need. ``now`` tells the
+        day of a warm-up, also to the sends that follow; until it is told, it is the first day. Where no relay
+        is awake nothing is granted, and ``wait`` is the time until one is.
+        """
+        for route in self._routes:
+            route.today = now.date()
+        awake = self.awake
+        grant = awake[0].reserve(want) if awake else Grant(0, min(each.rest for each in self.states()))
+        self.wait = grant.wait
+        return grant
 
     def send(
         self,
@@ -46,45 +117,294 @@ class Relays:
         notes: Notes,
         deadline: float | None = None,
         halt: Callable[[], bool] = never,
+        connections: int | None = None,
+        letters_per_connection: int | None = None,
     ) -> Iterator[Outcome]:
-        """Yield what became of letters; one that nothing is said of was never begun.
+        """Yield what became of letters; one that nothing is said of was never begun, or refused by a relay
+        that the next call will not ask.
 
         A letter under which connections break again and again before its body is deferred: it may be the
-        letter. For ``notes``, ``deadline`` and ``halt`` see ``Transport.send``.
+        letter. A letter refused by a relay that then failed is offered to the next, and deferred if there is
+        none. For ``notes``, ``deadline``, ``halt`` and the two limits see ``Transport.send``.
 
-        :raises RelayUnavailable: no relay can be reached, after what is known was told
+        :raises RelayUnavailable: no relay can be used, after what is known was told
         """
         left = {envelope.key: envelope for envelope in letters}
+        refused: dict[int, Outcome] = {}
         trouble: RelayUnavailable | None = None
-        for transport in self.awake:
-            broken: list[Outcome] = []
+        job = Job(notes, deadline, halt, connections, letters_per_connection)
+        for route in self.awake:
+            attempt = Attempt(route, job, list(left.values()))
             try:
-                for outcome in transport.send(list(left.values()), notes=notes, deadline=deadline, halt=halt):
-                    if outcome.kind is not Kind.UNSENT:
-                        del left[outcome.key]
-                        yield outcome
-                    elif outcome.text != HALTED:
-                        broken.append(outcome._replace(kind=Kind.DEFERRED))
+                for outcome in attempt.outcomes():
+                    del left[outcome.key]
+                    yield outcome
             except RelayUnavailable as error:
                 trouble = error
-                self._resting[transport.relay.name] = time.monotonic() + REST
-                _log.warning("relay %s rests: %s", transport.relay.name, error)
-                continue
-            yield from broken
-            return
+                refused |= attempt.refused
+            else:
+                self.wait = route.wait
+                return
+        for key, outcome in refused.items():
+            if key in left:
+                yield outcome._replace(kind=Kind.DEFERRED)
         if trouble is not None and left:
             raise trouble
 
+    def check(self) -> None:
+        """Connect to every relay and sign in, send nothing.
+
+        :raises RelayUnavailable: one of them cannot be used, and why
+        """
+        for route in self._routes:
+            route.check()
+
+    def rest(self) -> None:
+        """Let go of connections that are counted for all workers together: there is nothing to send."""
+        for route in self._routes:
+            route.let_go()
+
     def close(self) -> None:
         """Say goodbye to every relay."""
-        for transport in self._transports:
-            transport.close()
+        for route in self._routes:
+            route.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What the caller of ``Relays.send`` asks for, whichever relay it goes to."""
+
+    notes: Notes
+    deadline: float | None
+    halt: Callable[[], bool]
+    connections: int | None
+    letters_per_connection: int | None
+
+
+class Route:
+    """One relay: its connections, its breaker, its tokens, and what is counted of it."""
+
+    def __init__(self, relay: Relay, meter: Meter) -> None:
+        self.relay = relay
+        self.breaker = Breaker()
+        self.today: date | None = None
+        self.wait = 0.0  # seconds until more would be granted than was last
+        self._transport = Transport(relay)
+        self._tokens = tokens_of(relay) if relay.token_url else None
+        self._meter = meter
+        self._key = f"relay:{relay.name}"
+        self._reserved = 0  # letters granted and not sent yet
+        self._seats: int | None = None  # connections granted; None: not counted
+
+    def reserve(self, want: int) -> Grant:
+        """Have letters and connections granted; return how many of ``want`` may go."""
+        more = max(0, want - self._reserved)
+        if not self._take_seats(want):
+            self.wait = RENEW
+            return Grant(0, RENEW)
+        if more:
+            granted, self.wait = self._meter.take(self._key, self._limit, more)
+            self._reserved += granted
+        return Grant(min(want, self._reserved), self.wait)
+
+    def spend(self, count: int) -> None:
+        """Tell how many letters the relay was given; what was reserved beyond them goes back."""
+        self._meter.give_back(self._key, self._limit, self._reserved - count)
+        self._reserved = 0
+
+    @property
+    def _limit(self) -> Limit:
+        return self.relay.limit_on(self.today)
+
+    def _take_seats(self, letters: int) -> bool:
+        """Hold as many connections as so many letters need or as are open; return whether there is any."""
+        if self.relay.total is None:
+            return True
+        want = min(self.relay.connections, max(letters, len(self._transport.links)))
+        self._seats = self._meter.seats(self._key, self.relay.total, want)
+        self._transport.shrink(self._seats)
+        return self._seats > 0
+
+    def _holding_seats(self, halt: Callable[[], bool]) -> Callable[[], bool]:
+        """Return ``halt`` that renews the seats as it is asked, now and then while letters are sent."""
+        total, seats = self.relay.total, self._seats
+        if total is None or seats is None:
+            return halt
+        renewed = time.monotonic()
+
+        def renewing() -> bool:
+            nonlocal renewed
+            if time.monotonic() - renewed >= RENEW:
+                self._meter.seats(self._key, total, seats)
+                renewed = time.monotonic()
+            return halt()
+
+        return renewing
+
+    def let_go(self) -> None:
+        """Give back what was reserved; close connections that are counted, and say so."""
+        self.spend(0)
+        if self.relay.total is not None:
+            self._transport.shrink(0)
+            self._meter.seats(self._key, self.relay.total, 0)
+
+    def send(self, letters: Iterable[Envelope], job: Job) -> Iterator[Outcome]:
+        """``Transport.send`` with what is granted and a token that is good.
+
+        :raises RelayUnavailable: no connection, or no token, can be had
+        """
+        self._renew_token()
+        connections = (
+            job.connections if self._seats is None else min(self._seats, job.connections or self._seats)
+        )
+        return self._transport.send(
+            letters,
+            notes=Cautious(job.notes),
+            deadline=job.deadline,
+            halt=self._holding_seats(job.halt),
+            connections=connections,
+            letters=job.letters_per_connection,
+        )
+
+    def check(self) -> None:
+        """Connect and sign in, unless a connection is open."""
+        self._renew_token()
+        self._transport.check()
+
+    def _renew_token(self) -> None:
+        if self._tokens is not None:
+            self._transport.relay = replace(self.relay, password=self._tokens.get())
+
+    def refuses_token(self, error: RelayUnavailable) -> bool:
+        """Whether the relay took offence at a token we kept; the next ``send`` will ask for another."""
+        if self._tokens is None or error.code != _BAD_CREDENTIALS:
+            return False
+        self._tokens.forget(self._transport.relay.password)
+        return True
+
+    def fail(self, error: RelayUnavailable) -> None:
+        """Leave the relay alone for a while."""
+        rest = self.breaker.fail(error.sentence, time.monotonic())
+        _log.warning("relay %s rests for %d seconds: %s", self.relay.name, rest, error)
+
+    def close(self) -> None:
+        """Take leave."""
+        self.let_go()
+        self._transport.close()
+
+
+class Attempt:
+    """What one call gives to one relay. ``refused``: letters that it refused as it may refuse everybody's."""
+
+    def __init__(self, route: Route, job: Job, letters: Sequence[Envelope]) -> None:
+        self.refused: dict[int, Outcome] = {}  # withheld: whether it is them or us is known at the end
+        self._route, self._job, self._letters = route, job, letters
+        self._answered: set[int] = set()
+        self._broken: dict[int, Outcome] = {}
+        self._failure: RelayUnavailable | None = None
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Send as many as are granted; yield what became of them.
+
+        :raises RelayUnavailable: the relay failed, and rests now; ``refused`` ones may go to another
+        """
+        route = self._route
+        granted = route.reserve(len(self._letters)).granted
+        try:
+            for part in self._parts(self._letters[:granted]):
+                yield from self._offer(part)
+        except RelayUnavailable as error:
+            route.fail(error)
+            raise
+        finally:
+            route.spend(len(self._answered))
+            if route.breaker.on_trial:
+                route.let_go()
+        for outcome in self.refused.values():  # few: they are what they are
+            self._job.notes.end(outcome)
+            yield outcome
+        yield from self._broken.values()
+
+    def _parts(self, letters: Sequence[Envelope]) -> Iterator[Sequence[Envelope]]:
+        """All letters; one by one while the relay is on trial."""
+        while letters and self._route.breaker.on_trial:
+            answered = len(self._answered)
+            yield letters[:1]
+            if len(self._answered) == answered:
+                return  # halted, or no time left
+            letters = letters[1:]
+        if letters:
+            yield letters
+
+    def _offer(self, letters: Sequence[Envelope]) -> Iterator[Outcome]:
+        try:
+            yield from self._told(letters)
+        except RelayUnavailable as error:
+            if self._failure or not self._route.refuses_token(error):
+                raise
+            self._broken.clear()
+            yield from self._told([letter for letter in letters if letter.key not in self._answered])
+
+    def _told(self, letters: Sequence[Envelope]) -> Iterator[Outcome]:
+        """Send letters until the relay fails; keep back what may not be meant for them."""
+        breaker = self._route.breaker
+        for outcome in self._route.send(self._while_it_works(letters), self._job):
+            if outcome.kind is Kind.UNSENT:
+                if outcome.text != HALTED:
+                    self._broken[outcome.key] = outcome._replace(kind=Kind.DEFERRED)
+                    self._count_against(outcome)
+                continue
+            self._answered.add(outcome.key)
+            if outcome.kind is Kind.ACCEPTED:
+                breaker.accept()
+            elif is_own_no(outcome):
+                self.refused[outcome.key] = outcome
+                self._count_against(outcome)
+                continue
+            elif outcome.kind is Kind.UNCERTAIN:
+                self._count_against(outcome)
+            yield outcome
+        if self._failure:
+            raise self._failure
+
+    def _while_it_works(self, letters: Sequence[Envelope]) -> Iterator[Envelope]:
+        for letter in letters:
+            if self._failure:
+                return
+            yield letter
+
+    def _count_against(self, outcome: Outcome) -> None:
+        """The relay refused a letter, or broke the connection under it: too many of those, and it fails."""
+        if self._route.breaker.refuse() and self._failure is None:
+            said = " ".join(outcome.text.split())
+            reply = f"{outcome.code} {said}" if outcome.command and outcome.code else said
+            self._failure = RelayUnavailable(
+                "The relay {relay} refuses our letters ({reply}): ask its operator why; they wait meanwhile.",
+                code=outcome.code,
+                relay=outcome.relay,
+                reply=_ADDRESS.sub("…", reply)[:300],
+            )
+
+
+class Cautious:
+    """Notes a refusal that may be about us as deferred, until it is known that it is about the letter.
+
+    Whoever settles the journal of a dead worker then sends that letter again: no relay has taken it.
+    """
+
+    def __init__(self, notes: Notes) -> None:
+        self._notes = notes
+        self.begin, self.flush = notes.begin, notes.flush
+
+    def end(self, outcome: Outcome) -> None:
+        """Note what became of a letter."""
+        self._notes.end(outcome._replace(kind=Kind.DEFERRED) if is_own_no(outcome) else outcome)
 
 
 def hand_over(envelope: Envelope, urls: Iterable[str]) -> Outcome:
     """Send one letter outside the ledger; return what became of it.
 
-    :raises RelayUnavailable: no relay can be reached
+    :raises RelayUnavailable: no relay can be used
     """
     with Relays(urls) as relays:
         [outcome] = relays.send([envelope], notes=NoNotes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -78,6 +79,19 @@ def test_a_relay_is_asked_and_gets_no_letter(mailer: Person) -> None:
         assert (found["relay"]["state"], host.letters) == ("ok", [])
         host.answers("AUTH", "535 5.7.8 Wrong password")
         assert findings(mailer, SMTP_URL=host.url)["relay"]["state"] == "problem"
+
+
+def test_the_limits_of_a_relay_are_shown(mailer: Person) -> None:
+    """What all workers together keep to, and how far its warm-up has come."""
+    today = datetime.now(UTC).date()
+    with SmtpHost() as host:
+        url = host.url_with(per_second=2.5, per_hour=900, total=8, letters=50, warmup=today)
+        found = findings(mailer, SMTP_URL=url)["relay"]["found"]
+    assert found == (
+        f"127.0.0.1:{host.port} answers, at most 2.5 letters a second, at most 900 letters an hour,"
+        f" at most 8 connections, at most 50 letters on a connection,"
+        f" warming up since {today}: 50 letters today"
+    )
 
 
 def test_a_port_in_use_is_named(mailer: Person) -> None:
