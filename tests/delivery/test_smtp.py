@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -186,6 +188,19 @@ def test_a_no_before_the_body_has_left_whole_ends_the_connection() -> None:
     assert talk.settled[0].kind == Kind.REJECTED
 
 
+@pytest.mark.parametrize("reply", [b"221 Bye\r\n", b"250 What?\r\n", b"421 Bye\r\n"])
+def test_a_goodbye_is_over_with_its_answer_whatever_it_is(reply: bytes) -> None:
+    """RFC 5321 §4.1.1.10; nothing is offered to a connection that takes leave."""
+    talk = opened()
+    talk.quit()
+    assert said(talk) == b"QUIT\r\n"
+    assert not talk.idle
+    assert not talk.closed
+    talk.receive(reply)
+    assert talk.closed
+    assert talk.lost("gone", begun=False) == []
+
+
 @given(
     st.lists(
         st.binary(max_size=20)
@@ -210,6 +225,24 @@ def test_whatever_a_relay_says_ends_in_outcomes_or_a_known_error(words: list[byt
     unsent = [envelope.key for envelope in talk.lost("gone", begun=True)]
     assert sorted(unsent + [outcome.key for outcome in talk.settled]) == sorted(held)
     assert len(unsent) <= 1
+
+
+@given(
+    st.text('abAZ09.+-_=@<> "\\\r\n例', max_size=14).map(lambda text: f"{text}@example.org")
+    | st.text(max_size=12)
+)
+def test_an_address_never_breaks_out_of_its_command(address: str) -> None:
+    """Whatever it holds, the relay hears two commands, or none."""
+    talk = opened()
+    talk.features = replace(talk.features, smtputf8=True)
+    if talk.offer(letter(1, address)):
+        mail, rcpt, data = said(talk).decode().removesuffix("\r\n").split("\r\n")
+        assert mail.startswith("MAIL FROM:<b@lists.test>")
+        assert re.fullmatch(r"RCPT TO:<[^\r\n]+@[^\s<>@]+>", rcpt)
+        assert data == "DATA"
+    else:
+        assert said(talk) == b""
+        assert [outcome.kind for outcome in talk.settled] == [Kind.REJECTED]
 
 
 @given(st.binary(max_size=200))

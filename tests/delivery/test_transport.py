@@ -426,6 +426,8 @@ def test_a_relay_that_takes_no_letter_is_unavailable_and_nothing_is_lost(host: S
 @given(
     way=st.sampled_from(sorted(WAYS)),
     connections=st.integers(1, 4),
+    room=st.none() | st.integers(1, 3),
+    share=st.none() | st.integers(1, 5),
     breaks=st.lists(
         st.tuples(
             st.sampled_from(
@@ -437,9 +439,16 @@ def test_a_relay_that_takes_no_letter_is_unavailable_and_nothing_is_lost(host: S
     ),
 )
 def test_whatever_breaks_no_letter_is_lost_or_sent_twice(
-    way: str, connections: int, breaks: list[tuple[str, int]]
+    tmp_path_factory: pytest.TempPathFactory,
+    way: str,
+    connections: int,
+    room: int | None,
+    share: int | None,
+    breaks: list[tuple[str, int]],
 ) -> None:
-    """The relay's own record, the outcomes and the letters always add up."""
+    """The relay's own record, the outcomes, the journal and the letters always add up."""
+    journal = Journal(tmp_path_factory.mktemp("journal"), "w1")
+    pen = journal.pen(campaign=7, batch=70, attempt=1)
     with SmtpHost(offers=WAYS[way]) as host:
         for step, at in breaks:
             code, _, command = step.rpartition(" ")
@@ -449,7 +458,7 @@ def test_whatever_breaks_no_letter_is_lost_or_sent_twice(
                 host.drops(step, times=1, after=at)
         outcomes: list[Outcome] = []
         with dial(host, connections=connections) as transport, contextlib.suppress(RelayUnavailable):
-            outcomes.extend(transport.send(letters(12)))
+            outcomes.extend(transport.send(letters(12), notes=pen, connections=room, letters=share))
             assert len(outcomes) == 12
     found = kinds(outcomes)
     arrived = Counter(letter.recipient for letter in host.letters)
@@ -458,6 +467,11 @@ def test_whatever_breaks_no_letter_is_lost_or_sent_twice(
         there, kind = arrived[f"reader{key}@example.org"], found.get(key, "unsent")
         assert kind == "uncertain" or (kind == "accepted") == (there == 1)
     assert sum(kind == "uncertain" for kind in found.values()) <= len(breaks)
+    left = read(journal.path.read_bytes())
+    journal.close()
+    assert not left.uncertain
+    noted = {letter.n: outcome for letter, outcome in left.ended if outcome.kind != Kind.UNSENT}
+    assert noted == {outcome.key: outcome for outcome in outcomes if outcome.kind != Kind.UNSENT}
 
 
 # ---- opening ----
