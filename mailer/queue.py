@@ -12,6 +12,7 @@ from typing import Any
 from celery import Celery
 from kombu import Queue
 from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
 from sqlalchemy.orm import Session
 
 from mailer.database import after_commit
@@ -93,7 +94,7 @@ def ring_now(bell: str) -> None:
     try:
         if _waiting(_app, _QUEUE_OF.get(bell, DESK_QUEUE)) < ENOUGH:
             _app.send_task(bell, retry=False, expires=60)
-    except (OperationalError, OSError) as error:
+    except (OperationalError, OSError, RedisError) as error:  # a connection that broke is Redis' own error
         _log.warning("broker out of reach, the sweep will ring again: %s", type(error).__name__)
 
 
@@ -110,7 +111,7 @@ def reachable(settings: Settings) -> bool:
     connection: Any = app.connection_for_write()
     try:
         connection.ensure_connection(max_retries=1, timeout=5)
-    except (OperationalError, OSError):
+    except (OperationalError, OSError, RedisError):
         return False
     finally:
         connection.release()

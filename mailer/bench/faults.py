@@ -207,6 +207,7 @@ def _result(
         "uncertain_taken": counted.uncertain_taken,
         "uncertain_allowed": allowed,
         "disturbed": disturbed,
+        "restarted": siege.restarted,
         "adds_up": counted.adds_up,
         "finished": finished,
         "seconds": round(seconds, 1),

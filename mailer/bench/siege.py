@@ -69,7 +69,8 @@ class Place:
 
 
 class Siege:
-    """From ``with`` on a campaign is being sent by ``machines`` worker machines; ``disturbed`` counts acts.
+    """From ``with`` on a campaign is being sent by ``machines`` worker machines; ``disturbed`` counts acts,
+    ``restarted`` the programs that ended by themselves.
 
     ``allowed`` is how many letters may be uncertain for what was done; what the relay broke comes on top.
     """
@@ -86,7 +87,8 @@ class Siege:
         self.relay = Faulty(
             Plan(plan.faults, plan.offers, pause if pause > 0.0001 else 0.0, seed), folder / "record"
         )
-        self.allowed = self.disturbed = 0
+        self.allowed = self.disturbed = self.restarted = 0
+        self._down: list[Service] = []  # dead on purpose
         self._moved_at = self._looked_at = 0.0
         self._standing = (0, 0)  # letters taken and batches left, when last looked at
         self._state: str = CampaignState.SENDING
@@ -135,10 +137,12 @@ class Siege:
         """SIGKILL to what rings each second; it comes back."""
         [beat] = self.ground.beats
         for _ in self._moments(3):
+            self._down.append(beat)
             beat.signal(signal.SIGKILL)
             beat.wait()
             self._pass(1.0)
             beat.start()
+            self._down.remove(beat)
 
     def kill_redis(self) -> None:
         """SIGKILL to the broker, which loses all it held, and comes back."""
@@ -207,6 +211,7 @@ class Siege:
         """A machine dies and its disk with it: all but its begun slices is sent, those wait for a word."""
         lost = self.ground.machines[0]
         for _ in self._moments(1):
+            self._down.append(lost)
             self._kill_machine(lost, doubted=send.SLICE)
             shutil.rmtree(lost.folder)
         self._pass_until(self._all_but_orphans)
@@ -302,6 +307,7 @@ class Siege:
         if time.monotonic() - self._looked_at < _HURRY:
             return
         self._looked_at = time.monotonic()
+        self._restart_the_dead()
         with suppress(MailerError, SQLAlchemyError), self.ground.database.write() as session:
             _hurry(session)
             self._state = session.get_one(Campaign, self._campaign).state
@@ -309,6 +315,13 @@ class Siege:
         standing = (self.relay.taken(), self._left.total())
         if standing != self._standing:
             self._standing, self._moved_at = standing, time.monotonic()
+
+    def _restart_the_dead(self) -> None:
+        """Start what ended by itself anew, as docker-compose.yml does (``restart: unless-stopped``)."""
+        for service in [*self.ground.machines, *self.ground.beats]:
+            if not service.alive and service not in self._down:
+                service.start()
+                self.restarted += 1
 
     def _is_sent(self) -> bool:
         return self._state == CampaignState.SENT
