@@ -23,6 +23,7 @@ from mailer.delivery.relays import Relays, hand_over
 from mailer.delivery.smtp import Envelope, Kind, Outcome
 from mailer.delivery.transport import NoNotes
 from tests import servers
+from tests.delivery.desk import Desk
 from tests.smtphost import SmtpHost
 
 NOW = datetime(2026, 12, 3, 12, tzinfo=UTC)
@@ -480,3 +481,37 @@ def test_one_letter_outside_the_ledger_is_handed_over(first: SmtpHost) -> None:
     assert hand_over(letter, [first.url_with(per_hour=1, total=1)]).kind is Kind.ACCEPTED
     first.answers("MAIL", REFUSES)
     assert hand_over(letter, [first.url]).kind is Kind.REJECTED
+
+
+# --- campaigns ------------------------------------------------------------------------------------------
+
+
+def readers(count: int) -> list[str]:
+    return [f"reader{n}@example.org" for n in range(1, count + 1)]
+
+
+def test_a_campaign_whose_relay_refuses_it_goes_out_by_the_next(
+    desk: Desk, first: SmtpHost, second: SmtpHost
+) -> None:
+    """Nobody's letter is ended by the first, and nobody gets two."""
+    first.answers("MAIL", REFUSES)
+    campaign = desk.launched(*readers(30))
+    desk.work(desk.sender(smtp_url=f"{first.url} {second.url}"))
+    assert desk.counts(campaign) == {"ACCEPTED": 30}
+    assert keys(second) == list(range(1, 31))
+    assert desk.campaign(campaign).trouble == ""
+
+
+def test_a_campaign_is_told_what_its_only_relay_says(desk: Desk, first: SmtpHost) -> None:
+    """Its letters wait, none is rejected; they go out once the relay takes them."""
+    first.answers("MAIL", REFUSES)
+    campaign = desk.launched(*readers(30))
+    desk.work(desk.sender(smtp_url=first.url))
+    assert f"refuses our letters ({REFUSES})" in desk.campaign(campaign).trouble
+    assert desk.counts(campaign).keys() == {"DEFERRED", "WAITING"}
+    desk.close()
+    first.forgets()
+    desk.hurry(campaign)
+    desk.work(desk.sender(smtp_url=first.url))
+    assert desk.counts(campaign) == {"ACCEPTED": 30}
+    assert desk.campaign(campaign).trouble == ""
