@@ -25,6 +25,7 @@ from mailer.issues import store as issues
 from mailer.settings import Settings
 
 BATCH = 500  # deliveries: measured, a claim costs about 3 µs a row from here on
+WITHDRAWN_AT_ONCE = 50  # batches in a transaction: well under a second
 
 
 class NoCampaign(NotFound):
@@ -297,7 +298,10 @@ def resume(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -
 
 
 def cancel(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -> Campaign:
-    """Stop for good: what waits is withdrawn; letters on their way arrive and are recorded."""
+    """Stop for good: what waits is withdrawn; letters on their way arrive and are recorded.
+
+    Of a large campaign the sweep withdraws the rest: workers see the word only once it is committed.
+    """
     campaign = _steer(session, campaign_id, Move.CANCEL, now=now, actor=actor)
     _withdraw_waiting(session, campaign.id)
     campaign.finished_at = now
@@ -305,13 +309,13 @@ def cancel(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -
 
 
 def withdraw_cancelled(session: Session) -> None:
-    """Withdraw what workers gave back of cancelled campaigns after they were cancelled."""
+    """Withdraw what still waits in cancelled campaigns: the rest of a large one, what workers gave back."""
     for campaign_id in batches.cancelled(session):
         _withdraw_waiting(session, campaign_id)
 
 
 def _withdraw_waiting(session: Session, campaign_id: int) -> None:
-    for batch in batches.waiting(session, campaign_id):
+    for batch in batches.waiting(session, campaign_id)[:WITHDRAWN_AT_ONCE]:
         batches.withdraw(session, batch, "cancelled")
     session.flush()
 

@@ -322,7 +322,7 @@ def _cut(session: Session, campaign_id: int, size: int) -> None:
         select(one.c.due_at, one.c.lane, one.c.begin, one.c.end, following).where(following <= one.c.end)
     ).c
     last = case((cut.first + size - 1 < cut.end, cut.first + size - 1), else_=cut.end)
-    done = cast(cut.first - cut.begin, Float) / (cut.end - cut.begin)
+    done = cast(cut.first - 1 - cut.begin, Float) / (cut.end - cut.begin)
     statement = insert(Batch).from_select(
         ["campaign_id", "first", "last", "size", "lane", "due_at"],
         select(literal(campaign_id), cut.first, last, last - cut.first + 1, cut.lane, cut.due_at).order_by(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -137,3 +137,28 @@ def test_it_opens_when_it_is_open_and_not_before(window: Window, now: datetime, 
         assert not window.is_open(before, zone)
         before += timedelta(minutes=7)
     assert opens == now or not window.is_open(opens - timedelta(microseconds=1), zone)
+
+
+@given(instants | near_changes, st.sampled_from(ZONES), st.sampled_from(ZONES))
+def test_the_same_hour_is_what_the_clocks_there_show(moment: datetime, of: str, zone: str) -> None:
+    """Save where summer time skips it: then an hour later."""
+    shown = moment.astimezone(ZoneInfo(of)).replace(tzinfo=None)
+    there = windows.same_hour(moment, of=of, zone=zone).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    assert timedelta() <= there - shown <= timedelta(hours=1)
+    assert there == shown or not _exists(shown, zone)
+
+
+def _exists(shown: datetime, zone: str) -> bool:
+    local = shown.replace(tzinfo=ZoneInfo(zone))
+    return local.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None) == shown
+
+
+@given(
+    instants | near_changes,
+    st.sampled_from(ZONES),
+    st.sampled_from([*ZONES, "Pacific/Kiritimati", "Mars/Olympus"]),
+)
+def test_no_zones_hour_comes_before_the_first(moment: datetime, of: str, zone: str) -> None:
+    """Where a campaign by readers' clocks is launched; a zone nobody knows is the publication's."""
+    assert windows.first_hour(moment, of=of) <= windows.same_hour(moment, of=of, zone=zone)
+    assert windows.same_hour(moment, of=of, zone="Mars/Olympus") == moment
