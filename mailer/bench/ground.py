@@ -107,9 +107,13 @@ class Service:
         deadline = time.monotonic() + READY_WITHIN
         while self.ready not in self._said():
             if not self.alive or time.monotonic() > deadline:
-                last = (self._said().strip().splitlines() or ["nothing"])[-1]
-                raise NoStart(f"The bench's {self.name} does not start; it says: {last}")
+                raise NoStart(f"The bench's {self.name} does not start; it says: {self.last_words}")
             time.sleep(0.05)
+
+    @property
+    def last_words(self) -> str:
+        """The last line of what this life of it said."""
+        return (self._said().strip().splitlines() or ["nothing"])[-1]
 
     def pids(self) -> list[int]:
         """Return its process and every living one below."""

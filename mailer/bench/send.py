@@ -227,7 +227,8 @@ class Bench:
             if left != before:
                 before, since = left, time.monotonic()
             elif time.monotonic() - since > _PATIENCE:
-                raise Stuck(f"The bench's letters are not sent: {trouble or 'the workers do not say why'}")
+                said = trouble or self._ground.machines[0].last_words
+                raise Stuck(f"The bench's letters are not sent; the worker says: {said}")
             time.sleep(_LOOK)
 
     def _taken(self) -> int | None:
