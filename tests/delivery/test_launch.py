@@ -13,7 +13,7 @@ from mailer.audience import segments
 from mailer.delivery import campaigns, lanes, launch, sweep
 from mailer.delivery.campaigns import NoHour
 from mailer.delivery.pace import Limit
-from mailer.delivery.store import Batch, BatchState, CampaignState, MailDomain
+from mailer.delivery.store import Batch, BatchState, Campaign, CampaignState, MailDomain
 from mailer.delivery.windows import BadWindow
 from mailer.issues import publications
 from tests.delivery.desk import MINUTE, SHELL, Desk, now
@@ -164,7 +164,7 @@ def test_hours_are_a_part_of_what_is_approved(desk: Desk, change: dict[str, obje
     given = {"scheduled_at": now(), "window": "08:00-20:00"}
     changed, moved = (desk.approved(f"reader{n}@example.org", **given) for n in range(2))
     with desk.database.write() as session:
-        session.execute(update(campaigns.Campaign).where(campaigns.Campaign.id == changed).values(**change))
+        session.execute(update(Campaign).where(Campaign.id == changed).values(**change))
         publications.change(session, code="observer", zone="Europe/Paris", now=now(), actor=SHELL)
     for campaign in (changed, moved):
         with pytest.raises(campaigns.NotApproved):
@@ -221,7 +221,7 @@ def test_cancelling_a_large_campaign_is_said_at_once_and_the_sweep_withdraws_the
         desk.readers(f"reader{n}@example.org")
     campaign = cut(desk, 1)[0].campaign_id
     with desk.database.write() as session:
-        session.execute(update(campaigns.Campaign).values(state=CampaignState.SENDING))
+        session.execute(update(Campaign).values(state=CampaignState.SENDING))
     desk.do(campaigns.cancel, campaign)
     assert desk.counts(campaign) == {"WITHDRAWN": campaigns.WITHDRAWN_AT_ONCE, "WAITING": 3}
     desk.sweep()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -215,6 +217,42 @@ def test_a_time_is_read_in_the_zone_it_was_written_in(editor, issue, sqlite_data
     page = planned(editor, issue, day="2026-12-01", zone="Mars/Olympus")
     assert page.status_code == 422
     assert "is not a time zone" in page.text
+
+
+def test_a_campaign_may_keep_to_hours_and_to_readers_own_clocks(editor, issue, sqlite_database):
+    """The form says how to write it, keeps what was typed, and the campaign's page says both."""
+    assert "mon-fri 08:00-18:00" in editor.get(f"/desk/issues/{issue.public_id}/campaign").text
+    hours = {"window": "Mon-Fri 8:00-18:00", "local_time": "1"}
+    page = planned(editor, issue, day="2026-12-01", **hours)
+    assert "mon-fri 08:00-18:00" in page.text
+    assert "Every reader at this hour of their own time zone" in page.text
+    plan = editor.get(f"{page.url.path}/plan").text
+    assert 'name="local_time" value="1" checked' in plan
+    assert 'value="mon-fri 08:00-18:00"' in plan
+    kept = the(sqlite_database, Campaign)
+    assert (kept.window, kept.local_time) == ("mon-fri 08:00-18:00", True)
+
+
+def test_hours_that_cannot_be_kept_come_back_with_a_word_of_advice(editor, issue):
+    """A window nobody can read; a reader's own hour without an hour. In Chinese, too."""
+    page = planned(editor, issue, window="office hours")
+    assert page.status_code == 422
+    assert "write it like" in page.text
+    assert "office hours" in page.text
+    page = planned(editor, issue, local_time="1")
+    assert page.status_code == 422
+    assert "needs a day and an hour" in page.text
+
+
+def test_a_campaign_outside_its_window_says_when_it_goes_on(make, editor, sqlite_database):
+    """An hour that has just ended opens again tomorrow."""
+    ended = datetime.now(ZoneInfo("Asia/Shanghai")) - timedelta(hours=2)
+    window = f"{ended:%H}:00-{ended:%H}:30"
+    campaign = make.campaign(CampaignState.SENDING, window=window)
+    page = editor.get(f"/desk/campaigns/{campaign.public_id}")
+    assert "It waits for its send window, which opens" in page.text
+    assert "(UTC+8)" in page.text
+    assert window in page.text
 
 
 def test_a_campaign_goes_from_draft_to_letters_by_three_hands(editor, issue, sign_in, sqlite_database):
