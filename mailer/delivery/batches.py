@@ -6,7 +6,7 @@ owner while the lease runs, and, once the owner is gone, its begun slice to the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from datetime import datetime
 from functools import cache
 from typing import Any, NamedTuple
@@ -28,7 +28,9 @@ from sqlalchemy.orm import Session
 from mailer.audience import suppressions
 from mailer.audience.store import Subscriber, Subscription, SubscriptionState
 from mailer.database import UTCDateTime
+from mailer.delivery import windows
 from mailer.delivery.store import Attempt, Batch, BatchState, Campaign, CampaignState, Delivery, DeliveryState
+from mailer.issues.store import Publication
 
 SIZE = 500  # deliveries: measured, a claim costs about 3 µs a row from here on
 OPEN = (DeliveryState.WAITING, DeliveryState.DEFERRED)  # what still may be written
@@ -86,16 +88,19 @@ _numbers = numbers  # where a parameter has that name
 # Leases
 
 
-def lease(session: Session, *, owner: str, now: datetime, until: datetime) -> Batch | None:
+def lease(
+    session: Session, *, owner: str, now: datetime, until: datetime, closed: Set[str] = frozenset()
+) -> Batch | None:
     """Lease the next due batch for ``owner``, chosen fairly; None when nothing is due.
 
     Campaigns with fewer batches leased now come first, small campaigns before large ones. One look per
     campaign finds its batch in an index: a single query over all batches would walk every waiting one.
+    ``closed``: lanes in which nothing may be begun now.
     """
-    for campaign_id in _fairly(session):
+    for campaign_id in _fairly(session, now):
         found = session.scalar(
             select(Batch)
-            .where(Batch.campaign_id == campaign_id, Batch.state == BatchState.WAITING, Batch.due_at <= now)
+            .where(Batch.campaign_id == campaign_id, _due(now, closed))
             .order_by(Batch.due_at, Batch.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -107,30 +112,34 @@ def lease(session: Session, *, owner: str, now: datetime, until: datetime) -> Ba
     return None
 
 
-def _fairly(session: Session) -> list[int]:
+def due(session: Session, now: datetime, closed: Set[str] = frozenset()) -> bool:
+    """Tell whether a worker would find a batch to lease."""
+    waiting = select(Batch.id).where(_due(now, closed))
+    return any(
+        session.scalar(waiting.where(Batch.campaign_id == campaign_id).limit(1)) is not None
+        for campaign_id in _fairly(session, now)
+    )
+
+
+def _due(now: datetime, closed: Set[str]) -> ColumnElement[bool]:
+    found = and_(Batch.state == BatchState.WAITING, Batch.due_at <= now)
+    return and_(found, Batch.lane.not_in(sorted(closed))) if closed else found
+
+
+def _fairly(session: Session, now: datetime) -> list[int]:
+    """Return the campaigns that may be sent now, in the order in which they may take the next batch."""
     leased = (
         select(func.count())
         .where(Batch.campaign_id == Campaign.id, Batch.state == BatchState.LEASED)
         .scalar_subquery()
     )
-    return list(
-        session.scalars(
-            select(Campaign.id)
-            .where(Campaign.state == CampaignState.SENDING)
-            .order_by(leased, Campaign.candidates, Campaign.id)
-        )
+    found = session.execute(
+        select(Campaign.id, Campaign.window, Publication.zone)
+        .join(Publication, Publication.id == Campaign.publication_id)
+        .where(Campaign.state == CampaignState.SENDING)
+        .order_by(leased, Campaign.candidates, Campaign.id)
     )
-
-
-def due(session: Session, now: datetime) -> bool:
-    """Tell whether a worker would find a batch to lease."""
-    waiting = select(Batch.id).where(
-        Batch.campaign_id == Campaign.id, Batch.state == BatchState.WAITING, Batch.due_at <= now
-    )
-    found = session.scalar(
-        select(Campaign.id).where(Campaign.state == CampaignState.SENDING, waiting.exists()).limit(1)
-    )
-    return found is not None
+    return [row.id for row in found if windows.read(row.window).is_open(now, row.zone)]
 
 
 def owned(session: Session) -> bool:

@@ -14,7 +14,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from mailer import queue
-from mailer.delivery import batches, events
+from mailer.delivery import batches, events, lanes, pace
 from mailer.delivery.batches import Try
 from mailer.delivery.events import News
 from mailer.delivery.journal import Leftover
@@ -43,17 +43,19 @@ def record(
     outcomes: Iterable[Outcome],
     now: datetime,
     untold: bool = False,
-) -> None:
+) -> datetime | None:
     """Write down what became of letters: attempts, states, events, and when deferred ones are due again.
 
     Unsent letters leave no trace here. ``outcome.key`` is the delivery's number. ``untold``: the caller has
     held the batch's lease all along, so nobody else can have written any of it.
+
+    Returns until when the lane rests, if its destination has asked us to slow down.
     """
     told = {outcome.key: outcome for outcome in outcomes if outcome.kind in _STATE}
     if not untold:
         told = {n: told[n] for n in batches.not_recorded(session, campaign_id, attempt, sorted(told))}
     if not told:
-        return
+        return None
     troubled = sorted(n for n, outcome in told.items() if outcome.kind is not Kind.ACCEPTED)
     domains = batches.domains(session, campaign_id, troubled)
     diagnoses = {n: _diagnosis(told[n], domains[n]) for n in troubled}
@@ -68,8 +70,17 @@ def record(
         batches.set_state(session, campaign_id, numbers, state)
     for due_at, numbers in _grouped(due).items():
         batches.add(session, campaign_id, numbers, attempt=attempt + 1, lane=lane, due_at=due_at)
-    if troubled:
-        events.record_many(session, _bounces(campaign_id, attempt, told, states, diagnoses, now))
+    if not troubled:
+        return None
+    events.record_many(session, _bounces(campaign_id, attempt, told, states, diagnoses, now))
+    asking = next((told[n] for n in troubled if _asks_to_slow(told[n], diagnoses[n])), None)
+    return lanes.slow_down(session, lane, said=asking.text, now=now) if asking else None
+
+
+def _asks_to_slow(outcome: Outcome, diagnosis: Diagnosis) -> bool:
+    """Tell whether a destination asks for fewer letters; other words than to RCPT, DATA or body are the relay's."""
+    asks = pace.asks_to_slow(outcome.code, outcome.status, diagnosis.category)
+    return asks and outcome.kind is Kind.DEFERRED and outcome.command in ("RCPT", "DATA", "BODY")
 
 
 def settle(session: Session, *, owner: str, leftover: Leftover, trusted: bool, now: datetime) -> int:

@@ -13,14 +13,16 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypedDict
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from mailer.database import Database, clock
-from mailer.delivery import batches, ledger, letters, store
+from mailer.database import Database, Unreachable, clock
+from mailer.delivery import batches, lanes, ledger, letters, store
 from mailer.delivery.batches import Standing
+from mailer.delivery.gate import TAKEN, Gate
 from mailer.delivery.journal import (
     Journal,
     JournalInUse,
@@ -29,9 +31,11 @@ from mailer.delivery.journal import (
     unsettled,
     vanished,
 )
+from mailer.delivery.meter import Meter
+from mailer.delivery.pace import Grant
 from mailer.delivery.relay import BadRelay
 from mailer.delivery.relays import REST, Relays
-from mailer.delivery.smtp import Envelope, Outcome
+from mailer.delivery.smtp import Envelope, Kind, Outcome
 from mailer.delivery.store import Batch, CampaignState, DeliveryState, Spent
 from mailer.errors import MailerError
 from mailer.settings import Settings
@@ -40,8 +44,11 @@ SLICE = 100  # letters: as many as a lost machine may leave uncertain (law 2)
 LOOK_AGAIN = 0.5  # seconds between looks at the campaign's state and our lease while a slice is sent
 PUT_OFF = timedelta(seconds=REST)  # how long letters wait that could not be handed over
 SETTLE_EVERY = 5.0  # seconds between looks for journals of dead workers
+NAP = 0.2  # seconds between looks for work while only a pace keeps letters back
+COLLEAGUE = timedelta(seconds=30)  # who was seen within it sends, and shares the limits
 FAREWELL = 15.0  # seconds ``close`` waits for the answers to letters on their way
 
+_NOTHING = Grant(0, 0.0)
 _log = logging.getLogger(__name__)
 
 
@@ -110,7 +117,9 @@ class Shift:
         self.spent = Spent()
         self.journal = _open_journal(settings)
         try:
-            self.relays = Relays(settings.relay_urls)
+            self._meter = Meter(settings.redis_url, holder=self.owner, workers=self._colleagues)
+            self.relays = Relays(settings.relay_urls, self._meter)
+            self.gate = Gate(self._meter, self.relays)
             self._settle(self.journal.owner, self.journal.leftover, self.journal.trusted)
             self.journal.checkpoint()
         except BaseException:
@@ -132,17 +141,27 @@ class Shift:
         self._settle_the_dead()
         with self._database.steady() as self._steady:
             while time.monotonic() < until and not self.leaving.is_set():
-                if not self.relays.awake:
-                    return False
                 batch = self._lease()
-                if batch is None or not Turn(self, batch, until).run():
+                if batch is None and not self._nap(until):
+                    self.relays.rest()
+                    return False
+                if batch is not None and not Turn(self, batch, until).run():
                     return False
         with self._database.read() as session:
-            return batches.due(session, clock(session))
+            return batches.due(session, clock(session), self.gate.closed)
+
+    def _nap(self, until: float) -> bool:
+        """Wait a moment for a lane that is held for its pace alone; return whether that is worth it."""
+        pause = self.gate.opens_in
+        if pause is None or time.monotonic() + pause >= until:
+            return False
+        self.leaving.wait(min(max(pause, 0.0), NAP))
+        return True
 
     def close(self) -> None:
         """Hang up, and let go of the journal."""
         self.relays.close()
+        self._meter.close()
         self.journal.close()
 
     @contextmanager
@@ -164,7 +183,17 @@ class Shift:
                 session, worker=self.owner, machine=self.owner.split("/")[0], now=now, spent=self.spent
             )
             self.spent = Spent()
-            return batches.lease(session, owner=self.owner, now=now, until=now + self.lease_time)
+            self.gate.look(session, now)
+            until = now + self.lease_time
+            return batches.lease(session, owner=self.owner, now=now, until=until, closed=self.gate.closed)
+
+    def _colleagues(self) -> int:
+        """Count the workers that share limits with this one; 1 when the database does not say."""
+        try:
+            with self._database.read() as session:
+                return store.workers_seen(session, clock(session) - COLLEAGUE)
+        except (Unreachable, SQLAlchemyError):
+            return 1
 
     def _settle_the_dead(self) -> None:
         """Settle what workers of this machine left who died, or whose very journal is gone."""
@@ -198,7 +227,7 @@ class Turn:
     def __init__(self, shift: Shift, batch: Batch, until: float) -> None:
         self._shift = shift
         self._until = until  # time.monotonic()
-        self._id = batch.id
+        self._id, self._lane, self._gate = batch.id, batch.lane, shift.gate
         self._place: _Place = {
             "campaign_id": batch.campaign_id, "attempt": batch.attempt, "lane": batch.lane
         }  # fmt: skip
@@ -206,7 +235,9 @@ class Turn:
         self._begun_to = batch.begun_to
         self._pen = shift.journal.pen(campaign=batch.campaign_id, batch=batch.id, attempt=batch.attempt)
         self._looked_at = time.monotonic()
+        self._seats: int | None = None  # connections it may use; None: all
         self._halted = False
+        self._in_trouble = False
 
     def run(self) -> bool:
         """Go through the batch until it is done, time is up, the campaign stops, or the lease is lost.
@@ -216,21 +247,32 @@ class Turn:
         envelopes: list[Envelope] = []
         outcomes: list[Outcome] = []
         trouble: MailerError | None = None
-        while True:
-            envelopes = self._turn_page(envelopes, outcomes, trouble)
-            if not envelopes:
-                return trouble is None
-            outcomes, trouble = [], None
-            self._looked_at = began = time.monotonic()
-            try:
-                for outcome in self._shift.relays.send(
-                    envelopes, notes=self._pen, deadline=self._until, halt=self._must_halt
-                ):
-                    outcomes.append(outcome)
-            except MailerError as error:  # relays out of reach, disk full: what was told before still counts
-                trouble = error
-            self._shift.spent.letters += len(outcomes)
-            self._shift.spent.wire += time.monotonic() - began
+        try:
+            while True:
+                envelopes = self._turn_page(envelopes, outcomes, trouble)
+                if not envelopes:
+                    return not self._in_trouble
+                outcomes, trouble = [], None
+                self._looked_at = began = time.monotonic()
+                try:
+                    for outcome in self._send(envelopes):
+                        outcomes.append(outcome)
+                except MailerError as error:  # relays out of reach, disk full: what was told still counts
+                    trouble = error
+                self._shift.spent.letters += len(outcomes)
+                self._shift.spent.wire += time.monotonic() - began
+        finally:
+            self._gate.leave(self._lane)
+
+    def _send(self, envelopes: Sequence[Envelope]) -> Iterator[Outcome]:
+        return self._shift.relays.send(
+            envelopes,
+            notes=self._pen,
+            deadline=self._until,
+            halt=self._must_halt,
+            connections=self._seats,
+            letters_per_connection=self._gate.letters_per_connection(self._lane),
+        )
 
     def _must_halt(self) -> bool:
         """Tell whether nothing more may begin: paused, cancelled, or our lease went to another."""
@@ -247,56 +289,77 @@ class Turn:
         began, composing = time.monotonic(), self._shift.spent.composing
         told = {outcome.key for outcome in outcomes}
         unsent = [envelope.key for envelope in before if envelope.key not in told]
+        grant = _NOTHING if trouble or unsent or self._must_end() else self._ask()
         with self._shift.writing() as session:
             now = clock(session)
             standing = batches.standing(session, self._id, self._shift.owner)
-            held = standing is not None
-            ledger.record(session, **self._place, outcomes=outcomes, now=now, untold=held)
+            asked = ledger.record(
+                session, **self._place, outcomes=outcomes, now=now, untold=standing is not None
+            )
+            self._heed(session, outcomes, asked, now)
+            envelopes = []
             if standing is None:
                 self._part(session, unsent, now)
-                envelopes = []
+            elif (
+                trouble or unsent or asked or not grant.granted or standing.campaign != CampaignState.SENDING
+            ):
+                self._tell(session, standing, trouble, outcomes)
+                pause = PUT_OFF if trouble else timedelta(seconds=grant.wait)
+                self._give_back(session, unsent, asked or now + pause)
             else:
                 self._tell(session, standing, trouble, outcomes)
-                envelopes = self._go_on(session, standing, unsent, trouble, now)
+                envelopes = self._begin(session, standing, grant.granted, now)
+        self._gate.give_back(self._lane, grant.granted - len(envelopes))
         composed = self._shift.spent.composing - composing
         self._shift.spent.recording += time.monotonic() - began - composed
         return envelopes
+
+    def _ask(self) -> Grant:
+        """Take what the next slice may hold, and the connections it may use."""
+        self._seats = self._gate.enter(self._lane, SLICE)
+        if self._seats == 0:
+            return Grant(0, TAKEN)
+        return self._gate.ask(self._lane, SLICE, datetime.now(UTC))
+
+    def _must_end(self) -> bool:
+        return time.monotonic() >= self._until or self._shift.leaving.is_set()
+
+    def _heed(
+        self, session: Session, outcomes: Sequence[Outcome], asked: datetime | None, now: datetime
+    ) -> None:
+        """Leave a lane alone that asked us to slow down; one that takes letters again is forgiven."""
+        if asked:
+            self._gate.rest(self._lane)
+        elif self._gate.has_asked(self._lane) and any(each.kind is Kind.ACCEPTED for each in outcomes):
+            lanes.forgive(session, self._lane, now)
+            self._gate.forgiven(self._lane)
 
     def _tell(
         self, session: Session, standing: Standing, trouble: MailerError | None, outcomes: Sequence[Outcome]
     ) -> None:
         """Say on the campaign why its letters wait, or that they do not any more."""
+        self._in_trouble = trouble is not None
         said = trouble.sentence if trouble else ""
         if (trouble or outcomes) and standing.trouble != said:
             store.tell_trouble(session, said, self._place["campaign_id"])
 
-    def _go_on(
-        self,
-        session: Session,
-        standing: Standing,
-        unsent: Sequence[int],
-        trouble: MailerError | None,
-        now: datetime,
-    ) -> list[Envelope]:
-        """Begin the next slice, or give the batch back."""
-        if trouble or unsent or self._is_over(standing.campaign):
-            self._give_back(session, unsent, now + PUT_OFF if trouble else now)
+    def _begin(self, session: Session, standing: Standing, granted: int, now: datetime) -> list[Envelope]:
+        """Move the cursor over the next slice that holds a letter to write, and compose its letters."""
+        try:
+            while slice_ := self._numbers[self._begun_to : self._begun_to + granted]:
+                done_to, begun_to = self._begun_to, self._begun_to + len(slice_)
+                envelopes = self._compose(session, slice_, standing.publication_id, now)
+                self._begun_to = begun_to
+                if envelopes:
+                    until = now + self._shift.lease_time
+                    batches.move(session, self._id, done_to=done_to, begun_to=begun_to, lease_until=until)
+                    return envelopes
+        except MailerError as error:  # a letter that cannot be signed stops its campaign, not the others
+            self._tell(session, standing, error, ())
+            self._give_back(session, [], now + PUT_OFF)
             return []
-        done_to = self._begun_to
-        while slice_ := self._numbers[self._begun_to : self._begun_to + SLICE]:
-            done_to, self._begun_to = self._begun_to, self._begun_to + len(slice_)
-            envelopes = self._compose(session, slice_, standing.publication_id, now)
-            if envelopes:
-                until = now + self._shift.lease_time
-                batches.move(session, self._id, done_to=done_to, begun_to=self._begun_to, lease_until=until)
-                return envelopes
         self._give_back(session, [], now)
         return []
-
-    def _is_over(self, state: CampaignState) -> bool:
-        return (
-            state != CampaignState.SENDING or time.monotonic() >= self._until or self._shift.leaving.is_set()
-        )
 
     def _give_back(self, session: Session, unsent: Sequence[int], due_at: datetime) -> None:
         """Let go of the batch: it is done, or what is left of it waits for anybody."""
@@ -317,8 +380,8 @@ class Turn:
             barred = [person.n for person in waiting if person.barrier == reason]
             batches.set_state(session, campaign_id, barred, DeliveryState.WITHDRAWN, reason)
         began = time.monotonic()
-        compose = self._shift.compositor.of(session, campaign_id)
-        envelopes = [compose(person, now) for person in waiting if not person.barrier]
+        people = [person for person in waiting if not person.barrier]
+        envelopes = self._shift.compositor.slice(session, campaign_id, people, now) if people else []
         self._shift.spent.composing += time.monotonic() - began
         return envelopes
 

@@ -413,6 +413,12 @@ def beat(session: Session, *, worker: str, machine: str, now: datetime, spent: S
     session.flush()
 
 
+def workers_seen(session: Session, since: datetime) -> int:
+    """Count the workers seen since then."""
+    seen = select(func.count()).where(Worker.seen_at >= since, Worker.machine != "")
+    return session.scalar(seen) or 0
+
+
 def forget_workers(session: Session, before: datetime) -> None:
     """Drop workers not seen since ``before``."""
     session.execute(delete(Worker).where(Worker.seen_at < before))

@@ -11,6 +11,7 @@ from mailer.delivery import dkim_dns, dkim_keys, note, trial
 from mailer.delivery.dkim import Algorithm
 from mailer.delivery.dkim_keys import UnreadableKey
 from mailer.delivery.note import NoteRefused
+from mailer.delivery.send import Sender
 from mailer.issues import publications
 from mailer.issues.store import Publication
 from mailer.settings import Settings
@@ -140,3 +141,28 @@ def test_a_test_letter_that_cannot_be_signed_says_why(desk: Desk, host: SmtpHost
     ):
         trial.send(session, campaign_id=campaign, to=PEOPLE[0], settings=forgetful(desk), now=now())
     assert host.connections == 0
+
+
+def test_a_campaign_that_cannot_be_signed_waits_and_says_why(desk: Desk, host: SmtpHost) -> None:
+    """Unsigned, its letters would be refused or taken for spam; other senders' campaigns go on meanwhile."""
+    signing(desk, "ed")
+    stuck = desk.launched(PEOPLE[0])
+    worker = Sender(forgetful(desk), desk.database)
+    try:
+        desk.work(worker)
+        assert host.letters == []
+        assert "DKIM key ed of news.example cannot be opened" in desk.campaign(stuck).trouble
+        assert desk.counts(stuck) == {"WAITING": 1}
+        with desk.database.write() as session:
+            code = session.get_one(Publication, desk.campaign(stuck).publication_id).code
+            publications.change(session, code=code, sender_address="a@other.example", now=now(), actor=SYSTEM)
+        desk.hurry(stuck)
+        going = desk.launched()
+        for _ in range(2):  # trouble ends a turn; the sweep rings again within a second
+            desk.work(worker)
+        assert (desk.counts(going), desk.counts(stuck)) == ({"ACCEPTED": 1}, {"WAITING": 1})
+    finally:
+        worker.close()
+    desk.hurry(stuck)
+    desk.work()
+    assert (desk.counts(stuck), desk.campaign(stuck).trouble) == ({"ACCEPTED": 1}, "")
