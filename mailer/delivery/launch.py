@@ -69,16 +69,6 @@ def due(session: Session, now: datetime) -> list[int]:
 _FROM_EAST_TO_WEST = timedelta(hours=26)  # UTC+14 to UTC-12
 
 
-def windowed(session: Session) -> list[tuple[int, str, str]]:
-    """Return the campaigns being sent that have a send window: id, window, the zone it is meant in."""
-    rows = session.execute(
-        select(Campaign.id, Campaign.window, Publication.zone)
-        .join(Publication, Publication.id == Campaign.publication_id)
-        .where(Campaign.state == CampaignState.SENDING, Campaign.window != "")
-    )
-    return [(campaign_id, window, zone) for campaign_id, window, zone in rows]
-
-
 def claim(session: Session, campaign_id: int) -> Campaign | None:
     """Return a campaign, read afresh, its row locked; None while somebody else holds it."""
     return session.scalar(
