@@ -78,7 +78,7 @@ def record(
 
 
 def _asks_to_slow(outcome: Outcome, diagnosis: Diagnosis) -> bool:
-    """Tell whether a destination asks for fewer letters; other words than to RCPT, DATA or body are the relay's."""
+    """Tell whether a destination asks for fewer letters; the relay speaks for itself before RCPT."""
     asks = pace.asks_to_slow(outcome.code, outcome.status, diagnosis.category)
     return asks and outcome.kind is Kind.DEFERRED and outcome.command in ("RCPT", "DATA", "BODY")
 
