@@ -10,9 +10,10 @@ from statistics import median
 from typing import Any, TypeVar
 
 from mailer.accounts.audit import Actor
-from mailer.bench import issue, rows
+from mailer.bench import issue
 from mailer.bench.ground import Ground
 from mailer.bench.issue import LANGUAGE, Script
+from mailer.bench.readers import Readers
 from mailer.content import letter as content
 from mailer.content import slots
 from mailer.content.letter import Blueprint
@@ -90,14 +91,7 @@ def _launched(ground: Ground, script: Script) -> int:
             now=now,
             articles=ARTICLES[script],
         )
-        rows.add_readers(
-            session,
-            publication_id=campaign.publication_id,
-            count=READERS,
-            script=script,
-            keys=ground.settings.keys,
-            now=now,
-        )
+        Readers(campaign.publication_id, READERS, script, ground.settings.keys, now).write(session)
         campaigns.ask(session, campaign_id=campaign.id, settings=ground.settings, now=now, actor=_SHELL)
         campaigns.approve(session, campaign_id=campaign.id, now=now, actor=_SHELL)
         campaigns.launch(session, campaign_id=campaign.id, settings=ground.settings, now=now, actor=_SHELL)

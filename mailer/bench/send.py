@@ -28,6 +28,7 @@ from mailer.bench.against import LASTS, Baseline, Smtplib, SmtpSource
 from mailer.bench.ground import Cpu, Ground
 from mailer.bench.issue import LANGUAGE, Script
 from mailer.bench.plain import Task
+from mailer.bench.readers import FEW, Readers
 from mailer.bench.rows import Sent, Spans
 from mailer.bench.sink import Sink
 from mailer.delivery import campaigns, dkim_keys, letters
@@ -133,7 +134,7 @@ class Bench:
         self._ground.start_workers()
         self._ground.start_beat()
         self._say("warming up")
-        self._round(rows.FEW)
+        self._round(FEW)
         baselines = self._baselines(sample)
         measured = [self._alternate(number, baselines) for number in range(1, self._plan.rounds + 1)]
         return self._figures(
@@ -154,14 +155,7 @@ class Bench:
                 now=now,
             )
             self._issue = draft.issue_id
-            rows.add_readers(
-                session,
-                publication_id=draft.publication_id,
-                count=plan.recipients,
-                script=plan.script,
-                keys=settings.keys,
-                now=now,
-            )
+            Readers(draft.publication_id, plan.recipients, plan.script, settings.keys, now).write(session)
             if plan.dkim:
                 _sign_with(session, DKIM[plan.dkim], settings, now)
             reader = parse("reader-000001@north.example")

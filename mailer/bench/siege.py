@@ -29,9 +29,10 @@ from sqlalchemy.orm import Session
 from mailer import settings
 from mailer.accounts.audit import Actor
 from mailer.audience.store import Subscription, SubscriptionState
-from mailer.bench import issue, rows
+from mailer.bench import issue
 from mailer.bench.faulty import Faulty, Plan, Record
 from mailer.bench.ground import Ground, Service
+from mailer.bench.readers import Readers
 from mailer.bench.reckoning import Reckoning, reckon
 from mailer.bench.servers import Postgres, Redis
 from mailer.database import clock
@@ -246,14 +247,7 @@ class Siege:
             draft = issue.publish(
                 session, script="latin", octets=_LETTER, weigh=issue.on_wire, settings=own, now=now
             )
-            rows.add_readers(
-                session,
-                publication_id=draft.publication_id,
-                count=self._letters,
-                script="latin",
-                keys=own.keys,
-                now=now,
-            )
+            Readers(draft.publication_id, self._letters, "latin", own.keys, now).write(session)
             session.execute(
                 update(Subscription)
                 .where(Subscription.subscriber_id % _LEFT_OUT == 0)
