@@ -25,7 +25,7 @@ SEND_QUEUE = "smtp"
 DESK_QUEUE = "desk"
 _QUEUE_OF = {WORK: SEND_QUEUE}
 
-ENOUGH = 4  # bells that wait: every worker they wake finds all there is to do, so more would only pile up
+ENOUGH = 2  # bells that wait: whom they wake wakes the next while more is due, so more would only pile up
 
 _log = logging.getLogger(__name__)
 _app: Celery | None = None
@@ -49,7 +49,6 @@ def connect(settings: Settings) -> Celery:
         broker_connection_max_retries=None,
         broker_connection_timeout=5,
         enable_utc=True,
-        beat_scheduler="celery.beat:Scheduler",  # no shelve file: the timetable is code
     )
     choose_broker(app, settings)
     _app = app

@@ -16,6 +16,7 @@ from workers.timetable import TIMETABLE
 
 app = queue.connect(settings.load())
 app.conf.beat_schedule = TIMETABLE
+app.conf.beat_scheduler = "workers.timetable:Steady"
 app.conf.include = ["workers.tasks"]
 
 
