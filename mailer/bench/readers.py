@@ -25,6 +25,7 @@ from mailer.audience.store import (
     Suppression,
 )
 from mailer.bench.issue import LANGUAGE, Script
+from mailer.database import Database
 from mailer.delivery.store import MailDomain
 from mailer.signing import Keyring
 
@@ -101,6 +102,13 @@ class Readers:
     @property
     def _consent(self) -> Row:
         return (ConsentKind.IMPORTED.value, self.now, "shell", "I want this newsletter.", "bench")
+
+
+def settle(database: Database) -> None:
+    """Do now what PostgreSQL would do in the middle of a round: see to the pages of tables just filled."""
+    if database.dialect == "postgresql":
+        with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+            connection.execute(text("VACUUM ANALYZE subscribers, subscriptions, memberships, suppressions"))
 
 
 _NAMES = tuple(Names().columns())

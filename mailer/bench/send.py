@@ -28,7 +28,7 @@ from mailer.bench.against import LASTS, Baseline, Smtplib, SmtpSource
 from mailer.bench.ground import Cpu, Ground
 from mailer.bench.issue import LANGUAGE, Script
 from mailer.bench.plain import Task
-from mailer.bench.readers import FEW, Readers
+from mailer.bench.readers import FEW, Readers, settle
 from mailer.bench.rows import Sent, Spans
 from mailer.bench.sink import Sink
 from mailer.delivery import campaigns, dkim_keys, letters
@@ -131,6 +131,7 @@ class Bench:
         """Make everything ready, warm up, go through the rounds, and return the figures."""
         self._say(f"writing {self._plan.recipients:,} readers and an issue")
         sample = self._prepare()
+        settle(self._ground.database)
         self._ground.start_workers()
         self._ground.start_beat()
         self._say("warming up")
@@ -222,7 +223,7 @@ class Bench:
                 before, since = left, time.monotonic()
             elif time.monotonic() - since > _PATIENCE:
                 said = trouble or self._ground.machines[0].last_words
-                raise Stuck(f"The bench's letters are not sent; the worker says: {said}")
+                raise Stuck("The bench's letters are not sent; the worker says: {said}", said=said)
             time.sleep(_LOOK)
 
     def _taken(self) -> int | None:
