@@ -81,5 +81,7 @@ def _run(command: Sequence[str], asked: str = "") -> str:
     done = subprocess.run(command, input=asked, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
-        raise BaselineFailed(f"{' '.join(command[:3])} could not be measured; it says: {last}")
+        raise BaselineFailed(
+            "{command} could not be measured; it says: {last}", command=" ".join(command[:3]), last=last
+        )
     return done.stdout

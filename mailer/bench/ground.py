@@ -107,7 +107,9 @@ class Service:
         deadline = time.monotonic() + READY_WITHIN
         while self.ready not in self._said():
             if not self.alive or time.monotonic() > deadline:
-                raise NoStart(f"The bench's {self.name} does not start; it says: {self.last_words}")
+                raise NoStart(
+                    "The bench's {name} does not start; it says: {said}", name=self.name, said=self.last_words
+                )
             time.sleep(0.05)
 
     @property
