@@ -29,15 +29,15 @@ from sqlalchemy.orm import Session
 from mailer import settings
 from mailer.accounts.audit import Actor
 from mailer.audience.store import Subscription, SubscriptionState
-from mailer.bench import issue
+from mailer.bench import issue, skew
 from mailer.bench.faulty import Faulty, Plan, Record
 from mailer.bench.ground import Ground, Service
 from mailer.bench.readers import Readers
 from mailer.bench.reckoning import Reckoning, reckon
 from mailer.bench.servers import Postgres, Redis
 from mailer.database import clock
-from mailer.delivery import campaigns, ledger, send
-from mailer.delivery.store import Batch, BatchState, Campaign, CampaignState, Slowdown
+from mailer.delivery import batches, campaigns, ledger, send
+from mailer.delivery.store import Batch, BatchState, Campaign, CampaignState, DeliveryState, Slowdown
 from mailer.errors import MailerError
 from mailer.settings import Settings
 
@@ -120,7 +120,12 @@ class Siege:
     # -- what is done to it --
 
     def wait(self) -> None:
-        """Do nothing: the relay or the clock does."""
+        """Do nothing: the relay does."""
+
+    def jump_clocks(self) -> None:
+        """Nothing but wait, too, for workers and beat run within ``skew``."""
+        self._pass_until(self._is_sent)
+        self.disturbed += int(self.seconds / skew.STAYS)
 
     def kill_workers(self) -> None:
         """SIGKILL, 20 times in 100,000 letters: a process of a machine, and every third time all of it."""
@@ -236,6 +241,14 @@ class Siege:
         record = Record.read(self.relay.record)
         with self.ground.database.read() as session:
             return reckon(session, self._campaign, record), record
+
+    def settle(self) -> int:
+        """Have a person's word about the uncertain letters: take them as sent. Return how many stay so."""
+        with self.ground.database.write() as session:
+            campaigns.settle_uncertain(
+                session, campaign_id=self._campaign, resend=False, now=clock(session), actor=_SHELL
+            )
+            return len(batches.in_state(session, self._campaign, DeliveryState.UNCERTAIN))
 
     # -- inside --
 
