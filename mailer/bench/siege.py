@@ -46,7 +46,7 @@ PROCESSES = 2  # of a worker machine; the embedded worker is one
 LEASE = 4  # seconds: short, so that what dead workers held is soon free
 
 _LETTER = 40 * 1024  # octets
-_LASTS = 5.0  # seconds that sending takes at least, so that there is time to break in
+_LASTS = 4.0  # seconds that sending takes at least, so that there is time to break in
 _LOOK = 0.02  # seconds between looks at the relay's record
 _HURRY = 0.25  # seconds between looks at the rows
 _PATIENCE = 200.0  # seconds without any progress after which a campaign counts as stuck
