@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -72,21 +73,19 @@ class ReplyReader:
         """Whether nothing is left over from what was fed."""
         return not self._rest and not self._lines
 
-    def feed(self, data: bytes) -> list[Reply]:
-        """Return the replies that are complete now.
+    def feed(self, data: bytes) -> Iterator[Reply]:
+        """Yield the replies that are complete now; those before a garbled line are good, and settle letters.
 
         :raises Garbled: a line is no reply, or there is no end to it
         """
         *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _LONGEST_LINE:
-            raise Garbled(Sentence("a reply line has no end"))
-        replies = []
         for line in lines:
             reply = None if self._lines else _whole(line)
             reply = reply or self._line(line.rstrip(b"\r"))
             if reply:
-                replies.append(reply)
-        return replies
+                yield reply
+        if len(self._rest) > _LONGEST_LINE:
+            raise Garbled(Sentence("a reply line has no end"))
 
     def _line(self, line: bytes) -> Reply | None:
         code, mark = line[:3], line[3:4]

@@ -66,7 +66,7 @@ def test_replies_come_out_alike_in_whatever_portions_they_arrive(
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
     reader = ReplyReader()
     found = [reply for a, b in pairwise(edges) for reply in reader.feed(data[a:b])]
-    assert found == ReplyReader().feed(data)
+    assert found == list(ReplyReader().feed(data))
     assert len(found) == len(replies)
     assert reader.empty
 
@@ -77,13 +77,21 @@ def test_replies_come_out_alike_in_whatever_portions_they_arrive(
 def test_what_is_no_reply_is_refused(junk: bytes) -> None:
     """Nothing after it can be trusted."""
     with pytest.raises(Garbled):
-        ReplyReader().feed(junk)
+        list(ReplyReader().feed(junk))
 
 
 def test_a_reply_without_end_is_refused() -> None:
     """Memory is bounded."""
     with pytest.raises(Garbled, match="too many lines"):
-        ReplyReader().feed(b"250-and\r\n" * 1000)
+        list(ReplyReader().feed(b"250-and\r\n" * 1000))
+
+
+def test_what_was_said_before_garbage_counts() -> None:
+    """Both arrive in one packet: the letter was accepted, only the connection is lost."""
+    replies = ReplyReader().feed(b"250 2.0.0 taken\r\n\x16\x03\x01\r\n")
+    assert next(replies).code == 250
+    with pytest.raises(Garbled):
+        next(replies)
 
 
 def test_features_are_read_whatever_else_is_offered() -> None:
