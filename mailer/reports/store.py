@@ -3,17 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Integer, Select, and_, case, func, null, or_, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    and_,
+    case,
+    cast,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
 from sqlalchemy.orm import Session
 
 from mailer.audience.store import Membership, Partner, Subscriber, Subscription
+from mailer.database import UTCDateTime
 from mailer.delivery.events import MACHINE
-from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState, Event, EventKind, Exclusion
+from mailer.delivery.store import (
+    Attempt,
+    Batch,
+    BatchState,
+    Campaign,
+    CampaignState,
+    Delivery,
+    DeliveryState,
+    Event,
+    EventKind,
+    Exclusion,
+    Slowdown,
+    Worker,
+)
 from mailer.feedback.policy import Action
 from mailer.feedback.store import Decision
+from mailer.issues.store import Publication
 
 Behind = Select[*tuple[Any, ...]]
 """The rows behind a figure: n (NULL: excluded), subscriber_id, partner_id, what, event_id (NULL: none)."""
@@ -83,6 +112,73 @@ def suppressions(session: Session, campaign_id: int) -> int:
 def last_attempt(session: Session, campaign_id: int) -> datetime | None:
     """Return when a letter was last tried."""
     return session.scalar(select(func.max(Attempt.at)).where(Attempt.campaign_id == campaign_id))
+
+
+# -- what waits --------------------------------------------------------------------------------------------
+
+
+class Waiting(NamedTuple):
+    """A campaign's letters in one lane that have no fate yet; each letter is in one of the four counts.
+
+    ``ready`` may go as soon as lane, window and relay allow, ``later`` wait for their reader's hour,
+    ``again`` were deferred, ``lost`` were begun by a worker that is gone. The instants:
+    when the first is due.
+    """
+
+    campaign_id: int
+    state: CampaignState
+    window: str
+    zone: str
+    lane: str
+    ready: int
+    later: int
+    later_at: datetime | None
+    again: int
+    again_at: datetime | None
+    lost: int
+
+
+_SOON = timedelta(minutes=1)  # what is put back for its pace or a relay's rest is due again within it
+
+
+def waiting(session: Session, now: datetime) -> list[Waiting]:
+    """Return what waits in campaigns that are being sent or paused, by campaign and lane."""
+    soon = literal(now + _SOON, UTCDateTime)
+    ready = Batch.due_at <= case((Slowdown.until > soon, Slowdown.until), else_=soon)
+    held = Batch.state.in_((BatchState.WAITING, BatchState.LEASED))
+    later = and_(held, ~ready, Batch.attempt == 1)
+    again = and_(held, ~ready, Batch.attempt > 1)
+    left, unknown = Batch.size - Batch.done_to, Batch.begun_to - Batch.done_to
+    place = (Campaign.id, Campaign.state, Campaign.window, Publication.zone, Batch.lane)
+    rows = session.execute(
+        select(
+            *place,
+            _sum(left, and_(held, ready)),
+            _sum(left, later),
+            func.min(case((later, Batch.due_at))),
+            _sum(left, again),
+            func.min(case((again, Batch.due_at))),
+            _sum(unknown, Batch.state == BatchState.ORPHANED),
+        )
+        .join(Campaign, Campaign.id == Batch.campaign_id)
+        .join(Publication, Publication.id == Campaign.publication_id)
+        .outerjoin(Slowdown, Slowdown.lane == Batch.lane)
+        .where(Campaign.state.in_((CampaignState.SENDING, CampaignState.PAUSED)))
+        .where(Batch.state != BatchState.DONE)
+        .group_by(*place)
+        .order_by(Campaign.id, Batch.lane)
+    )
+    return [Waiting(*row) for row in rows]
+
+
+def _sum(letters: ColumnElement[int], where: ColumnElement[bool]) -> ColumnElement[int]:
+    return cast(func.coalesce(func.sum(case((where, letters))), 0), Integer)
+
+
+def workers(session: Session, since: datetime) -> list[Worker]:
+    """Return the workers seen since then, the last first."""
+    found = select(Worker).where(Worker.seen_at >= since, Worker.machine != "")
+    return list(session.scalars(found.order_by(Worker.seen_at.desc(), Worker.id)))
 
 
 # -- the rows behind them ----------------------------------------------------------------------------------
