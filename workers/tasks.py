@@ -9,10 +9,11 @@ from celery import signals
 
 from mailer import queue
 from mailer.accounts import sessions
+from mailer.delivery import lanes
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import policy
 from workers.app import app, context, leave
-from workers.timetable import SWEEP, TIDY
+from workers.timetable import LOOK_UP, SWEEP, TIDY
 
 
 @app.task(name=queue.WORK)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -43,6 +44,14 @@ def tidy(**_newer: object) -> None:
     """Forget sessions and sign-in links that have run out."""
     with context().database.write() as session:
         sessions.forget_expired(session, now=datetime.now(UTC))
+
+
+@app.task(name=LOOK_UP)  # type: ignore[untyped-decorator]
+def look_up(**_newer: object) -> None:
+    """Ask the DNS who answers for mail domains: new ones, and those not asked about for a month."""
+    from mailer.delivery import mx  # a tenth of a second that no other task has to wait for
+
+    lanes.look_up(context().database, mx.Hosts(), datetime.now(UTC))
 
 
 @signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]

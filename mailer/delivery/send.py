@@ -19,6 +19,7 @@ from typing import TypedDict
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from mailer import queue
 from mailer.database import Database, Unreachable, clock
 from mailer.delivery import batches, lanes, ledger, letters, store
 from mailer.delivery.batches import Standing
@@ -139,16 +140,28 @@ class Shift:
     def work(self, until: float) -> bool:
         """Take turns until ``time.monotonic()`` is ``until``; return whether more is due."""
         self._settle_the_dead()
+        woken = False
         with self._database.steady() as self._steady:
             while time.monotonic() < until and not self.leaving.is_set():
                 batch = self._lease()
+                if batch is not None and not woken:
+                    woken = self._wake_another()
                 if batch is None and not self._nap(until):
                     self.relays.rest()
                     return False
                 if batch is not None and not Turn(self, batch, until).run():
                     return False
+        return self._more_is_due()
+
+    def _more_is_due(self) -> bool:
         with self._database.read() as session:
             return batches.due(session, clock(session), self.gate.closed)
+
+    def _wake_another(self) -> bool:
+        """Ring for a colleague if there is work for two: so all are awake soon, however many there are."""
+        if self._more_is_due():
+            queue.ring_now(queue.WORK)
+        return True
 
     def _nap(self, until: float) -> bool:
         """Wait a moment for a lane that is held for its pace alone; return whether that is worth it."""
