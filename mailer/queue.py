@@ -27,6 +27,8 @@ _QUEUE_OF = {WORK: SEND_QUEUE}
 
 ENOUGH = 2  # bells that wait: whom they wake wakes the next while more is due, so more would only pile up
 
+TROUBLE = (OperationalError, OSError, RedisError)  # a kept connection that breaks is Redis' own error
+
 _log = logging.getLogger(__name__)
 _app: Celery | None = None
 
@@ -91,17 +93,17 @@ def ring_now(bell: str) -> None:
     if _app is None:
         return  # a shell beside the server: the server's sweep will see the rows
     try:
-        if _waiting(_app, _QUEUE_OF.get(bell, DESK_QUEUE)) < ENOUGH:
-            _app.send_task(bell, retry=False, expires=60)
-    except (OperationalError, OSError, RedisError) as error:  # a connection that broke is Redis' own error
+        if not crowded(_app, bell):
+            _app.send_task(bell, retry=False)  # it never expires: a worker's clock may be ahead of ours
+    except TROUBLE as error:
         _log.warning("broker out of reach, the sweep will ring again: %s", type(error).__name__)
 
 
-def _waiting(app: Celery, queue: str) -> int:
-    """Return how many bells of a queue no worker has taken yet."""
+def crowded(app: Celery, bell: str) -> bool:
+    """Tell whether enough bells wait, where this one would, that no worker has taken yet."""
     with app.connection_or_acquire() as connection:
-        found: int = connection.default_channel.queue_declare(queue).message_count
-        return found
+        declared = connection.default_channel.queue_declare(_QUEUE_OF.get(bell, DESK_QUEUE))
+        return bool(declared.message_count >= ENOUGH)
 
 
 def reachable(settings: Settings) -> bool:
@@ -110,7 +112,7 @@ def reachable(settings: Settings) -> bool:
     connection: Any = app.connection_for_write()
     try:
         connection.ensure_connection(max_retries=1, timeout=5)
-    except (OperationalError, OSError, RedisError):
+    except TROUBLE:
         return False
     finally:
         connection.release()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Any
 
@@ -9,26 +10,39 @@ from celery.beat import Scheduler
 
 from mailer import queue
 
+_log = logging.getLogger(__name__)
+
 SWEEP = "delivery.sweep"
 TIDY = "tidy"
 LOOK_UP = "delivery.look_up"
 
-TIMETABLE = {
-    # seconds; a bell unheard for that long is worthless, for the next one says the same
-    "sweep": {"task": SWEEP, "schedule": 1.0, "options": {"expires": 5}},
-    "apply": {"task": queue.APPLY, "schedule": 1.0, "options": {"expires": 5}},
-    "look up": {"task": LOOK_UP, "schedule": 600.0, "options": {"expires": 300}},
-    "tidy": {"task": TIDY, "schedule": 3600.0, "options": {"expires": 600}},
+TIMETABLE = {  # seconds
+    "sweep": {"task": SWEEP, "schedule": 1.0},
+    "apply": {"task": queue.APPLY, "schedule": 1.0},
+    "look up": {"task": LOOK_UP, "schedule": 600.0},
+    "tidy": {"task": TIDY, "schedule": 3600.0},
 }
+_SOON_AGAIN = (SWEEP, queue.APPLY)
 
 
 class Steady(Scheduler):  # type: ignore[misc]  # Celery has no types
-    """Beat's scheduler, which goes on when the machine's clock is set back.
+    """Beat's scheduler: it minds no machine's clock, rings no more bells than are heard, and keeps no file.
 
-    Celery's own would ring nothing until the clock has come to where it was before. It keeps no file.
+    Celery's own, its clock set back, would ring nothing until it has come to where it was before. And bells
+    that expire, so that they do not pile up, would all be thrown away by a worker whose clock is ahead.
     """
 
     _seen: datetime | None = None
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Ring, unless enough bells wait and another soon says the same. Trouble is logged, not raised."""
+        try:
+            if entry.task in _SOON_AGAIN and queue.crowded(self.app, entry.task):
+                return
+        except queue.TROUBLE as error:
+            _log.warning("broker out of reach: %s", type(error).__name__)
+            return
+        super().apply_entry(entry, producer)
 
     def tick(self, *given: Any, **more: Any) -> float:
         """Ring what is due; return in how many seconds something is."""

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from mailer import queue
+from mailer.settings import load
 from workers.app import app
 from workers.timetable import Steady
 
@@ -32,3 +34,16 @@ def test_a_clock_that_jumps_stops_no_sweep(monkeypatch: pytest.MonkeyPatch, jump
     for now in (NOON + jump, NOON, NOON + jump):
         clock[0] = now
         assert rung_in_two_seconds() >= {"sweep", "apply"}
+
+
+def test_bells_that_nobody_hears_do_not_pile_up() -> None:
+    """Workers that come back after an hour find a few bells; none expires, for their clocks may be ahead."""
+    queue.choose_broker(app, load(secret="1:a-key-for-tests-only"))
+    scheduler = Steady(app)
+    for _ in range(20):
+        scheduler.apply_entry(scheduler.schedule["sweep"])
+    with app.connection_or_acquire() as connection:
+        channel = connection.default_channel
+        assert 1 <= channel.queue_declare(queue.DESK_QUEUE).message_count <= queue.ENOUGH
+        bell = channel.basic_get(queue.DESK_QUEUE)
+        assert bell.headers["expires"] is None
