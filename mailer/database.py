@@ -185,8 +185,11 @@ def clock(session: Session) -> datetime:
     """Return the database's own time: the one clock by which leases are judged."""
     if session.get_bind().dialect.name == "sqlite":
         return datetime.now(UTC)  # SQLite has no clock but this machine's
-    now: datetime = session.execute(select(func.clock_timestamp())).scalar_one()
+    now: datetime = session.execute(_CLOCK).scalar_one()
     return now.astimezone(UTC)
+
+
+_CLOCK = select(func.clock_timestamp())
 
 
 @contextmanager

@@ -172,10 +172,12 @@ class Shift:
         return True
 
     def close(self) -> None:
-        """Hang up, and let go of the journal."""
-        self.relays.close()
-        self._meter.close()
-        self.journal.close()
+        """Hang up, and let go of the journal, whatever else fails: its lock says that we live."""
+        try:
+            self.relays.close()
+            self._meter.close()
+        finally:
+            self.journal.close()
 
     @contextmanager
     def writing(self) -> Iterator[Session]:

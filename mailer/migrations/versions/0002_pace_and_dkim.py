@@ -62,6 +62,8 @@ def upgrade() -> None:
 
     with op.batch_alter_table("deliveries", schema=None) as batch_op:
         batch_op.add_column(sa.Column("provider", sa.String(length=40), server_default="", nullable=False))
+        batch_op.drop_constraint(batch_op.f("fk_deliveries_partner_id_partners"), type_="foreignkey")
+        batch_op.drop_constraint(batch_op.f("fk_deliveries_campaign_id_campaigns"), type_="foreignkey")
 
     with op.batch_alter_table("publications", schema=None) as batch_op:
         batch_op.add_column(sa.Column("window", sa.String(length=200), server_default="", nullable=False))
