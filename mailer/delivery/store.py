@@ -117,7 +117,7 @@ class Delivery(Base):
     """The ledger: one row per campaign and subscriber. ``n`` is dense from 1; nothing outside it is sent.
 
     Its one foreign key keeps people from vanishing who were written to. Campaign and partner are not checked
-    again: the launch copies them from their rows, and a million checks take longer than the rows (decision 9).
+    again: the launch copies them from their rows, and a million checks outlast the writing (decision 9).
     """
 
     __tablename__ = "deliveries"
