@@ -31,6 +31,8 @@ from mailer.delivery.dkim import Algorithm, Key, PrivateKey, Signer
 from mailer.delivery.dkim_dns import Finding, LookUp
 from mailer.delivery.store import DkimKey
 from mailer.errors import Conflict, Invalid, MailerError, NotFound
+from mailer.issues.publications import UNSET_DOMAIN
+from mailer.issues.store import publications
 from mailer.sealing import Unsealable, seal, unseal
 from mailer.settings import Settings
 from mailer.signing import Keyring
@@ -226,17 +228,28 @@ def retire(
 def signer(session: Session, domain: str, *, settings: Settings, now: datetime) -> Signer | None:
     """Return what signs for a sender's domain; None: it has no key in force, nor has a parent domain.
 
-    The nearest domain with a key answers (``d=`` may be a parent: RFC 6376 §3.5). With keys of both
-    algorithms there are two signatures, RSA first: every receiver knows it.
-
     :raises UnreadableKey: MAILER_SECRET no longer opens one of the keys
     """
+    found = in_force(session, domain, now)
+    return Signer([_opened(key, settings.keys) for key in found]) if found else None
+
+
+def in_force(session: Session, domain: str, now: datetime) -> list[DkimKey]:
+    """Return the keys that sign for a sender's domain; none: its letters go unsigned.
+
+    The nearest domain with a key answers (``d=`` may be a parent: RFC 6376 §3.5). With keys of both
+    algorithms there are two signatures, RSA first: every receiver knows it.
+    """
     found = _signing(session, _with_parents(domain.lower()), now)
-    if not found:
-        return None
-    nearest = max((key.domain for key in found), key=len)
+    nearest = max((key.domain for key in found), key=len, default="")
     chosen = sorted((key for key in found if key.domain == nearest), key=lambda key: key.algorithm)
-    return Signer([_opened(key, settings.keys) for key in reversed(chosen)])
+    return chosen[::-1]
+
+
+def sender_domains(session: Session) -> list[str]:
+    """Return the domains that publications send from, but for the placeholder of those not set up yet."""
+    found = {each.sender_address.rpartition("@")[2].lower() for each in publications(session)}
+    return sorted(found - {UNSET_DOMAIN})
 
 
 class Signers:

@@ -14,11 +14,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mailer.database import Database
+from mailer.delivery.dkim_dns import LookUp
 from mailer.feedback.outbox import Outbox
 from mailer.settings import Settings, templates
-from mailer.web import access, admin, campaigns, i18n, pages, partner, secretariat, subscriber
+from mailer.web import access, admin, campaigns, i18n, pages, partner, secretariat, sending, subscriber
 from mailer.web.forms import UPLOAD_LIMIT
-from mailer.web.house import Doorkeeper, House, utc_now
+from mailer.web.house import Doorkeeper, House, ask_dns, utc_now
 
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
@@ -41,12 +42,13 @@ def create_app(
     database: Database,
     outbox: Outbox | None = None,
     clock: Callable[[], datetime] = utc_now,
+    look_up: LookUp = ask_dns,
 ) -> FastAPI:
     """Make the application. ``outbox`` None: there is no Outbox page, letters really leave."""
     app = FastAPI(title="mailer", docs_url=None, redoc_url=None, openapi_url=None)
-    house = House(settings, database, outbox, clock, Doorkeeper(settings))
+    house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up)
     app.state.house = house
-    for stage in (access, secretariat, campaigns, partner, admin, subscriber):
+    for stage in (access, secretariat, campaigns, partner, admin, sending, subscriber):
         app.include_router(stage.router)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
     pages.install(app)

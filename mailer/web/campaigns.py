@@ -20,7 +20,8 @@ from mailer.delivery.store import Campaign
 from mailer.errors import Invalid
 from mailer.issues import store as issues
 from mailer.reports import campaign as reports
-from mailer.web import forms, i18n, pages
+from mailer.reports import waiting
+from mailer.web import forms, i18n, pages, waits
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.forms import Form
 from mailer.web.house import Here, Now, Posted, Reading, Writing
@@ -212,8 +213,14 @@ def _opened(session: Session, found: Known, now: datetime) -> dict[str, Any]:
         "report": reports.report(session, found.row.id) if launched else None,
         "figures": figures,
         "meant": None if launched else _meant(session, found, now),
-        "opens": campaigns.opens(session, found.row, now),
+        "waits": _waits(session, found, now),
     }
+
+
+def _waits(session: Session, found: Known, now: datetime) -> list[str]:
+    """Say why letters wait: what a worker told last, then what the rows tell."""
+    reasons = waits.told(waiting.waits(session, found.row, now), now=now, zone=found.zone)
+    return [text for text in (i18n.tell(found.row.trouble), *reasons) if text]
 
 
 def _meant(session: Session, found: Known, now: datetime) -> campaigns.Audience:
@@ -314,14 +321,15 @@ def settle_uncertain(
 
 
 @router.get("/campaigns/{campaign}/progress")
-def progress(session: Reading, me: Reader, campaign: UUID) -> Response:
-    """The figures as words, for the page that follows a campaign on its way."""
+def progress(session: Reading, now: Now, me: Reader, campaign: UUID) -> Response:
+    """The figures and why letters wait, as words, for the page that follows a campaign on its way."""
     found = find(session, campaign)
     report = reports.report(session, found.row.id)
     return JSONResponse(
         {
             "state": found.row.state,
             "progress": report.progress,
+            "waits": _waits(session, found, now),
             "figures": {name: number(value) for name, value in figures(report).items()},
         }
     )

@@ -93,4 +93,6 @@ def _note(error: Any) -> str:
         return _("Please choose one from the list.")
     if kind.startswith(("date", "time")):
         return _("Please write a date like 2026-05-01 and a time like 09:30.")
+    if kind.startswith(("float", "int")):
+        return _("Please write a number.")
     return _("This cannot be used: please look at it again.")

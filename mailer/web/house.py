@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated
@@ -15,6 +15,8 @@ from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
 from mailer.database import Database
+from mailer.delivery import dkim_dns
+from mailer.delivery.dkim_dns import LookUp
 from mailer.errors import MailerError
 from mailer.feedback.outbox import Outbox
 from mailer.settings import Settings
@@ -40,13 +42,17 @@ class Doorkeeper:
 
 @dataclass(frozen=True)
 class House:
-    """What ``create_app`` was given. ``outbox`` None: letters really leave; ``clock`` says the time."""
+    """What ``create_app`` was given. ``outbox`` None: letters really leave; ``clock`` says the time.
+
+    ``look_up`` asks the DNS for TXT records.
+    """
 
     settings: Settings
     database: Database
     outbox: Outbox | None
     clock: Callable[[], datetime]
     doorkeeper: Doorkeeper
+    look_up: LookUp
 
     @property
     def secure(self) -> bool:
@@ -58,6 +64,14 @@ class House:
 def utc_now() -> datetime:
     """Return the instant a request acts at: the web is where the clock is read."""
     return datetime.now(UTC)
+
+
+def ask_dns(name: str) -> Sequence[str]:
+    """Ask this machine's name servers for the TXT records of a name.
+
+    :raises DnsSilent: no answer, neither yes nor no
+    """
+    return dkim_dns.resolver()(name)
 
 
 def house_of(request: Request) -> House:

@@ -133,6 +133,21 @@ def when(value: datetime | None, zone: str = "UTC") -> str:
     return f"{written} ({offset(local)})"
 
 
+def soon(value: datetime, now: datetime, zone: str = "UTC") -> str:
+    """Return an instant to come as people say it: "15:40 (UTC+8)", within six days "Monday 08:00 (UTC+8)"."""
+    local = value.astimezone(ZoneInfo(zone))
+    days = (local.date() - now.astimezone(ZoneInfo(zone)).date()).days
+    if not 0 <= days < 7:
+        return when(value, zone)
+    written = format_datetime(local, "EEEE HH:mm" if days else "HH:mm", locale=_LOCALES[current()])
+    return f"{written} ({offset(local)})"
+
+
+def span(seconds: float) -> str:
+    """Return how long something takes: "40 minutes", "3 hours"."""
+    return format_timedelta(timedelta(seconds=seconds), threshold=1.5, locale=_LOCALES[current()])
+
+
 def offset(local: datetime) -> str:
     """Return how far a local time is from UTC: "UTC", "UTC+8", "UTC+5:30"."""
     minutes = round((local.utcoffset() or timedelta()).total_seconds() / 60)

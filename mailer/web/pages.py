@@ -67,6 +67,8 @@ def environment() -> Environment:
         word=words.word,
         tagged=_tagged,
         figure_word=words.figure_word,
+        destination=words.destination,
+        span=i18n.span,
     )
     made.globals.update(
         names=i18n.NAMES,
@@ -74,6 +76,7 @@ def environment() -> Environment:
         static_version=_static_version(),
         may=users.may,
         ago=i18n.ago,
+        soon=i18n.soon,
         several=forms.several,
     )
     return made

@@ -98,6 +98,27 @@ _FIGURES = {
 }
 
 
+_DESTINATIONS = {
+    "": N_("All other destinations"),
+    "139": N_("139 Mail"),
+    "189": N_("189 Mail"),
+    "263": N_("263 Mail"),
+    "alimail": N_("Alibaba Mail"),
+    "exmail": N_("Tencent Exmail"),
+    "gmail": N_("Gmail"),
+    "icloud": N_("iCloud"),
+    "mailru": N_("Mail.ru"),
+    "netease": N_("NetEase Mail"),
+    "outlook": N_("Outlook"),
+    "qq": N_("QQ Mail"),
+    "sina": N_("Sina Mail"),
+    "sohu": N_("Sohu Mail"),
+    "yahoo": N_("Yahoo"),
+    "yahoo_japan": N_("Yahoo! Japan"),
+    "yandex": N_("Yandex"),
+}
+
+
 # what email-validator says of the commonest slips; ``address.BadAddress`` quotes it
 LIBRARIES = (
     "An email address must have an @-sign.",
@@ -125,3 +146,8 @@ def word(code: str) -> str:
 def figure_word(name: str) -> str:
     """Return what people call a figure of a report."""
     return translate(_FIGURES[name]) if name in _FIGURES else name
+
+
+def destination(lane: str) -> str:
+    """Return what people call a lane: a provider by its name, a domain as it is."""
+    return translate(_DESTINATIONS[lane]) if lane in _DESTINATIONS else lane

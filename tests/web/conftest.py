@@ -54,9 +54,19 @@ def outbox(settings: Settings) -> Iterator[Outbox]:
 
 
 @pytest.fixture
-def app(settings: Settings, sqlite_database: Database, outbox: Outbox) -> FastAPI:
+def names() -> dict[str, list[str]]:
+    """The TXT records of the DNS, by name."""
+    return {}
+
+
+@pytest.fixture
+def app(
+    settings: Settings, sqlite_database: Database, outbox: Outbox, names: dict[str, list[str]]
+) -> FastAPI:
     """The application at NOON."""
-    return create_app(settings, sqlite_database, outbox, clock=lambda: NOON)
+    return create_app(
+        settings, sqlite_database, outbox, clock=lambda: NOON, look_up=lambda name: names.get(name, [])
+    )
 
 
 @pytest.fixture

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import timedelta
+from html import escape
 
 import pytest
 
 from mailer.accounts.store import Role
 from mailer.content.markdown import to_markdown
-from mailer.delivery.store import Campaign, CampaignState, Delivery
+from mailer.delivery import lanes, store
+from mailer.delivery.store import BatchState, Campaign, CampaignState, Delivery
 from mailer.issues.store import Attachment, Edition, Issue
-from tests.make import document
+from tests.make import NOON, document
 from tests.smtphost import SmtpHost
 
 NOTHING = "00000000-0000-7000-8000-000000000000"
@@ -244,15 +245,57 @@ def test_hours_that_cannot_be_kept_come_back_with_a_word_of_advice(editor, issue
     assert "needs a day and an hour" in page.text
 
 
-def test_a_campaign_outside_its_window_says_when_it_goes_on(make, editor, sqlite_database):
-    """An hour that has just ended opens again tomorrow."""
-    ended = datetime.now(ZoneInfo("Asia/Shanghai")) - timedelta(hours=2)
-    window = f"{ended:%H}:00-{ended:%H}:30"
-    campaign = make.campaign(CampaignState.SENDING, window=window)
+def test_a_campaign_outside_its_window_says_when_it_goes_on(make, editor):
+    """It is Friday, eight in the evening where the publication is."""
+    campaign = make.campaign(CampaignState.SENDING, window="mon-fri 08:00-18:00")
+    make.batch(campaign, 1, 500)
     page = editor.get(f"/desk/campaigns/{campaign.public_id}")
-    assert "It waits for its send window, which opens" in page.text
-    assert "(UTC+8)" in page.text
-    assert window in page.text
+    assert "It waits for its send window, which opens Monday 08:00 (UTC+8)." in page.text
+    assert "mon-fri 08:00-18:00" in page.text
+
+
+def test_a_campaign_says_in_a_line_why_its_letters_wait(make, editor, sqlite_database):
+    """A destination asked us to slow down, in its own words; one is kept to its pace; some are tried again."""
+    campaign = make.campaign(CampaignState.SENDING)
+    make.batch(campaign, 1, 400, lane="gmail")
+    make.batch(campaign, 401, 8_400, lane="qq")
+    make.batch(campaign, 8_401, 8_410, attempt=2, due_at=NOON + timedelta(days=2))
+    with sqlite_database.write() as session:
+        store.beat(session, worker="m/w", machine="m", now=NOON)
+        lanes.slow_down(session, "gmail", said="421 4.7.28 <slow>", now=NOON)
+    path = f"/desk/campaigns/{campaign.public_id}"
+    said = [
+        "Gmail asked us to slow down: 400 letters wait until 20:01 (UTC+8). It said: 421 4.7.28 <slow>",
+        "8,000 letters go at the pace that QQ Mail accepts: about 60 minutes left.",
+        "10 letters were deferred by their mail systems and are tried again, the next Sunday 20:00 (UTC+8).",
+    ]
+    assert editor.get(f"{path}/progress").json()["waits"] == said
+    page = editor.get(path).text
+    assert all(escape(text, quote=False) in page for text in said)
+    chinese = editor.get(f"{path}?lang=zh").text
+    assert "QQ 邮箱" in chinese
+    assert "星期日 20:00 (UTC+8)" in chinese
+
+
+def test_every_reason_to_wait_has_its_words(make, editor, sqlite_database):
+    """Also where one letter waits, or a worker or a relay is at fault."""
+    lonely = make.campaign(CampaignState.SENDING, trouble="The relay is away.")
+    make.batch(lonely, 1, 1)
+    make.batch(lonely, 2, 2, due_at=NOON + timedelta(hours=2))
+    make.batch(lonely, 3, 4, begun_to=2, state=BatchState.ORPHANED, owner="m/w")
+    page = editor.get(f"/desk/campaigns/{lonely.public_id}").text
+    for words in (
+        "The relay is away.",
+        "Nothing is being sent: no worker was seen for a minute, and 1 letter waits.",
+        "1 letter waits for its reader&#39;s own hour: 22:00 (UTC+8).",
+        "A worker stopped while 2 letters were on their way.",
+    ):
+        assert words in page
+    paused = make.campaign(CampaignState.PAUSED)
+    make.batch(paused, 1, 500)
+    assert "Paused: 500 letters wait" in editor.get(f"/desk/campaigns/{paused.public_id}").text
+    idle = make.campaign(CampaignState.SENT)
+    assert 'data-waits role="status" hidden' in editor.get(f"/desk/campaigns/{idle.public_id}").text
 
 
 def test_a_campaign_goes_from_draft_to_letters_by_three_hands(editor, issue, sign_in, sqlite_database):

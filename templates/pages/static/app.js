@@ -40,6 +40,27 @@ for (const place of document.querySelectorAll("[data-count]")) {
   count();
 }
 
+// Text to be pasted elsewhere: a button where the browser lets us write to the clipboard.
+for (const button of navigator.clipboard ? document.querySelectorAll("[data-copy]") : []) {
+  button.hidden = false;
+  button.addEventListener("click", async () => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    button.textContent = button.dataset.done;
+  });
+}
+
+// Why letters wait, a paragraph for each reason; untouched while it stays the same.
+function waits(place, texts) {
+  const shown = Array.from(place?.children ?? [], (each) => each.textContent);
+  if (!place || shown.join("\n") === texts.join("\n")) return;
+  place.hidden = !texts.length;
+  place.replaceChildren(...texts.map((text) => {
+    const paragraph = document.createElement("p");
+    paragraph.textContent = text;
+    return paragraph;
+  }));
+}
+
 // A campaign on its way: the figures, every second, until nothing waits any more.
 for (const place of document.querySelectorAll("[data-follow]")) {
   const follow = async () => {
@@ -49,6 +70,7 @@ for (const place of document.querySelectorAll("[data-follow]")) {
       for (const [name, text] of Object.entries(found.figures ?? {})) {
         for (const shown of place.querySelectorAll(`[data-figure="${name}"]`)) shown.textContent = text;
       }
+      waits(place.querySelector("[data-waits]"), found.waits ?? []);
       const bar = place.querySelector("progress");
       if (bar && found.progress !== undefined) bar.value = found.progress;
     } catch { /* out of reach for a moment: asked again in a second */ }
