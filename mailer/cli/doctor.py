@@ -20,7 +20,7 @@ from mailer import migrations, queue
 from mailer import settings as settings_module
 from mailer.cli import Shell, now, pass_shell, say
 from mailer.database import Database, clock
-from mailer.delivery import store, sweep
+from mailer.delivery import dkim_dns, dkim_keys, lanes, store, sweep
 from mailer.delivery.pace import warm_up
 from mailer.delivery.relay import Relay, is_loopback
 from mailer.delivery.relays import Relays
@@ -266,6 +266,8 @@ def _in_session(session: Session, settings: Settings) -> Iterator[Finding]:
             if publication.sender_address.endswith(f"@{UNSET_DOMAIN}"):
                 mend = f"Run `mailer publication set {publication.code} --sender ADDRESS`."
                 yield Finding("sender", State.PROBLEM, f"“{publication.code}” has only a placeholder", mend)
+    yield from _signatures(session, settings)
+    yield from _destinations(session)
     sending = store.campaigns(session, CampaignState.SENDING)
     for campaign in sending:
         if campaign.trouble:
@@ -279,6 +281,40 @@ def _in_session(session: Session, settings: Settings) -> Iterator[Finding]:
         yield Finding("server", State.PROBLEM, found, mend)
     else:
         yield Finding("server", State.NOTE, "none runs: `mailer serve` starts one")
+
+
+def _signatures(session: Session, settings: Settings) -> Iterator[Finding]:
+    """Say for every domain that publications send from whether its letters are signed."""
+    for domain in dkim_keys.sender_domains(session):
+        yield _guarded("DKIM", partial(_signature, session, settings, domain))
+
+
+def _signature(session: Session, settings: Settings, domain: str) -> Finding:
+    keys = dkim_keys.in_force(session, domain, now())
+    if keys and dkim_keys.signer(session, domain, settings=settings, now=now()):  # they can be opened
+        names = ", ".join(dkim_dns.record_name(key.domain, key.selector) for key in keys)
+        return Finding("DKIM", State.OK, f"letters from {domain} are signed: {names}")
+    made = [
+        key
+        for key in dkim_keys.listing(session, domain)
+        if dkim_keys.state(key, now()) is not dkim_keys.State.RETIRED
+    ]
+    if made:
+        mend = f"Publish its record, then run `mailer dkim activate {domain} {made[-1].selector}`."
+    else:
+        mend = f"Run `mailer dkim make {domain}`, unless the relay signs."
+    return Finding("DKIM", State.NOTE, f"letters from {domain} are not signed", mend)
+
+
+def _destinations(session: Session) -> Iterator[Finding]:
+    """Say whose limits admins have set, and who has asked us to slow down."""
+    set_ = ", ".join(row.lane for row in lanes.set_limits(session))
+    yield Finding("limits", State.OK, f"set for {set_}; else the defaults" if set_ else "the defaults")
+    for row in lanes.slowdowns(session):
+        if row.until > now():
+            found = f"{row.lane} asked us to slow down and rests until {row.until:%H:%M} UTC: {row.said}"
+            mend = f"It goes on by itself; if this comes often, lower `mailer pace set {row.lane}`."
+            yield Finding("destination", State.NOTE, found, mend)
 
 
 # --- ports ----------------------------------------------------------------------------------------------

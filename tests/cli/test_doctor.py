@@ -10,6 +10,7 @@ import pytest
 
 from mailer import queue
 from mailer.database import Database
+from mailer.delivery import lanes
 from tests.cli.conftest import Person
 from tests.make import Make
 from tests.smtphost import SmtpHost
@@ -133,3 +134,33 @@ def test_a_schema_that_is_behind_is_told(mailer: Person) -> None:
     mailer.data.mkdir()
     (mailer.data / "mailer.db").touch()
     assert "mailer db upgrade" in findings(mailer)["schema"]["mend"]
+
+
+def test_letters_that_go_unsigned_are_noted_with_the_command_to_run(mailer: Person) -> None:
+    """Until a key is active; a relay may sign in our place, so it is no problem."""
+    assert mailer("db", "upgrade").status == 0
+    assert "DKIM" not in findings(mailer)  # nothing sends yet
+    database = Database(f"sqlite:///{mailer.data / 'mailer.db'}")
+    Make(database).publication()
+    database.close()
+    found = findings(mailer)["DKIM"]
+    assert (found["state"], "`mailer dkim make news.example`" in found["mend"]) == ("note", True)
+    mailer("dkim", "make", "news.example", "--selector", "one")
+    assert "`mailer dkim activate news.example one`" in findings(mailer)["DKIM"]["mend"]
+    mailer("dkim", "activate", "news.example", "one", "--unchecked")
+    found = findings(mailer)["DKIM"]
+    assert (found["state"], "one._domainkey.news.example" in found["found"]) == ("ok", True)
+    found = findings(mailer, SECRET="2:another-key-for-tests")["DKIM"]
+    assert (found["state"], "cannot be opened" in found["mend"]) == ("problem", True)
+
+
+def test_limits_and_who_asked_us_to_slow_down_are_told(mailer: Person) -> None:
+    """With the destination's words."""
+    mailer("pace", "set", "city.example", "--per-hour", "100")
+    database = Database(f"sqlite:///{mailer.data / 'mailer.db'}")
+    with database.write() as session:
+        lanes.slow_down(session, "qq", said="450 too frequent", now=datetime.now(UTC))
+    database.close()
+    found = findings(mailer)
+    assert found["limits"]["found"] == "set for city.example; else the defaults"
+    assert "450 too frequent" in found["destination"]["found"]

@@ -255,7 +255,7 @@ def test_a_campaign_outside_its_window_says_when_it_goes_on(make, editor):
 
 
 def test_a_campaign_says_in_a_line_why_its_letters_wait(make, editor, sqlite_database):
-    """A destination asked us to slow down, in its own words; one is kept to its pace; some are tried again."""
+    """A destination asked us to slow down, in its own words; one is kept to its pace; some come again."""
     campaign = make.campaign(CampaignState.SENDING)
     make.batch(campaign, 1, 400, lane="gmail")
     make.batch(campaign, 401, 8_400, lane="qq")
