@@ -7,6 +7,7 @@ in turns.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,6 +34,7 @@ class Why(StrEnum):
     NOBODY = "nobody"  # no worker is there
     REST = "rest"  # the destination asked us to slow down
     PACE = "pace"  # the destination's limit
+    RELAY = "relay"  # our own relay's limit, or that of its warm-up
     HOUR = "hour"  # the readers' own hour
     AGAIN = "again"  # deferred, to be tried again
     LOST = "lost"  # begun by a worker that is gone: its journal knows
@@ -43,7 +45,7 @@ class Wait:
     """One reason why letters of a campaign wait.
 
     ``until`` is when the first of them may go; None: nobody knows. ``seconds`` is how long the pace takes
-    (PACE only), ``said`` what the destination said (REST only).
+    (PACE and RELAY only).
     """
 
     why: Why
@@ -51,7 +53,6 @@ class Wait:
     until: datetime | None = None
     lane: str = ""
     seconds: float = 0.0
-    said: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +85,11 @@ class Destination:
 # --- one campaign ---------------------------------------------------------------------------------------
 
 
-def waits(session: Session, campaign: Campaign, now: datetime) -> list[Wait]:
+def waits(session: Session, campaign: Campaign, now: datetime, relay: Limit = pace.NONE) -> list[Wait]:
     """Return the reasons why letters of a campaign wait, those that hold back most of it first.
 
-    Of the destinations that are only kept to their pace, the one that will be through last.
+    Of the destinations that are only kept to their pace, the one that will be through last; or in place of
+    it the relay, if what ``relay`` allows today takes longer.
     """
     if campaign.state not in (CampaignState.SENDING, CampaignState.PAUSED):
         return []
@@ -101,7 +103,11 @@ def waits(session: Session, campaign: Campaign, now: datetime) -> list[Wait]:
     elif opens > now:
         found = [Wait(Why.WINDOW, left, opens)]
     else:
-        found = [*_nobody(session, mine, now), *_by_lane(session, mine, everything, now), *_by_time(mine)]
+        found = [
+            *_nobody(session, mine, now),
+            *_by_lane(session, mine, everything, now, relay),
+            *_by_time(mine),
+        ]
     return [wait for wait in [*found, Wait(Why.LOST, lost)] if wait.letters]
 
 
@@ -112,29 +118,30 @@ def _nobody(session: Session, mine: Iterable[Waiting], now: datetime) -> list[Wa
 
 
 def _by_lane(
-    session: Session, mine: Iterable[Waiting], everything: Iterable[Waiting], now: datetime
+    session: Session, mine: Iterable[Waiting], everything: Iterable[Waiting], now: datetime, relay: Limit
 ) -> list[Wait]:
     """Return the lanes that rest, and the slowest of the others."""
-    resting = {row.lane: row for row in lanes.slowdowns(session) if row.until > now}
+    resting = {row.lane: row.until for row in lanes.slowdowns(session) if row.until > now}
+    rests = [Wait(Why.REST, row.ready, resting[row.lane], row.lane) for row in mine if row.lane in resting]
     limits = lanes.limits(session)
-    rests = [
-        Wait(Why.REST, row.ready, resting[row.lane].until, row.lane, said=resting[row.lane].said)
-        for row in mine
-        if row.lane in resting
-    ]
     sharing = [row for row in everything if row.state == CampaignState.SENDING and _opens(row, now) <= now]
-    paced = [
-        Wait(Why.PACE, row.ready, lane=row.lane, seconds=seconds)
-        for row in mine
-        if row.lane not in resting
-        and (seconds := time_at(limits.get(row.lane, pace.NONE), _in_turns(row, sharing))) >= WORTH_TELLING
-    ]
-    return [*rests, *sorted(paced, key=lambda wait: wait.seconds)[-1:]]
+    going = [row for row in mine if row.lane not in resting]
+    paced = [Wait(Why.RELAY, sum(row.ready for row in going), seconds=_in_turns(relay, going, sharing))]
+    for row in going:
+        here = [each for each in sharing if each.lane == row.lane]
+        seconds = _in_turns(limits.get(row.lane, pace.NONE), [row], here)
+        paced.append(Wait(Why.PACE, row.ready, lane=row.lane, seconds=seconds))
+    slowest = max(paced, key=lambda wait: wait.seconds)
+    return [*rests, slowest] if slowest.seconds >= WORTH_TELLING else rests
 
 
-def _in_turns(mine: Waiting, everything: Iterable[Waiting]) -> int:
-    """Return how many letters go down a lane until mine are through, if campaigns take turns."""
-    return sum(min(mine.ready, row.ready) for row in everything if row.lane == mine.lane)
+def _in_turns(limit: Limit, mine: Iterable[Waiting], sharing: Iterable[Waiting]) -> float:
+    """Return about how many seconds my ready letters take at a limit, if campaigns take turns."""
+    own = sum(row.ready for row in mine)
+    theirs: Counter[int] = Counter()
+    for row in sharing:
+        theirs[row.campaign_id] += row.ready
+    return time_at(limit, sum(min(own, letters) for letters in theirs.values()))
 
 
 def _by_time(mine: Iterable[Waiting]) -> list[Wait]:

@@ -14,13 +14,15 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
 from mailer.audience import codes
-from mailer.delivery import campaigns, states, store, trial
+from mailer.delivery import campaigns, pace, states, store, trial
+from mailer.delivery.relay import BadRelay, Relay
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign
 from mailer.errors import Invalid
 from mailer.issues import store as issues
 from mailer.reports import campaign as reports
 from mailer.reports import waiting
+from mailer.settings import Settings
 from mailer.web import forms, i18n, pages, waits
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.forms import Form
@@ -201,11 +203,13 @@ def in_words(meant: campaigns.Audience) -> str:
 
 
 @router.get("/campaigns/{campaign}")
-def show(request: Request, session: Reading, now: Now, me: Reader, campaign: UUID) -> Response:
-    return pages.render(request, "desk/campaign.html", **_opened(session, find(session, campaign), now))
+def show(request: Request, session: Reading, house: Here, now: Now, me: Reader, campaign: UUID) -> Response:
+    return pages.render(
+        request, "desk/campaign.html", **_opened(session, find(session, campaign), now, house.settings)
+    )
 
 
-def _opened(session: Session, found: Known, now: datetime) -> dict[str, Any]:
+def _opened(session: Session, found: Known, now: datetime, settings: Settings) -> dict[str, Any]:
     launched = found.row.launched_at is not None
     return {
         "campaign": found,
@@ -213,13 +217,19 @@ def _opened(session: Session, found: Known, now: datetime) -> dict[str, Any]:
         "report": reports.report(session, found.row.id) if launched else None,
         "figures": figures,
         "meant": None if launched else _meant(session, found, now),
-        "waits": _waits(session, found, now),
+        "waits": _waits(session, found, now, settings),
     }
 
 
-def _waits(session: Session, found: Known, now: datetime) -> list[str]:
+def _waits(session: Session, found: Known, now: datetime, settings: Settings) -> list[str]:
     """Say why letters wait: what a worker told last, then what the rows tell."""
-    reasons = waits.told(waiting.waits(session, found.row, now), now=now, zone=found.zone)
+    try:
+        relay = Relay.from_url(settings.relay_urls[0]).limit_on(
+            now.date()
+        )  # the next one is for its failures
+    except BadRelay:  # the workers tell that
+        relay = pace.NONE
+    reasons = waits.told(waiting.waits(session, found.row, now, relay), now=now, zone=found.zone)
     return [text for text in (i18n.tell(found.row.trouble), *reasons) if text]
 
 
@@ -234,7 +244,7 @@ def _meant(session: Session, found: Known, now: datetime) -> campaigns.Audience:
 @router.post("/campaigns/{campaign}/ask")
 def ask(request: Request, session: Writing, house: Here, now: Now, me: Maker, campaign: UUID) -> Response:
     found = find(session, campaign)
-    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now)):
+    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now, house.settings)):
         campaigns.ask(session, campaign_id=found.row.id, settings=house.settings, now=now, actor=actor(me))
     return pages.done(found.path, _("Frozen. A colleague can approve it now."))
 
@@ -250,7 +260,9 @@ def test_letter(
     request: Request, form: Posted, session: Reading, house: Here, now: Now, me: Maker, campaign: UUID
 ) -> Response:
     found = find(session, campaign)
-    with pages.again(request, "desk/campaign.html", form=forms.kept(form), **_opened(session, found, now)):
+    with pages.again(
+        request, "desk/campaign.html", form=forms.kept(form), **_opened(session, found, now, house.settings)
+    ):
         to = forms.read(Trial, form).to
         for language in found.row.languages:
             trial.send(
@@ -260,9 +272,11 @@ def test_letter(
 
 
 @router.post("/campaigns/{campaign}/approve")
-def approve(request: Request, session: Writing, now: Now, me: Approver, campaign: UUID) -> Response:
+def approve(
+    request: Request, session: Writing, house: Here, now: Now, me: Approver, campaign: UUID
+) -> Response:
     found = find(session, campaign)
-    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now)):
+    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now, house.settings)):
         campaigns.approve(session, campaign_id=found.row.id, now=now, actor=actor(me))
     return pages.done(found.path, _("Approved."))
 
@@ -285,17 +299,17 @@ def launch(
     request: Request, session: Writing, house: Here, now: Now, me: Launcher, campaign: UUID
 ) -> Response:
     found = find(session, campaign)
-    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now)):
+    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now, house.settings)):
         campaigns.launch(session, campaign_id=found.row.id, settings=house.settings, now=now, actor=actor(me))
     return pages.done(found.path, _("On its way."))
 
 
 @router.post("/campaigns/{campaign}/steer")
 def steer(
-    request: Request, form: Posted, session: Writing, now: Now, me: Launcher, campaign: UUID
+    request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Launcher, campaign: UUID
 ) -> Response:
     found = find(session, campaign)
-    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now)):
+    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now, house.settings)):
         verb = {"pause": campaigns.pause, "resume": campaigns.resume, "cancel": campaigns.cancel}
         verb[forms.read(Steer, form).move](session, campaign_id=found.row.id, now=now, actor=actor(me))
     return pages.done(found.path)
@@ -309,10 +323,10 @@ class Uncertain(Form):
 
 @router.post("/campaigns/{campaign}/uncertain")
 def settle_uncertain(
-    request: Request, form: Posted, session: Writing, now: Now, me: Launcher, campaign: UUID
+    request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Launcher, campaign: UUID
 ) -> Response:
     found = find(session, campaign)
-    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now)):
+    with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now, house.settings)):
         resend = forms.read(Uncertain, form).decision == "resend"
         settled = campaigns.settle_uncertain(
             session, campaign_id=found.row.id, resend=resend, now=now, actor=actor(me)
@@ -321,7 +335,7 @@ def settle_uncertain(
 
 
 @router.get("/campaigns/{campaign}/progress")
-def progress(session: Reading, now: Now, me: Reader, campaign: UUID) -> Response:
+def progress(session: Reading, house: Here, now: Now, me: Reader, campaign: UUID) -> Response:
     """The figures and why letters wait, as words, for the page that follows a campaign on its way."""
     found = find(session, campaign)
     report = reports.report(session, found.row.id)
@@ -329,7 +343,7 @@ def progress(session: Reading, now: Now, me: Reader, campaign: UUID) -> Response
         {
             "state": found.row.state,
             "progress": report.progress,
-            "waits": _waits(session, found, now),
+            "waits": _waits(session, found, now, house.settings),
             "figures": {name: number(value) for name, value in figures(report).items()},
         }
     )

@@ -22,6 +22,13 @@ def _told(wait: Wait, time: str) -> str:
     match wait.why:
         case Why.REST | Why.PACE:
             return _of_destination(wait, time)
+        case Why.RELAY:
+            return ngettext(
+                "%(num)s letter goes at the pace that our relay allows today: about %(span)s left.",
+                "%(num)s letters go at the pace that our relay allows today: about %(span)s left.",
+                n,
+                span=i18n.span(wait.seconds),
+            )
         case Why.PAUSED:
             return ngettext(
                 "Paused: %(num)s letter waits until somebody resumes it.",
@@ -70,10 +77,9 @@ def _of_destination(wait: Wait, time: str) -> str:
             span=i18n.span(wait.seconds),
         )
     return ngettext(
-        "%(where)s asked us to slow down: %(num)s letter waits until %(time)s. It said: %(said)s",
-        "%(where)s asked us to slow down: %(num)s letters wait until %(time)s. It said: %(said)s",
+        "%(where)s asked us to slow down: %(num)s letter waits until %(time)s.",
+        "%(where)s asked us to slow down: %(num)s letters wait until %(time)s.",
         wait.letters,
         where=where,
         time=time,
-        said=wait.said,
     )

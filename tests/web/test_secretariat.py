@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from html import escape
 
 import pytest
 
@@ -255,23 +254,23 @@ def test_a_campaign_outside_its_window_says_when_it_goes_on(make, editor):
 
 
 def test_a_campaign_says_in_a_line_why_its_letters_wait(make, editor, sqlite_database):
-    """A destination asked us to slow down, in its own words; one is kept to its pace; some come again."""
+    """A destination asked us to slow down; one is kept to its pace; some come again."""
     campaign = make.campaign(CampaignState.SENDING)
     make.batch(campaign, 1, 400, lane="gmail")
     make.batch(campaign, 401, 8_400, lane="qq")
     make.batch(campaign, 8_401, 8_410, attempt=2, due_at=NOON + timedelta(days=2))
     with sqlite_database.write() as session:
         store.beat(session, worker="m/w", machine="m", now=NOON)
-        lanes.slow_down(session, "gmail", said="421 4.7.28 <slow>", now=NOON)
+        lanes.slow_down(session, "gmail", said="421 4.7.28", now=NOON)
     path = f"/desk/campaigns/{campaign.public_id}"
     said = [
-        "Gmail asked us to slow down: 400 letters wait until 20:01 (UTC+8). It said: 421 4.7.28 <slow>",
+        "Gmail asked us to slow down: 400 letters wait until 20:01 (UTC+8).",
         "8,000 letters go at the pace that QQ Mail accepts: about 60 minutes left.",
         "10 letters were deferred by their mail systems and are tried again, the next Sunday 20:00 (UTC+8).",
     ]
     assert editor.get(f"{path}/progress").json()["waits"] == said
     page = editor.get(path).text
-    assert all(escape(text, quote=False) in page for text in said)
+    assert all(text in page for text in said)
     chinese = editor.get(f"{path}?lang=zh").text
     assert "QQ 邮箱" in chinese
     assert "星期日 20:00 (UTC+8)" in chinese
