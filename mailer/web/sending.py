@@ -121,6 +121,7 @@ def _seen(session: Session, settings: Settings, now: datetime) -> dict[str, Any]
         "defaults": pace.DEFAULTS,
         "limit_words": in_words,
         "warm_up": pace.warm_up,
+        "time_at": waiting.time_at,
         "caught": not settings.smtp_url,
         "troubled": known(session, [row for row in sending if row.trouble]),
         "workers": rows.workers(session, now - _SHOWN),

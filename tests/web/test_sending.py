@@ -98,6 +98,7 @@ def test_a_domain_gets_a_limit_and_empty_fields_lift_one(admin):
     assert "2e-05 a second · 1 letter on each" in row(page, "city.example")
     page = admin.post(f"{PATH}/limits", lane="city.example")
     assert "without limit" in row(page, "city.example")
+    assert "Remove the limit" in row(page, "city.example")
 
 
 @pytest.mark.parametrize(
@@ -123,7 +124,8 @@ def test_a_limit_that_cannot_be_kept_comes_back_with_the_reason(admin, sqlite_da
 
 def test_relays_workers_and_trouble_are_told(admin, make, settings, sqlite_database):
     """Limits and the warm-up of each relay, without its password; where the workers' time went."""
-    make.campaign(CampaignState.SENDING, trouble="The relay mx.example:25 is away.")
+    campaign = make.campaign(CampaignState.SENDING, trouble="The relay mx.example:25 is away.")
+    make.batch(campaign, 1, 400)
     spent = store.Spent(letters=12_000, composing=1, wire=8, recording=1)
     with sqlite_database.write() as session:
         store.beat(session, worker="m/worker-1", machine="m", now=NOON, spent=spent)
@@ -139,6 +141,7 @@ def test_relays_workers_and_trouble_are_told(admin, make, settings, sqlite_datab
     assert "hush" not in page.text
     assert "5,000 an hour" in page.text
     assert "day 3 of its warm-up: 200 letters today" in page.text
+    assert "At the pace of the first relay the 400 letters that wait take about 2 days." in page.text
     assert "warmed up since 1 January 2026" in page.text
     assert "The relay mx.example:25 is away." in page.text
     assert "now 12,000 1,200 10.0 % 80.0 % 10.0 %" in row(page, "m/worker-1")
