@@ -18,6 +18,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
+    FunctionElement,
     Integer,
     MetaData,
     TypeDecorator,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
 
 from mailer.errors import MailerError
@@ -69,6 +71,13 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class db_time(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions are
+    """The database's own time as SQL, for a statement that asks more than that; else see ``clock``."""
+
+    type = UTCDateTime()
+    inherit_cache = True
 
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -190,6 +199,16 @@ def clock(session: Session) -> datetime:
 
 
 _CLOCK = select(func.clock_timestamp())
+
+
+@compiles(db_time)
+def _on_any(_element: db_time, _compiler: Any, **_more: Any) -> str:
+    return "clock_timestamp()"
+
+
+@compiles(db_time, "sqlite")
+def _on_sqlite(_element: db_time, _compiler: Any, **_more: Any) -> str:
+    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # UTC, as UTCDateTime is stored
 
 
 @contextmanager

@@ -140,6 +140,13 @@ class Shift:
     def work(self, until: float) -> bool:
         """Take turns until ``time.monotonic()`` is ``until``; return whether more is due."""
         self._settle_the_dead()
+        self._beat()
+        over = self._take_turns(until)
+        self._beat()
+        return not over and self._more_is_due()
+
+    def _take_turns(self, until: float) -> bool:
+        """Take turns; return whether to stop for now: nothing is due, or what is cannot be handed over."""
         woken = False
         with self._database.steady() as self._steady:
             while time.monotonic() < until and not self.leaving.is_set():
@@ -148,10 +155,10 @@ class Shift:
                     woken = self._wake_another()
                 if batch is None and not self._nap(until):
                     self.relays.rest()
-                    return False
+                    return True
                 if batch is not None and not Turn(self, batch, until).run():
-                    return False
-        return self._more_is_due()
+                    return True
+        return False
 
     def _more_is_due(self) -> bool:
         with self._database.read() as session:
@@ -162,6 +169,13 @@ class Shift:
         if self._more_is_due():
             queue.ring_now(queue.WORK)
         return True
+
+    def _beat(self) -> None:
+        """Say that we are alive, and what we have done since we last said so."""
+        with self._database.write() as session:
+            machine = self.owner.split("/")[0]
+            store.beat(session, worker=self.owner, machine=machine, now=clock(session), spent=self.spent)
+        self.spent = Spent()
 
     def _nap(self, until: float) -> bool:
         """Wait a moment for a lane that is held for its pace alone; return whether that is worth it."""
@@ -194,10 +208,6 @@ class Shift:
     def _lease(self) -> Batch | None:
         with self._steady.write() as session:
             now = clock(session)
-            store.beat(
-                session, worker=self.owner, machine=self.owner.split("/")[0], now=now, spent=self.spent
-            )
-            self.spent = Spent()
             self.gate.look(session, now)
             until = now + self.lease_time
             return batches.lease(session, owner=self.owner, now=now, until=until, closed=self.gate.closed)
@@ -306,8 +316,8 @@ class Turn:
         unsent = [envelope.key for envelope in before if envelope.key not in told]
         grant = _NOTHING if trouble or unsent or self._must_end() else self._ask()
         with self._shift.writing() as session:
-            now = clock(session)
             standing = batches.standing(session, self._id, self._shift.owner)
+            now = standing.now if standing else clock(session)
             asked = ledger.record(
                 session, **self._place, outcomes=outcomes, now=now, untold=standing is not None
             )
