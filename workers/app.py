@@ -6,6 +6,7 @@ has forked: no connection crosses a fork.
 
 from __future__ import annotations
 
+import gc
 import threading
 
 from mailer import migrations, queue, settings
@@ -29,6 +30,7 @@ class Context:
         self.database = Database(settings.database)
         migrations.upgrade(self.database)
         self.sender = Sender(settings, self.database)
+        gc.freeze()  # what is loaded by now stays: walking it for garbage would cost every letter a little
 
     def close(self) -> None:
         """Say goodbye to relays and give back connections."""

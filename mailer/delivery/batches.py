@@ -531,16 +531,9 @@ def last_attempts(session: Session, campaign_id: int, numbers: Sequence[int]) ->
     return {row.n: row[1] for row in rows}
 
 
-class Try(NamedTuple):
-    """A row of ``attempts`` to be: the columns that differ within a slice."""
-
-    n: int
-    state: DeliveryState
-    relay: str
-    code: int | None
-    status: str | None
-    category: str | None
-    reply: str
+_TRY = ("n", "state", "relay", "code", "status", "category", "reply")
+Try = tuple[int, DeliveryState, str, int | None, str | None, str | None, str]
+"""A row of ``attempts`` to be: those columns, which differ within a slice."""
 
 
 def add_attempts(
@@ -551,14 +544,15 @@ def add_attempts(
         return
     if session.get_bind().dialect.name == "sqlite":
         common = {"campaign_id": campaign_id, "attempt": attempt, "at": at}
-        session.execute(insert(Attempt), [common | each._asdict() for each in tries])
+        session.execute(insert(Attempt), [common | dict(zip(_TRY, each, strict=True)) for each in tries])
         return
     driver: Any = session.connection().connection.driver_connection  # psycopg's own: COPY is its word
+    common_ = f"{campaign_id}\t{attempt}\t{at.isoformat()}"
     with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.write("".join(_copied(f"{campaign_id}\t{attempt}\t{at.isoformat()}", each) for each in tries))
+        copy.write("".join([_copied(common_, each) for each in tries]))
 
 
-_COPY = f"COPY attempts (campaign_id, attempt, at, {', '.join(Try._fields)}) FROM STDIN"
+_COPY = f"COPY attempts (campaign_id, attempt, at, {', '.join(_TRY)}) FROM STDIN"
 _SPECIAL = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})  # of COPY's text format
 
 
@@ -566,4 +560,4 @@ def _copied(common: str, row: Try) -> str:
     n, state, relay, code, status, category, reply = row
     code_, status_, category_ = code or r"\N", status or r"\N", category or r"\N"
     reply = reply.translate(_SPECIAL) if not reply.isprintable() or "\\" in reply else reply
-    return f"{common}\t{n}\t{state:d}\t{relay}\t{code_}\t{status_}\t{category_}\t{reply}\n"
+    return f"{common}\t{n}\t{state.value}\t{relay}\t{code_}\t{status_}\t{category_}\t{reply}\n"

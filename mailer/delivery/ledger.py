@@ -26,7 +26,6 @@ from mailer.diagnosis import Category, Diagnosis, diagnose, provider_of
 V = TypeVar("V")
 
 _STATE = {
-    Kind.ACCEPTED: DeliveryState.ACCEPTED,
     Kind.DEFERRED: DeliveryState.DEFERRED,
     Kind.REJECTED: DeliveryState.REJECTED,
     Kind.UNCERTAIN: DeliveryState.UNCERTAIN,
@@ -51,7 +50,7 @@ def record(
 
     Returns until when the lane rests, if its destination has asked us to slow down.
     """
-    told = {outcome.key: outcome for outcome in outcomes if outcome.kind in _STATE}
+    told = {outcome.key: outcome for outcome in outcomes if outcome.kind is not Kind.UNSENT}
     if not untold:
         told = {n: told[n] for n in batches.not_recorded(session, campaign_id, attempt, sorted(told))}
     if not told:
@@ -59,7 +58,7 @@ def record(
     troubled = sorted(n for n, outcome in told.items() if outcome.kind is not Kind.ACCEPTED)
     domains = batches.domains(session, campaign_id, troubled)
     diagnoses = {n: _diagnosis(told[n], domains[n]) for n in troubled}
-    states = {n: _STATE[outcome.kind] for n, outcome in told.items()}
+    states = dict.fromkeys(told, DeliveryState.ACCEPTED) | {n: _STATE[told[n].kind] for n in troubled}
     due = _due(session, campaign_id, attempt, [n for n in troubled if told[n].kind is Kind.DEFERRED], now)
     for n in troubled:
         if states[n] is DeliveryState.DEFERRED and n not in due:
@@ -160,7 +159,7 @@ def _due(
 
 
 def _try(outcome: Outcome, state: DeliveryState, diagnosis: Diagnosis | None) -> Try:
-    return Try(
+    return (
         outcome.key,
         state,
         outcome.relay,
