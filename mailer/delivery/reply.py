@@ -25,6 +25,12 @@ class Garbled(Exception):
 
 
 _STATUS = re.compile(r"[245]\.\d{1,3}\.\d{1,3}(?!\d)")
+_ADDRESS = re.compile(r"[^\s<>\"'(),:;]+@[^\s<>\"'(),:;]+")
+
+
+def _without_addresses(words: str) -> str:
+    """What a relay says of a letter names its reader, what it says of our password its owner (law 9)."""
+    return _ADDRESS.sub("…", words)
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,8 @@ class Reply:
 
     @property
     def shown(self) -> str:
-        """The reply in one line, for a message to a person."""
-        return f"{self.code} {' '.join(self.text.split())}"[:300]
+        """The reply in one line, without addresses: for a message to a person, which logs may hold."""
+        return f"{self.code} {_without_addresses(' '.join(self.text.split()))}"[:300]
 
 
 @lru_cache(maxsize=256)
@@ -90,7 +96,8 @@ class ReplyReader:
     def _line(self, line: bytes) -> Reply | None:
         code, mark = line[:3], line[3:4]
         if code not in _CODES or mark not in (b" ", b"-", b""):
-            raise Garbled(Sentence("“{line}” is not a reply", line=line[:80].decode(errors="replace")))
+            said = _without_addresses(line.decode(errors="replace"))
+            raise Garbled(Sentence("“{line}” is not a reply", line=said[:80]))
         self._lines.append(line[4:])
         if mark == b"-":
             if len(self._lines) > _MOST_LINES:

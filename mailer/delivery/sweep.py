@@ -22,7 +22,7 @@ def sweep(session: Session, *, now: datetime) -> None:
     campaigns.finish(session, now=now)
     store.forget_workers(session, now - WORKER_FORGOTTEN)
     announce(session)
-    if batches.due(session, now) or batches.owned(session):
+    if batches.due(session, clock(session)) or batches.owned(session):  # leased by that clock, not by ours
         queue.ring(session, queue.WORK)
 
 

@@ -48,6 +48,15 @@ def test_replies_are_read_with_their_lines_and_status() -> None:
     assert reply.shown == "550 5.1.1 No such user 5.1.1 at all"
 
 
+def test_what_is_shown_of_a_relays_words_names_nobody() -> None:
+    """Such sentences stand on a campaign and in logs; addresses do not (law 9)."""
+    (reply,) = ReplyReader().feed(b"421 4.7.0 Too many for <ann@example.org>, ann@example.org\r\n")
+    assert reply.shown == "421 4.7.0 Too many for <…>, …"
+    assert "ann@example.org" in reply.text
+    with pytest.raises(Garbled, match="“to=<…> queued” is not a reply"):
+        list(ReplyReader().feed(b"to=<ann@example.org> queued\r\n"))
+
+
 @pytest.mark.parametrize("line", [b"250", b"250 ", b"250 Ok"])
 def test_a_reply_may_have_no_words(line: bytes) -> None:
     """And its status is then unknown."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
+from mailer import queue
 from mailer.database import clock
 from mailer.delivery import batches, campaigns, sweep
 from mailer.delivery.store import Batch, BatchState, CampaignState
@@ -102,6 +103,14 @@ def test_workers_are_woken_while_anything_is_with_a_worker(desk: Desk) -> None:
     with desk.database.read() as session:
         assert not batches.due(session, now())
         assert batches.owned(session)
+
+
+def test_a_sweep_whose_clock_is_behind_rings_all_the_same(desk: Desk) -> None:
+    """What is due is due by the database's clock; with bells lost, letters would wait for the machine's."""
+    desk.launched("one@example.org")
+    with desk.database.write() as session:
+        sweep.sweep(session, now=now() - timedelta(hours=2))
+        assert session.info["rung"] == {queue.WORK}
 
 
 def test_small_campaigns_and_idle_ones_come_first(desk: Desk) -> None:
