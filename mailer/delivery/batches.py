@@ -52,10 +52,17 @@ def add(
     lane: str,
     due_at: datetime,
 ) -> None:
-    """Have these deliveries (in order, at least one) wait: in a batch that waits just so, or a new one.
+    """Have these deliveries (in order) wait: in batches that wait just so, or new ones.
 
     So the deferrals of many slices, due at one time, make few batches.
     """
+    for start in range(0, len(numbers), SIZE):
+        _add(session, campaign_id, numbers[start : start + SIZE], attempt, lane, due_at)
+
+
+def _add(
+    session: Session, campaign_id: int, numbers: Sequence[int], attempt: int, lane: str, due_at: datetime
+) -> None:
     batch = session.scalar(
         select(Batch)
         .where(
@@ -455,14 +462,23 @@ def _set_state(in_a_range: bool) -> Update:
     )
 
 
-def domains(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, str]:
-    """Return the domain each letter (in order) goes to."""
+class Destination(NamedTuple):
+    """Where a letter goes: its domain, and who answers for that ("": nobody known)."""
+
+    domain: str
+    provider: str
+
+
+def destinations(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, Destination]:
+    """Return where each letter (in order) goes, as the launch has written it down."""
     if not numbers:
         return {}
     rows = session.execute(
-        select(Delivery.n, Delivery.domain).where(Delivery.campaign_id == campaign_id, _among(numbers))
+        select(Delivery.n, Delivery.domain, Delivery.provider).where(
+            Delivery.campaign_id == campaign_id, _among(numbers)
+        )
     )
-    return {row.n: row.domain for row in rows}
+    return {row.n: Destination(row.domain, row.provider) for row in rows}
 
 
 def _among(numbers: Sequence[int]) -> ColumnElement[bool]:

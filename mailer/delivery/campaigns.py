@@ -15,7 +15,7 @@ from mailer import queue
 from mailer.accounts import audit
 from mailer.accounts.audit import SYSTEM, Actor
 from mailer.audience import segments
-from mailer.delivery import batches, states, store, windows
+from mailer.delivery import batches, lanes, states, store, windows
 from mailer.delivery import launch as launching
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign, CampaignState, DeliveryState
@@ -341,10 +341,8 @@ def settle_uncertain(session: Session, *, campaign_id: int, resend: bool, now: d
     else:
         campaign.state, campaign.finished_at = states.after(campaign.state, Move.RESEND), None
         batches.set_state(session, campaign_id, numbers, DeliveryState.WAITING)
-        tried = batches.last_attempts(session, campaign_id, numbers)
-        for attempt in sorted(set(tried.values())):
-            again = [n for n in numbers if tried[n] == attempt]
-            batches.add(session, campaign_id, again, attempt=attempt + 1, lane="", due_at=now)
+        for (attempt, lane), again in _by_attempt_and_lane(session, campaign_id, numbers).items():
+            batches.add(session, campaign_id, again, attempt=attempt + 1, lane=lane, due_at=now)
         queue.ring(session, queue.WORK)
     _note(session, campaign, "resend uncertain" if resend else "accept uncertain", now=now, actor=actor)
     return len(numbers)
@@ -372,6 +370,18 @@ def _due_at(campaign: Campaign, publication_zone: str, now: datetime) -> Callabl
 
 def _default_window(session: Session, issue: issues.Issue) -> str:
     return session.get_one(issues.Publication, issue.publication_id).window
+
+
+def _by_attempt_and_lane(
+    session: Session, campaign_id: int, numbers: Sequence[int]
+) -> dict[tuple[int, str], list[int]]:
+    """Group letters (in order) by how often they were tried and where they go."""
+    tried = batches.last_attempts(session, campaign_id, numbers)
+    going, limits = batches.destinations(session, campaign_id, numbers), lanes.limits(session)
+    groups: dict[tuple[int, str], list[int]] = {}
+    for n in numbers:
+        groups.setdefault((tried[n], lanes.lane_of(*going[n], limits)), []).append(n)
+    return groups
 
 
 def _existing(session: Session, issue_id: int, languages: Sequence[str]) -> list[str]:

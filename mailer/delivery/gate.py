@@ -72,12 +72,10 @@ class Gate:
         self._slowed.discard(lane)
 
     def ask(self, lane: str, want: int, now: datetime) -> Grant:
-        """Take up to ``want`` letters of what lane and relay allow now; with none, the lane is held."""
+        """Take up to ``want`` letters of what lane and relay allow now; with none, ``hold`` the lane."""
         here = self._meter.take(_key(lane), self._limit(lane), want)
         there = self._relays.allowance(here.granted, now) if here.granted else Grant(0, here.wait)
         self.give_back(lane, here.granted - there.granted)
-        if there.granted == 0:
-            self.hold(lane, there.wait)
         return Grant(there.granted, max(there.wait, here.wait) if there.granted < want else 0.0)
 
     def give_back(self, lane: str, count: int) -> None:
@@ -90,14 +88,11 @@ class Gate:
         return self._limit(lane).letters
 
     def enter(self, lane: str, want: int) -> int | None:
-        """Hold connections for a lane; return how many: None any number, 0 none is free, and it is held."""
+        """Hold connections for a lane; return how many: None any number, 0 none is free."""
         limit = self._limit(lane).connections
         if limit is None:
             return None
-        seats = self._meter.seats(_key(lane), limit, min(want, limit))
-        if not seats:
-            self.hold(lane, TAKEN)
-        return seats
+        return self._meter.seats(_key(lane), limit, min(want, limit))
 
     def leave(self, lane: str) -> None:
         """Give a lane's connections back."""

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 
 from mailer import queue
 from mailer.delivery import batches, events, lanes, pace
-from mailer.delivery.batches import Try
+from mailer.delivery.batches import Destination, Try
 from mailer.delivery.events import News
 from mailer.delivery.journal import Leftover
 from mailer.delivery.retry import next_attempt
@@ -56,8 +56,8 @@ def record(
     if not told:
         return None
     troubled = sorted(n for n, outcome in told.items() if outcome.kind is not Kind.ACCEPTED)
-    domains = batches.domains(session, campaign_id, troubled)
-    diagnoses = {n: _diagnosis(told[n], domains[n]) for n in troubled}
+    going = batches.destinations(session, campaign_id, troubled)
+    diagnoses = {n: _diagnosis(told[n], going[n]) for n in troubled}
     states = dict.fromkeys(told, DeliveryState.ACCEPTED) | {n: _STATE[told[n].kind] for n in troubled}
     due = _due(session, campaign_id, attempt, [n for n in troubled if told[n].kind is Kind.DEFERRED], now)
     for n in troubled:
@@ -138,11 +138,11 @@ def _settle(session: Session, batch: Batch, told: Sequence[Outcome], *, trusted:
     return doubted + len(silent)
 
 
-def _diagnosis(outcome: Outcome, domain: str) -> Diagnosis:
+def _diagnosis(outcome: Outcome, going: Destination) -> Diagnosis:
     if not outcome.command:  # our own words: no relay was asked, nothing is known of the address
         return Diagnosis(Category.TECHNICAL, outcome.status or "", False, False, None, "not sent")
     return diagnose(
-        provider=provider_of(domain),
+        provider=going.provider or provider_of(going.domain),
         code=outcome.code,
         status=outcome.status,
         text=outcome.text,

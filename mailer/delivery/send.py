@@ -335,6 +335,8 @@ class Turn:
                 self._tell(session, standing, trouble, outcomes)
                 envelopes = self._begin(session, standing, grant.granted, now)
         self._gate.give_back(self._lane, grant.granted - len(envelopes))
+        if grant.wait and not grant.granted:  # from now, for the batch is due again only then
+            self._gate.hold(self._lane, grant.wait)
         composed = self._shift.spent.composing - composing
         self._shift.spent.recording += time.monotonic() - began - composed
         return envelopes
