@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol, Self
 from mailer.delivery.breaker import REST as REST  # how long letters wait that no relay took
 from mailer.delivery.breaker import Breaker, is_own_no
 from mailer.delivery.oauth import tokens_of
-from mailer.delivery.pace import Grant, Limit
+from mailer.delivery.pace import Grant, Limit, asks_to_slow
 from mailer.delivery.relay import Relay, RelayUnavailable
 from mailer.delivery.smtp import Envelope, Kind, Outcome
 from mailer.delivery.transport import HALTED, NoNotes, Notes, Transport, never
@@ -119,6 +119,7 @@ class Relays:
         halt: Callable[[], bool] = never,
         connections: int | None = None,
         letters_per_connection: int | None = None,
+        paced: bool = False,
     ) -> Iterator[Outcome]:
         """Yield what became of letters; one that nothing is said of was never begun, or refused by a relay
         that the next call will not ask.
@@ -126,13 +127,16 @@ class Relays:
         A letter under which connections break again and again before its body is deferred: it may be the
         letter. A letter refused by a relay that then failed is offered to the next, and deferred if there is
         none. For ``notes``, ``deadline``, ``halt`` and the two limits see ``Transport.send``.
+        ``paced``: all go to one destination with a pace of its own, so that a request to slow down is that
+        destination's. It is told of the letter and ends the call; it does not count against the relay, nor
+        send letters to the next one.
 
         :raises RelayUnavailable: no relay can be used, after what is known was told
         """
         left = {envelope.key: envelope for envelope in letters}
         refused: dict[int, Outcome] = {}
         trouble: RelayUnavailable | None = None
-        job = Job(notes, deadline, halt, connections, letters_per_connection)
+        job = Job(notes, deadline, halt, connections, letters_per_connection, paced)
         for route in self.awake:
             attempt = Attempt(route, job, list(left.values()))
             try:
@@ -179,6 +183,12 @@ class Job:
     halt: Callable[[], bool]
     connections: int | None
     letters_per_connection: int | None
+    paced: bool
+
+    def is_of_destination(self, outcome: Outcome) -> bool:
+        """Whether an answer is a destination's request to slow down; before RCPT the relay speaks of us."""
+        of_a_letter = self.paced and outcome.command in ("RCPT", "DATA", "BODY")
+        return of_a_letter and asks_to_slow(outcome.code, outcome.status, None)
 
 
 class Route:
@@ -302,6 +312,7 @@ class Attempt:
         self._answered: set[int] = set()
         self._broken: dict[int, Outcome] = {}
         self._failure: RelayUnavailable | None = None
+        self._slowed = False  # the destination has had enough for now
 
     def outcomes(self) -> Iterator[Outcome]:
         """Send as many as are granted; yield what became of them.
@@ -349,15 +360,18 @@ class Attempt:
         """Send letters until the relay fails; keep back what may not be meant for them."""
         breaker = self._route.breaker
         for outcome in self._route.send(self._while_it_works(letters), self._job):
+            ours = not self._job.is_of_destination(outcome)
+            self._slowed |= not ours
             if outcome.kind is Kind.UNSENT:
                 if outcome.text != HALTED:
                     self._broken[outcome.key] = outcome._replace(kind=Kind.DEFERRED)
-                    self._count_against(outcome)
+                    if ours:
+                        self._count_against(outcome)
                 continue
             self._answered.add(outcome.key)
             if outcome.kind is Kind.ACCEPTED:
                 breaker.accept()
-            elif is_own_no(outcome):
+            elif ours and is_own_no(outcome):
                 self.refused[outcome.key] = outcome
                 self._count_against(outcome)
                 continue
@@ -369,7 +383,7 @@ class Attempt:
 
     def _while_it_works(self, letters: Sequence[Envelope]) -> Iterator[Envelope]:
         for letter in letters:
-            if self._failure:
+            if self._failure or self._slowed:
                 return
             yield letter
 

@@ -182,6 +182,7 @@ class Conversation:
         self.carried = 0  # letters whose envelope was said over this connection
         self.features = Features()
         self.farewell: Reply | None = None  # the 421 that closed it
+        self.parted_at: Step | None = None  # what that 421 answered
         self._relay = relay
         self._name = relay.name
         self._opening = Opening(relay)
@@ -210,6 +211,11 @@ class Conversation:
     def awaiting(self) -> bool:
         """Whether a reply is due."""
         return bool(self._awaited)
+
+    @property
+    def turned_away(self) -> bool:
+        """Whether the relay ended it over a letter, from RCPT on: it may speak for the destination."""
+        return self.parted_at in ("RCPT", "DATA", "BODY")
 
     @property
     def candidate(self) -> Envelope:
@@ -307,7 +313,7 @@ class Conversation:
     def _hear_goodbye(self, step: Step | None, reply: Reply) -> None:
         """421: the relay closes the connection. It is an answer to the body, and to nothing else of ours."""
         self.closed = True
-        self.farewell = reply
+        self.farewell, self.parted_at = reply, step
         if step == "BODY" and self.flying:
             self._settle(self.flying, Kind.DEFERRED, step, reply)
             self.flying = None

@@ -24,7 +24,7 @@ from typing import Protocol, Self
 
 from mailer.delivery.link import Address, Broken, Link, resolve, trust
 from mailer.delivery.relay import Relay, RelayUnavailable
-from mailer.delivery.reply import Garbled, Reply
+from mailer.delivery.reply import Garbled
 from mailer.delivery.smtp import Conversation, Envelope, Kind, Outcome
 from mailer.errors import MailerError
 from mailer.sentence import Sentence
@@ -277,15 +277,14 @@ class Sending:
         self._halted = True
         self._trouble = self._trouble or error
 
-    def _unsent(self, letter: Envelope, why: str, reply: Reply | None = None) -> Outcome:
-        code, status = (reply.code, reply.status) if reply else (None, None)
-        return Outcome(letter.key, Kind.UNSENT, code, status, why, "", self._relay.name)
+    def _unsent(self, letter: Envelope, why: str) -> Outcome:
+        return Outcome(letter.key, Kind.UNSENT, None, None, why, "", self._relay.name)
 
-    def _again(self, letter: Envelope, why: str, reply: Reply | None) -> None:
+    def _again(self, letter: Envelope, given_back: Outcome) -> None:
         """Send a letter once more on another connection, or give it back."""
         self._broken[letter.key] += 1
         if self._broken[letter.key] >= _TRIES or self._halted:
-            self._results.append(self._unsent(letter, why, reply))
+            self._results.append(given_back)
         else:
             self._waiting.append(letter)
 
@@ -441,12 +440,12 @@ class Sending:
         talk = link.talk
         self._transport.drop(link)
         self._slack = True
-        self._strikes += talk.engaged
+        self._strikes += talk.engaged and not talk.turned_away
         in_flight = talk.flying
         for letter in talk.lost(f"The relay {why}.", begun=link.begun):
             if letter is in_flight:
                 self._notes.end(self._unsent(letter, str(why)))
-            self._again(letter, f"The relay {why}.", talk.farewell)
+            self._again(letter, self._broken_off(letter, f"The relay {why}.", talk))
         self._collect(talk)
         if self._strikes > self._relay.connections + 2:
             code = talk.farewell.code if talk.farewell else None
@@ -458,6 +457,16 @@ class Sending:
                     code=code,
                 )
             )
+
+    def _broken_off(self, letter: Envelope, why: str, talk: Conversation) -> Outcome:
+        """Say that a connection ended under a letter: in the relay's own words if it ended it over one."""
+        said = self._unsent(letter, why)
+        if talk.farewell is None:
+            return said
+        said = said._replace(code=talk.farewell.code, status=talk.farewell.status)
+        if not talk.turned_away:
+            return said
+        return said._replace(text=talk.farewell.text, command=talk.parted_at or "")
 
     def _forget(self, link: Link, error: RelayUnavailable) -> None:
         """A connection could not be opened: do with fewer."""

@@ -230,6 +230,37 @@ def test_refused_recipients_say_nothing_about_us(first: SmtpHost, second: SmtpHo
     assert not second.commands
 
 
+@pytest.mark.parametrize(
+    ("step", "reply"),
+    [("BODY", "451 4.7.0 Slow down"), ("BODY", "421 4.7.28 Slow down"), ("RCPT", "421 4.7.28 Slow down")],
+)
+def test_a_destination_that_asks_to_slow_down_is_not_the_relay(
+    first: SmtpHost, second: SmtpHost, step: str, reply: str
+) -> None:
+    """Letters are deferred in its words, no more are begun, and none goes round by the next relay."""
+    first.answers(step, reply)
+    with Relays([first.url_with(connections=4), second.url]) as all_:
+        told = send(all_, letters(50), paced=True)
+        assert set(told.kinds()) == {"deferred"}
+        assert len(told) < 20
+        assert {(each.code, each.command, each.text) for each in told.values()} == {
+            (int(reply[:3]), step, reply[4:])
+        }
+        assert told.trouble is None
+        assert [state.why for state in all_.states()] == [None, None]
+    assert second.letters == []
+
+
+@pytest.mark.parametrize(("step", "paced"), [("MAIL", True), ("RCPT", False)])
+def test_a_relay_that_asks_for_itself_to_slow_down_rests(first: SmtpHost, step: str, paced: bool) -> None:
+    """Before a recipient it speaks of us; where letters go to many, one word is for none of them alone."""
+    first.answers(step, "421 4.7.0 Slow down")
+    with Relays([first.url]) as all_:
+        told = send(all_, letters(breaker.PATIENCE * 2), paced=paced)
+        assert told.trouble is not None
+        assert all_.awake == []
+
+
 def test_refusals_are_counted_from_call_to_call(first: SmtpHost, second: SmtpHost) -> None:
     """Slices may be small."""
     first.answers("MAIL", REFUSES)
