@@ -19,6 +19,7 @@ from mailer.delivery.relays import Relays
 
 LOOK_AGAIN = 5.0  # seconds between looks at limits and slowdowns
 TAKEN = 1.0  # seconds a lane is left alone whose connections others hold
+LONGEST = 60.0  # seconds a lane is left alone without asking again: limits are lifted, relays mended
 
 
 class Gate:
@@ -76,7 +77,8 @@ class Gate:
         here = self._meter.take(_key(lane), self._limit(lane), want)
         there = self._relays.allowance(here.granted, now) if here.granted else Grant(0, here.wait)
         self.give_back(lane, here.granted - there.granted)
-        return Grant(there.granted, max(there.wait, here.wait) if there.granted < want else 0.0)
+        wait = max(there.wait, here.wait) if there.granted < want else 0.0
+        return Grant(there.granted, min(wait, LONGEST))
 
     def give_back(self, lane: str, count: int) -> None:
         """Put back letters of a lane that were granted and not begun."""

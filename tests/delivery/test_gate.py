@@ -49,6 +49,15 @@ def test_a_limit_keeps_its_destination_back_and_nobody_else(desk: Desk, host: Sm
     assert accepted(desk, campaign)["gmail.com"] == 1
 
 
+def test_who_waits_for_long_asks_again_every_minute(desk: Desk, host: SmtpHost) -> None:
+    """A letter in an hour: when somebody lifts that limit, the rest does not wait for the hour's end."""
+    limit(desk, "gmail", per_hour=1)
+    campaign = desk.launched(*at("gmail.com", 3))
+    desk.work()
+    (waiting,) = desk.batches(campaign, BatchState.WAITING)
+    assert timedelta() < waiting.due_at - now() <= MINUTE
+
+
 def test_a_domain_may_have_a_pace_of_its_own(desk: Desk, host: SmtpHost) -> None:
     """A ministry's small server is spared, and its neighbours in the same lane of nobody are not."""
     limit(desk, "ministry.example", per_hour=60)
