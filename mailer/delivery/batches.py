@@ -28,7 +28,7 @@ from sqlalchemy.orm import Session
 
 from mailer.audience import suppressions
 from mailer.audience.store import Subscriber, Subscription, SubscriptionState
-from mailer.database import UTCDateTime, db_time
+from mailer.database import UTCDateTime, copy, db_time
 from mailer.delivery import windows
 from mailer.delivery.store import Attempt, Batch, BatchState, Campaign, CampaignState, Delivery, DeliveryState
 from mailer.issues.store import Publication
@@ -102,19 +102,28 @@ _numbers = numbers  # where a parameter has that name
 # Leases
 
 
+class Shut(NamedTuple):
+    """What a worker may not begin now: lanes that are closed, campaigns whose letters cannot be made."""
+
+    lanes: Set[str] = frozenset()
+    campaigns: Set[int] = frozenset()
+
+
+NOTHING_SHUT = Shut()
+
+
 def lease(
-    session: Session, *, owner: str, now: datetime, until: datetime, closed: Set[str] = frozenset()
+    session: Session, *, owner: str, now: datetime, until: datetime, shut: Shut = NOTHING_SHUT
 ) -> Batch | None:
     """Lease the next due batch for ``owner``, chosen fairly; None when nothing is due.
 
     Campaigns with fewer batches leased now come first, small campaigns before large ones. One look per
     campaign finds its batch in an index: a single query over all batches would walk every waiting one.
-    ``closed``: lanes in which nothing may be begun now.
     """
-    for campaign_id in _fairly(session, now):
+    for campaign_id in _fairly(session, now, shut):
         found = session.scalar(
             select(Batch)
-            .where(Batch.campaign_id == campaign_id, _due(now, closed))
+            .where(Batch.campaign_id == campaign_id, _due(now, shut))
             .order_by(Batch.due_at, Batch.id)
             .limit(1)
             .with_for_update(skip_locked=True)
@@ -126,24 +135,28 @@ def lease(
     return None
 
 
-def due(session: Session, now: datetime, closed: Set[str] = frozenset()) -> bool:
+def due(session: Session, now: datetime, shut: Shut = NOTHING_SHUT) -> bool:
     """Tell whether a worker would find a batch to lease."""
-    waiting = select(Batch.id).where(_due(now, closed))
+    waiting = select(Batch.id).where(_due(now, shut))
     return any(
         session.scalar(waiting.where(Batch.campaign_id == campaign_id).limit(1)) is not None
-        for campaign_id in _fairly(session, now)
+        for campaign_id in _fairly(session, now, shut)
     )
 
 
-def _due(now: datetime, closed: Set[str]) -> ColumnElement[bool]:
+def _due(now: datetime, shut: Shut) -> ColumnElement[bool]:
     found = and_(Batch.state == BatchState.WAITING, Batch.due_at <= now)
-    return and_(found, Batch.lane.not_in(sorted(closed))) if closed else found
+    return and_(found, Batch.lane.not_in(sorted(shut.lanes))) if shut.lanes else found
 
 
-def _fairly(session: Session, now: datetime) -> list[int]:
+def _fairly(session: Session, now: datetime, shut: Shut) -> list[int]:
     """Return the campaigns that may be sent now, in the order in which they may take the next batch."""
     found = session.execute(_FAIRLY)
-    return [id_ for id_, window, zone in found if not window or windows.read(window).is_open(now, zone)]
+    return [
+        id_
+        for id_, window, zone in found
+        if id_ not in shut.campaigns and (not window or windows.read(window).is_open(now, zone))
+    ]
 
 
 _LEASED = (
@@ -287,14 +300,19 @@ def orphaning_owners(session: Session) -> list[str]:
     )
 
 
-def waiting(session: Session, campaign_id: int) -> list[Batch]:
-    """Return a campaign's batches that nobody has leased, their rows locked."""
+def waiting(session: Session, campaign_id: int, *, limit: int) -> list[Batch]:
+    """Return some of a campaign's batches that nobody has leased, their rows locked.
+
+    One that somebody holds just now, to add letters to it, is passed over: who waited for it while holding
+    the campaign's row could make a circle with a worker that tells its trouble there.
+    """
     return list(
         session.scalars(
             select(Batch)
             .where(Batch.campaign_id == campaign_id, Batch.state == BatchState.WAITING)
             .order_by(Batch.id)
-            .with_for_update()
+            .limit(limit)
+            .with_for_update(skip_locked=True)
         )
     )
 
@@ -562,10 +580,8 @@ def add_attempts(
         common = {"campaign_id": campaign_id, "attempt": attempt, "at": at}
         session.execute(insert(Attempt), [common | dict(zip(_TRY, each, strict=True)) for each in tries])
         return
-    driver: Any = session.connection().connection.driver_connection  # psycopg's own: COPY is its word
     common_ = f"{campaign_id}\t{attempt}\t{at.isoformat()}"
-    with driver.cursor() as cursor, cursor.copy(_COPY) as copy:
-        copy.write("".join([_copied(common_, each) for each in tries]))
+    copy(session, _COPY, "".join([_copied(common_, each) for each in tries]))
 
 
 _COPY = f"COPY attempts (campaign_id, attempt, at, {', '.join(_TRY)}) FROM STDIN"

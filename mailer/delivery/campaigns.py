@@ -24,7 +24,7 @@ from mailer.issues import editions, freeze, publications
 from mailer.issues import store as issues
 from mailer.settings import Settings
 
-WITHDRAWN_AT_ONCE = 50  # batches in a transaction: well under a second
+WITHDRAWN_AT_ONCE = 25  # batches in a transaction: well under a second
 
 
 class NoCampaign(NotFound):
@@ -305,7 +305,7 @@ def withdraw_cancelled(session: Session) -> None:
 
 
 def _withdraw_waiting(session: Session, campaign_id: int) -> None:
-    for batch in batches.waiting(session, campaign_id)[:WITHDRAWN_AT_ONCE]:
+    for batch in batches.waiting(session, campaign_id, limit=WITHDRAWN_AT_ONCE):
         batches.withdraw(session, batch, "cancelled")
     session.flush()
 

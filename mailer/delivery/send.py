@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from mailer import queue
 from mailer.database import Database, Unreachable, clock
 from mailer.delivery import batches, lanes, ledger, letters, store
-from mailer.delivery.batches import Standing
+from mailer.delivery.batches import Shut, Standing
 from mailer.delivery.gate import TAKEN, Gate
 from mailer.delivery.journal import (
     Journal,
@@ -71,7 +71,7 @@ class Sender:
 
         What keeps every letter back (the journal's disk, a relay's URL) is said on the campaigns.
         """
-        if not self._busy.acquire(blocking=False):
+        if self._leaving.is_set() or not self._busy.acquire(blocking=False):
             return False
         try:
             self._shift = self._shift or Shift(self._settings, self._database, self._leaving)
@@ -115,6 +115,7 @@ class Shift:
         self.compositor = letters.Compositor(settings)
         self._settings, self._database = settings, database
         self._settled_at = float("-inf")
+        self._aside: dict[int, float] = {}  # campaign -> time.monotonic() until which it is left alone
         self.spent = Spent()
         self.journal = _open_journal(settings)
         try:
@@ -162,7 +163,7 @@ class Shift:
 
     def _more_is_due(self) -> bool:
         with self._database.read() as session:
-            return batches.due(session, clock(session), self.gate.closed)
+            return batches.due(session, clock(session), self._shut)
 
     def _wake_another(self) -> bool:
         """Ring for a colleague if there is work for two: so all are awake soon, however many there are."""
@@ -210,7 +211,18 @@ class Shift:
             now = clock(session)
             self.gate.look(session, now)
             until = now + self.lease_time
-            return batches.lease(session, owner=self.owner, now=now, until=until, closed=self.gate.closed)
+            return batches.lease(session, owner=self.owner, now=now, until=until, shut=self._shut)
+
+    @property
+    def _shut(self) -> Shut:
+        """What is not to be begun now."""
+        now = time.monotonic()
+        self._aside = {campaign: until for campaign, until in self._aside.items() if until > now}
+        return Shut(self.gate.closed, self._aside.keys())
+
+    def put_aside(self, campaign_id: int) -> None:
+        """Take none of a campaign's batches for a while: its letters cannot be made."""
+        self._aside[campaign_id] = time.monotonic() + PUT_OFF.total_seconds()
 
     def _colleagues(self) -> int:
         """Count the workers that share limits with this one; 1 when the database does not say."""
@@ -297,6 +309,7 @@ class Turn:
             halt=self._must_halt,
             connections=self._seats,
             letters_per_connection=self._gate.letters_per_connection(self._lane),
+            paced=bool(self._lane),
         )
 
     def _must_halt(self) -> bool:
@@ -304,6 +317,8 @@ class Turn:
         now = time.monotonic()
         if not self._halted and now - self._looked_at >= LOOK_AGAIN:
             self._halted = not self._shift.may_go_on(self._id)
+            if self._seats is not None:
+                self._gate.enter(self._lane, self._seats)  # they lapse, and one answer may take minutes
             self._looked_at = time.monotonic()
         return self._halted
 
@@ -334,7 +349,7 @@ class Turn:
             else:
                 self._tell(session, standing, trouble, outcomes)
                 envelopes = self._begin(session, standing, grant.granted, now)
-        self._gate.give_back(self._lane, grant.granted - len(envelopes))
+        self._gate.give_back(self._lane, grant.granted - len(envelopes) + len(unsent))
         if grant.wait and not grant.granted:  # from now, for the batch is due again only then
             self._gate.hold(self._lane, grant.wait)
         composed = self._shift.spent.composing - composing
@@ -382,7 +397,8 @@ class Turn:
                     batches.move(session, self._id, done_to=done_to, begun_to=begun_to, lease_until=until)
                     return envelopes
         except MailerError as error:  # a letter that cannot be signed stops its campaign, not the others
-            self._tell(session, standing, error, ())
+            store.tell_trouble(session, error.sentence, self._place["campaign_id"])
+            self._shift.put_aside(self._place["campaign_id"])
             self._give_back(session, [], now + PUT_OFF)
             return []
         self._give_back(session, [], now)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from mailer.accounts.audit import SYSTEM
-from mailer.delivery import dkim_dns, dkim_keys, note, trial
+from mailer.delivery import batches, dkim_dns, dkim_keys, note, trial
 from mailer.delivery.dkim import Algorithm
 from mailer.delivery.dkim_keys import UnreadableKey
 from mailer.delivery.note import NoteRefused
@@ -158,11 +158,32 @@ def test_a_campaign_that_cannot_be_signed_waits_and_says_why(desk: Desk, host: S
             publications.change(session, code=code, sender_address="a@other.example", now=now(), actor=SYSTEM)
         desk.hurry(stuck)
         going = desk.launched()
-        for _ in range(2):  # trouble ends a turn; the sweep rings again within a second
-            desk.work(worker)
+        desk.work(worker)
         assert (desk.counts(going), desk.counts(stuck)) == ({"ACCEPTED": 1}, {"WAITING": 1})
     finally:
         worker.close()
     desk.hurry(stuck)
     desk.work()
     assert (desk.counts(stuck), desk.campaign(stuck).trouble) == ({"ACCEPTED": 1}, "")
+
+
+def test_a_campaign_that_cannot_be_signed_keeps_no_worker_from_the_others(
+    desk: Desk, host: SmtpHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many of its batches are due, and come first: one look sets it aside, and the next goes out."""
+    monkeypatch.setattr(batches, "SIZE", 1)
+    signing(desk, "ed")
+    stuck = desk.launched(*PEOPLE)
+    with desk.database.write() as session:
+        code = session.get_one(Publication, desk.campaign(stuck).publication_id).code
+        publications.change(session, code=code, sender_address="a@other.example", now=now(), actor=SYSTEM)
+    going = desk.launched()
+    worker = Sender(forgetful(desk), desk.database)
+    try:
+        worker.work(seconds=5)
+    finally:
+        worker.close()
+    assert (desk.counts(stuck), desk.counts(going)) == (
+        {"WAITING": len(PEOPLE)},
+        {"ACCEPTED": len(PEOPLE)},
+    )
