@@ -153,7 +153,7 @@ def write_ledger(
     due_at: Callable[[str], datetime],
     batch: int,
 ) -> Ledger:
-    """Write one delivery or one exclusion per candidate, and cut the deliveries into batches of ``batch``.
+    """Write one delivery or one exclusion per candidate, and cut batches of ``batch`` deliveries at most.
 
     ``due_at`` tells for a zone when its letters are due; "" is the publication's. Deliveries are numbered by
     the time they are due, then lane by lane: so a batch has one time and one lane.
@@ -174,7 +174,7 @@ def write_ledger(
     _write_lanes(session)
     exclusions = _write_exclusions(session, campaign_id)
     deliveries = _write_deliveries(session, campaign_id)
-    _cut(session, campaign_id, batch)
+    _cut(session, campaign_id, _size(deliveries, batch))
     for own in _own.sorted_tables:
         connection.execute(DropTable(own))
     if many:  # a planner that knows of no rows walks them all
@@ -291,6 +291,16 @@ def _placed() -> Subquery:
         .where(_candidates.c.reason == "")
         .subquery()
     )
+
+
+def _size(deliveries: int, most: int) -> int:
+    """Return how large batches are: small enough that several workers end together, a slice at least."""
+    slices = max(1, deliveries // _SHARES // _SLICE)
+    return min(most, slices * _SLICE)
+
+
+_SLICE = 100  # deliveries, as ``send`` takes them
+_SHARES = 16  # batches, at least
 
 
 def _cut(session: Session, campaign_id: int, size: int) -> None:

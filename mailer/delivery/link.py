@@ -21,6 +21,7 @@ from mailer.delivery.smtp import Conversation
 from mailer.sentence import Sentence
 
 _GOODBYE = 1.0  # seconds for the answer to QUIT
+_ROOM = 1 << 20  # octets a socket may hold: a letter leaves in one piece, not as the relay makes room
 
 Address = tuple[int, tuple[Any, ...]]  # family, and what connect() takes
 
@@ -73,6 +74,7 @@ class Link:
         self._sock = socket.socket(family, socket.SOCK_STREAM)
         self._sock.setblocking(False)
         self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else Nagle waits for their ACK
+        self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ROOM)
         self._events = selectors.EVENT_WRITE
         self._selector.register(self._sock, self._events, self)
         self.touch()
