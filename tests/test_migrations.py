@@ -58,7 +58,7 @@ def _plain(row: tuple[object, ...]) -> tuple[object, ...]:
 
 
 def _statement(sql: str) -> str:
-    lines = re.split(r",(?![^()]*\))|[\n\t]+|\)$", sql.replace('"', ""))  # SQLite adds columns to a line's end
+    lines = re.split(r",(?![^()]*\))|[\n\t]+|\)$", sql.replace('"', ""))  # SQLite adds columns at its end
     return "\n".join(sorted(line.strip() for line in lines if line.strip()))
 
 

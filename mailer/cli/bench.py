@@ -18,7 +18,10 @@ from mailer.cli import Shell, pass_shell, say
 
 @click.group()
 def command() -> None:
-    """Measure mailer, in a schema, a broker's database and a folder of its own that are gone afterwards."""
+    """Measure mailer on a throw-away ground.
+
+    It is a schema, a database of the broker and a folder of their own, gone afterwards.
+    """
 
 
 @command.command("send")
@@ -42,7 +45,7 @@ def command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @pass_shell
 def send(shell: Shell, /, as_json: bool, delay_ms: int, **wishes: Any) -> None:
-    """Send campaigns through real workers and say how fast, and what it took."""
+    """Send campaigns through real workers; how fast?"""
     _check_address(wishes["relay"])
     plan = sending.Plan(**wishes, delay=delay_ms / 1000)
     with _stopped_in_order():
@@ -54,7 +57,10 @@ def send(shell: Shell, /, as_json: bool, delay_ms: int, **wishes: Any) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 @pass_shell
 def compile_(shell: Shell, as_json: bool) -> None:
-    """Assemble letters of 64 KB of HTML in both scripts, and say what processor time one takes."""
+    """Assemble letters; how long does one take?
+
+    They have 64 KB of HTML, in both scripts; what is told is processor time.
+    """
     with _stopped_in_order():
         figures = compiling.run(shell.settings)
     if as_json:
@@ -76,7 +82,9 @@ def compile_(shell: Shell, as_json: bool) -> None:
 @click.option("--seed", type=int, default=1, show_default=True, help="Of all that is random.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object for each scenario, one per line.")
 def faults(letters: int, only: tuple[str, ...], database: str, seed: int, as_json: bool) -> None:
-    """Break things while letters are sent; exit status 1 when one is lost or sent twice.
+    """Break things while letters are sent.
+
+    Exit status 1 when one is lost or sent twice.
 
     Workers, beat, Redis and PostgreSQL are killed, stopped, restarted and filled up, and a relay of its own
     breaks its word at every step. Everything that is broken is the bench's own.
