@@ -75,7 +75,10 @@ class Settings(BaseSettings):
         " X-Forwarded-For says who asks, and limits count by that. Empty: whoever connects is who asks.",
     )
     lease_seconds: int = Field(
-        300, description="How long a worker may hold a batch before others may take what it never began."
+        30,
+        ge=3,
+        description="How long a worker may be silent before others may take what it had leased and not begun."
+        " It renews its lease while it sends.",
     )
 
     @property

@@ -237,6 +237,13 @@ def _of(session: Session, batch_id: int, owner: str, state: BatchState) -> Batch
     )
 
 
+def renew(session: Session, batch_id: int, owner: str, until: datetime) -> bool:
+    """Lengthen the lease ``owner`` has on a batch; return whether it still has it."""
+    held = (_batches.c.id == batch_id, _batches.c.owner == owner, _batches.c.state == BatchState.LEASED)
+    statement = update(_batches).where(*held).values(lease_until=until).returning(_batches.c.id)
+    return session.execute(statement).one_or_none() is not None
+
+
 def may_go_on(session: Session, batch_id: int, owner: str) -> bool:
     """Tell whether ``owner`` still holds a batch's lease and its campaign is being sent."""
     found = session.scalar(

@@ -201,6 +201,12 @@ class Shift:
             yield session
         self.journal.checkpoint()
 
+    def renew(self, batch_id: int) -> bool:
+        """Say that we live while a slice takes its time; return whether the batch is still ours."""
+        with self._steady.write() as session:
+            until = clock(session) + self.lease_time
+            return batches.renew(session, batch_id, self.owner, until)
+
     def may_go_on(self, batch_id: int) -> bool:
         """Tell whether we hold a batch still, its campaign is being sent, and nobody waits for us to end."""
         with self._database.read() as session:
@@ -271,7 +277,7 @@ class Turn:
         self._numbers = batches.numbers(batch)
         self._begun_to = batch.begun_to
         self._pen = shift.journal.pen(campaign=batch.campaign_id, batch=batch.id, attempt=batch.attempt)
-        self._looked_at = time.monotonic()
+        self._looked_at = self._renewed_at = time.monotonic()
         self._seats: int | None = None  # connections it may use; None: all
         self._halted = False
         self._in_trouble = False
@@ -290,7 +296,7 @@ class Turn:
                 if not envelopes:
                     return not self._in_trouble
                 outcomes, trouble = [], None
-                self._looked_at = began = time.monotonic()
+                self._looked_at = self._renewed_at = began = time.monotonic()
                 try:
                     for outcome in self._send(envelopes):
                         outcomes.append(outcome)
@@ -316,11 +322,18 @@ class Turn:
         """Tell whether nothing more may begin: paused, cancelled, or our lease went to another."""
         now = time.monotonic()
         if not self._halted and now - self._looked_at >= LOOK_AGAIN:
-            self._halted = not self._shift.may_go_on(self._id)
+            self._halted = not (self._keep(now) and self._shift.may_go_on(self._id))
             if self._seats is not None:
                 self._gate.enter(self._lane, self._seats)  # they lapse, and one answer may take minutes
             self._looked_at = time.monotonic()
         return self._halted
+
+    def _keep(self, now: float) -> bool:
+        """Renew the lease in time; return whether it is not lost."""
+        if now - self._renewed_at < self._shift.lease_time.total_seconds() / 3:
+            return True
+        self._renewed_at = now
+        return self._shift.renew(self._id)
 
     def _turn_page(
         self, before: Sequence[Envelope], outcomes: Sequence[Outcome], trouble: MailerError | None

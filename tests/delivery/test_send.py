@@ -334,6 +334,20 @@ def test_a_stopped_worker_that_wakes_after_its_lease_harms_nobody(desk: Desk, ho
     assert received(host) == sorted(people(250))
 
 
+def test_a_slice_that_takes_longer_than_a_lease_keeps_it(desk: Desk, host: SmtpHost) -> None:
+    """A slow relay is no dead worker: who still sends says so in time."""
+    host.delay = 0.08
+    campaign = desk.launched(*people(100))
+    working = desk.working(desk.sender(lease_seconds=2))
+    until(lambda: host.letters)
+    while working.is_alive():
+        with desk.database.write() as session:
+            assert sweep.free_expired(session) == 0
+        time.sleep(0.1)
+    assert len(host.letters) == 100
+    assert desk.counts(campaign) == {"ACCEPTED": 100}
+
+
 def test_a_database_that_fails_once_costs_no_letter_and_doubles_none(
     desk: Desk, host: SmtpHost, database: Database
 ) -> None:
