@@ -26,6 +26,7 @@ from sqlalchemy import (
     event,
     func,
     select,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, ExceptionContext, make_url
@@ -139,6 +140,29 @@ class Database:
         """Hold one connection for many short transactions: asking the pool for each costs as much as one."""
         with _one_sentence(), self._writer.connect() as connection:
             yield Steady(connection)
+
+    @contextmanager
+    def reshape(self) -> Iterator[Session]:
+        """A transaction that may rebuild tables: SQLite looks at foreign keys at its end, not at every step.
+
+        It changes a table by filling a new one and dropping the old, to which rows of others still point.
+        """
+        with _one_sentence(), self._writer.connect() as connection:
+            driver: Any = connection.connection.driver_connection
+            if self.dialect != "sqlite":
+                with _transaction(connection) as session:
+                    yield session
+                return
+            driver.execute("PRAGMA foreign_keys=OFF")  # heard only between transactions
+            try:
+                with _transaction(connection) as session:
+                    yield session
+                    if astray := session.execute(text("PRAGMA foreign_key_check")).first():
+                        raise AssertionError(
+                            f"rows of {astray[0]} point to rows of {astray[2]} that are gone"
+                        )
+            finally:
+                driver.execute("PRAGMA foreign_keys=ON")
 
     def check(self) -> None:
         """:raises Unreachable: no answer"""

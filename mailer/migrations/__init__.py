@@ -112,7 +112,7 @@ def _revision(connection: Connection) -> str | None:
 @contextmanager
 def _alone(database: Database) -> Iterator[Connection]:
     """A transaction that no other process's upgrade runs beside: on SQLite, BEGIN IMMEDIATE sees to it."""
-    with database.write() as session:
+    with database.reshape() as session:
         if database.dialect == "postgresql":
             session.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         yield session.connection()
