@@ -53,8 +53,10 @@ def _files() -> tuple[Path, ...]:
     return tuple(path for name in names.split("\0") if name and (path := ROOT / name).is_file())
 
 
-def test_imports_run_one_way(capsys: pytest.CaptureFixture[str]) -> None:
+def test_imports_run_one_way(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """The contracts of pyproject.toml hold; the report names a broken chain."""
+    # it would silence every logger that exists, for all tests after this one
+    monkeypatch.setattr("importlinter.cli._configure_logging", lambda verbose: None)
     broken = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True)
     assert not broken, capsys.readouterr().out
 
