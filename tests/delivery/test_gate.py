@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import update
 
 from mailer.accounts.audit import SYSTEM
-from mailer.delivery import campaigns, lanes
+from mailer.database import Database
+from mailer.delivery import batches, campaigns, lanes, store
 from mailer.delivery.pace import Limit
 from mailer.delivery.store import BatchState, CampaignState, DeliveryState, Slowdown
+from mailer.settings import Settings
 from tests.delivery.desk import MINUTE, Desk, now
+from tests.make import Make
 from tests.smtphost import SmtpHost
 
 
@@ -140,3 +144,24 @@ def test_uncertain_letters_go_again_down_their_own_lane(desk: Desk, host: SmtpHo
     assert desk.counts(campaign) == {"UNCERTAIN": 1, "ACCEPTED": 1}
     assert desk.do(campaigns.settle_uncertain, campaign, resend=True) == 1
     assert [batch.lane for batch in desk.batches(campaign, BatchState.WAITING)] == ["gmail"]
+
+
+def test_a_cancel_waits_for_no_worker_that_puts_letters_off(
+    postgres_database: Database, settings: Settings, host: SmtpHost
+) -> None:
+    """Else the two would make a circle when that worker has something to say on the campaign."""
+    desk = Desk(
+        postgres_database, settings.model_copy(update={"smtp_url": host.url}), Make(postgres_database)
+    )
+    campaign = desk.launched(*at("example.org", 2))
+    (waiting,) = desk.batches(campaign, BatchState.WAITING)
+    with postgres_database.write() as worker:
+        batches.add(worker, campaign, [2], attempt=1, lane="", due_at=waiting.due_at)
+        cancelling = threading.Thread(target=desk.do, args=(campaigns.cancel, campaign))
+        cancelling.start()
+        cancelling.join(10)
+        assert not cancelling.is_alive()
+        store.tell_trouble(worker, "nothing to say", campaign)
+    assert desk.campaign(campaign).state == CampaignState.CANCELLED
+    desk.sweep()
+    assert desk.counts(campaign) == {"WITHDRAWN": 2}
