@@ -197,9 +197,13 @@ class SmtpHost:
             with contextlib.suppress(Dropped, OSError, ssl.SSLError):
                 guest.serve()
         finally:
-            with self._lock:
-                self._open.discard(sock)
+            self.lets_go(sock)
             guest.close()
+
+    def lets_go(self, sock: socket.socket) -> None:
+        """Count a connection no more."""
+        with self._lock:
+            self._open.discard(sock)
 
 
 class _Guest:
@@ -411,6 +415,7 @@ class _Guest:
         self.say(self.host.reply("RSET", "250 2.0.0 Reset"))
 
     def quit(self, _: str) -> None:
+        self.host.lets_go(self.sock)  # who hears 221 may be back on another before this thread has ended
         self.say(self.host.reply("QUIT", "221 2.0.0 Bye"))
         self.sock.sendall("".join(self.replies).encode())
         self.said_goodbye = True
