@@ -61,7 +61,7 @@ def add(
 
 
 def _add(
-    session: Session, campaign_id: int, numbers: Sequence[int], attempt: int, lane: str, due_at: datetime
+    session: Session, campaign_id: int, added: Sequence[int], attempt: int, lane: str, due_at: datetime
 ) -> None:
     batch = session.scalar(
         select(Batch)
@@ -72,7 +72,7 @@ def _add(
             Batch.attempt == attempt,
             Batch.lane == lane,
             Batch.begun_to == 0,
-            Batch.size + len(numbers) <= SIZE,
+            Batch.size + len(added) <= SIZE,
         )
         .limit(1)
         .with_for_update(skip_locked=True)
@@ -80,9 +80,9 @@ def _add(
     if batch is None:
         batch = Batch(campaign_id=campaign_id, attempt=attempt, lane=lane, due_at=due_at)
         session.add(batch)
-        _hold(batch, numbers)
+        _hold(batch, added)
     else:
-        _hold(batch, sorted({*_numbers(batch), *numbers}))
+        _hold(batch, sorted({*numbers(batch), *added}))
     session.flush()
 
 
@@ -94,9 +94,6 @@ def _hold(batch: Batch, numbers: Sequence[int]) -> None:
 def numbers(batch: Batch) -> Sequence[int]:
     """Return the numbers of a batch's deliveries, in order."""
     return batch.numbers or range(batch.first, batch.last + 1)
-
-
-_numbers = numbers  # where a parameter has that name
 
 
 # Leases
@@ -218,20 +215,11 @@ _MOVE = (
 )
 
 
-def held(session: Session, batch_id: int, owner: str) -> Batch | None:
-    """Return the batch, its row locked, if ``owner`` still holds its lease."""
-    return _of(session, batch_id, owner, BatchState.LEASED)
-
-
 def orphaned(session: Session, batch_id: int, owner: str) -> Batch | None:
     """Return the batch, its row locked, if it was taken from ``owner`` but for the slice it had begun."""
-    return _of(session, batch_id, owner, BatchState.ORPHANED)
-
-
-def _of(session: Session, batch_id: int, owner: str, state: BatchState) -> Batch | None:
     return session.scalar(
         select(Batch)
-        .where(Batch.id == batch_id, Batch.owner == owner, Batch.state == state)
+        .where(Batch.id == batch_id, Batch.owner == owner, Batch.state == BatchState.ORPHANED)
         .with_for_update()
         .execution_options(populate_existing=True)
     )

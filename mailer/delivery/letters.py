@@ -6,7 +6,7 @@ its row without the original text, and nobody can make one up (law 3).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
@@ -57,10 +57,6 @@ class Compositor:
         forms = self._forms(session, campaign_id)
         signers = {form.domain: self._signers.of(session, form.domain, now) for form in forms.values()}
         return list(_compose(forms, campaign_id, people, signers, self._settings, now))
-
-    def of(self, session: Session, campaign_id: int) -> Callable[[Addressee, datetime], Envelope]:
-        """Return what composes this campaign's letters one by one; ``slice`` is quicker."""
-        return lambda person, now: self.slice(session, campaign_id, [person], now)[0]
 
     def _forms(self, session: Session, campaign_id: int) -> Forms:
         known = self._known.pop(campaign_id, None) or _frozen(session, campaign_id, self._settings)
