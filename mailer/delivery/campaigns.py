@@ -15,7 +15,7 @@ from mailer import queue
 from mailer.accounts import audit
 from mailer.accounts.audit import SYSTEM, Actor
 from mailer.audience import segments
-from mailer.delivery import batches, lanes, states, store, windows
+from mailer.delivery import batches, lanes, slices, states, store, windows
 from mailer.delivery import launch as launching
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign, CampaignState, DeliveryState
@@ -333,14 +333,14 @@ def settle_uncertain(session: Session, *, campaign_id: int, resend: bool, now: d
     :raises WrongMoment: to be sent again, but the campaign was cancelled
     """
     campaign = get(session, campaign_id, lock=True)
-    numbers = batches.in_state(session, campaign_id, DeliveryState.UNCERTAIN)
+    numbers = slices.in_state(session, campaign_id, DeliveryState.UNCERTAIN)
     if not numbers:
         return 0
     if not resend:
-        batches.set_state(session, campaign_id, numbers, DeliveryState.ACCEPTED, "declared")
+        slices.set_state(session, campaign_id, numbers, DeliveryState.ACCEPTED, "declared")
     else:
         campaign.state, campaign.finished_at = states.after(campaign.state, Move.RESEND), None
-        batches.set_state(session, campaign_id, numbers, DeliveryState.WAITING)
+        slices.set_state(session, campaign_id, numbers, DeliveryState.WAITING)
         for (attempt, lane), again in _by_attempt_and_lane(session, campaign_id, numbers).items():
             batches.add(session, campaign_id, again, attempt=attempt + 1, lane=lane, due_at=now)
         queue.ring(session, queue.WORK)
@@ -376,8 +376,8 @@ def _by_attempt_and_lane(
     session: Session, campaign_id: int, numbers: Sequence[int]
 ) -> dict[tuple[int, str], list[int]]:
     """Group letters (in order) by how often they were tried and where they go."""
-    tried = batches.last_attempts(session, campaign_id, numbers)
-    going, limits = batches.destinations(session, campaign_id, numbers), lanes.limits(session)
+    tried = slices.last_attempts(session, campaign_id, numbers)
+    going, limits = slices.destinations(session, campaign_id, numbers), lanes.limits(session)
     groups: dict[tuple[int, str], list[int]] = {}
     for n in numbers:
         groups.setdefault((tried[n], lanes.lane_of(*going[n], limits)), []).append(n)

@@ -21,8 +21,8 @@ from mailer.content import letter as content
 from mailer.content import slots
 from mailer.content.letter import Blueprint
 from mailer.delivery import dkim_keys, store
-from mailer.delivery.batches import Addressee
 from mailer.delivery.dkim import Signer, sender_domain
+from mailer.delivery.slices import Addressee
 from mailer.delivery.smtp import Envelope
 from mailer.delivery.store import Campaign, DeliveryState
 from mailer.errors import NotFound

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from mailer import queue
 from mailer.database import Database, Unreachable, clock
-from mailer.delivery import batches, lanes, ledger, letters, store
+from mailer.delivery import batches, lanes, ledger, letters, slices, store
 from mailer.delivery.batches import Shut, Standing
 from mailer.delivery.gate import TAKEN, Gate
 from mailer.delivery.journal import (
@@ -428,13 +428,13 @@ class Turn:
     ) -> list[Envelope]:
         """Compose the letters that may be written; withdraw those that may not be any more."""
         campaign_id = self._place["campaign_id"]
-        people = batches.addressees(
+        people = slices.addressees(
             session, campaign_id=campaign_id, numbers=slice_, publication_id=publication_id, now=now
         )
-        waiting = [person for person in people if person.state in batches.OPEN]
+        waiting = [person for person in people if person.state in slices.OPEN]
         for reason in sorted({person.barrier for person in waiting} - {""}):
             barred = [person.n for person in waiting if person.barrier == reason]
-            batches.set_state(session, campaign_id, barred, DeliveryState.WITHDRAWN, reason)
+            slices.set_state(session, campaign_id, barred, DeliveryState.WITHDRAWN, reason)
         began = time.monotonic()
         people = [person for person in waiting if not person.barrier]
         envelopes = self._shift.compositor.slice(session, campaign_id, people, now) if people else []
