@@ -19,6 +19,7 @@ from mailer.audience.names import Names, salutation
 from mailer.audience.store import Subscriber
 from mailer.content import letter as content
 from mailer.content import slots
+from mailer.content.encoding import Pieces
 from mailer.content.letter import Blueprint
 from mailer.delivery import dkim_keys, store
 from mailer.delivery.dkim import Signer, sender_domain
@@ -148,10 +149,11 @@ def _compose(
             content.TO_ADDRESS: person.address,
             content.DATE: date,
         }
-        letter = form.blueprint.letter(values)
+        letter = form.blueprint.pieces(values)
         signer = signers.get(form.domain)
         if signer is not None:
-            letter = signer.sign(letter, now) + letter
+            signature = signer.sign(bytes(letter), now)
+            letter = Pieces((signature, *letter.pieces), len(signature) + letter.octets)
         sender = f"b-{back}@{settings.bounce_domain}"
         yield Envelope(person.n, sender, person.address, letter, clean=person.address.isascii())
 
@@ -171,7 +173,7 @@ def again(session: Session, *, campaign_id: int, n: int, settings: Settings, now
         n, subscriber.id, delivery.language, delivery.salutation, delivery.state, subscriber.address, ""
     )
     [letter] = _compose(_frozen(session, campaign_id, settings), campaign_id, [person], {}, settings, now)
-    return letter.body
+    return bytes(letter.body)
 
 
 def trial(
@@ -197,7 +199,7 @@ def trial(
     form = _form(blueprint, other, settings)
     signer = dkim_keys.signer(session, form.domain, settings=settings, now=now)
     [letter] = _compose({chosen: form}, campaign.id, [colleague], {form.domain: signer}, settings, now)
-    return letter
+    return letter._replace(body=bytes(letter.body))
 
 
 def _others(session: Session, campaign_id: int, settings: Settings) -> dict[str, str]:
