@@ -150,7 +150,7 @@ def reasons(session: Session, now: datetime) -> dict[str, int]:
         .group_by(Suppression.reason)
         .order_by(func.count().desc(), Suppression.reason)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def addresses(session: Session, hashes: Collection[str]) -> dict[str, str]:
@@ -204,7 +204,7 @@ def export(session: Session, now: datetime) -> Iterator[Exported]:
 def publication_ids(session: Session) -> dict[str, int]:
     """Return the publications by their codes."""
     rows = session.execute(select(_publications.c.code, _publications.c.id))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def said(session: Session, hashes: Sequence[str], now: datetime) -> list[Suppression]:

@@ -76,14 +76,16 @@ def undo(shell: Shell, event: int, why: str) -> None:
 
 @command.command("dormant")
 @click.option("--decide", type=Id, metavar="NUMBER", help="The line to decide about.")
-@click.option("--answer", type=click.Choice([*Answer]), help="What is to become of it.")
+@click.option(
+    "--answer", type=click.Choice([answer.value for answer in Answer]), help="What is to become of it."
+)
 @click.option("--why", default="", metavar="TEXT", help="For whoever looks later.")
 @click.option("--search", default="", metavar="START", help="Only addresses that begin so.")
 @click.option("--page", default=1, type=click.IntRange(1), help="Of fifty lines each.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line.")
 @pass_shell
 def dormant_(
-    shell: Shell, decide: int | None, answer: Answer | None, why: str, search: str, page: int, as_json: bool
+    shell: Shell, decide: int | None, answer: str | None, why: str, search: str, page: int, as_json: bool
 ) -> None:
     """List addresses whose letters come back unexplained, or decide about one."""
     if (decide is None) != (answer is None):

@@ -70,7 +70,12 @@ def release(shell: Shell, number: int, why: str) -> None:
 @command.command("list")
 @click.argument("search", default="")
 @click.option("--reason", type=click.Choice(REASONS), default=None)
-@click.option("--state", type=click.Choice([*State]), default=State.IN_FORCE, show_default=True)
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in State]),
+    default=State.IN_FORCE.value,
+    show_default=True,
+)
 @click.option("--page", default=1, type=click.IntRange(1), help="Of fifty lines each.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line.")
 @pass_shell
