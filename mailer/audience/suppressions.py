@@ -162,11 +162,7 @@ def release(session: Session, id: int, now: datetime, actor: Actor, why: str = "
 
 def take_back(session: Session, ids: Iterable[int], *, why: str, now: datetime) -> None:
     """Release suppressions that the policy itself no longer stands by; what it counted still counts."""
-    for id in ids:
-        found = session.get_one(Suppression, id)
-        if found.released_at is None:
-            found.released_at, found.released_by, found.released_why = now, SYSTEM.name, why
-    session.flush()
+    silenced.take_back(session, sorted(ids), why, now, SYSTEM.name)
 
 
 def get(session: Session, id: int) -> Suppression:
