@@ -6,7 +6,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from sqlalchemy import (
     CheckConstraint,
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     String,
+    Table,
     Text,
     and_,
     delete,
@@ -323,7 +324,7 @@ def signs_of_life(
 def file_decisions(session: Session, decisions: Sequence[dict[str, object]]) -> None:
     """Write one decision for each event, as columns of ``Decision``, and take the events out of the inbox."""
     # into the table, not the class: the ORM would send a statement for each run of rows with the same gaps
-    session.execute(insert(Decision.__table__), decisions)
+    session.execute(insert(cast(Table, Decision.__table__)), decisions)
     done = [decision["event_id"] for decision in decisions]
     session.execute(delete(EventInbox).where(EventInbox.event_id.in_(done)))
 
