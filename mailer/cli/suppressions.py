@@ -61,7 +61,10 @@ def add(
 @click.option("--why", default="", metavar="TEXT", help="For whoever looks later.")
 @pass_shell
 def release(shell: Shell, number: int, why: str) -> None:
-    """Let an address be written to again: NUMBER is the suppression's, as `list` shows it."""
+    """Let an address be written to again.
+
+    NUMBER is the suppression's, as `list` shows it.
+    """
     with shell.database.write() as session:
         suppressions.release(session, number, now(), shell.actor, why)
     click.echo(f"Suppression {number} is released.")
