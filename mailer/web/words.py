@@ -41,6 +41,7 @@ _WORDS = {
     "complaint": N_("reader complained"),
     "auto_reply": N_("automatic answer"),
     "unknown": N_("reason not understood"),
+    "dormant": N_("came back unexplained"),
     "manual": N_("set by a person"),
     # how consent came about
     "consent_sign_up": N_("signed up themselves"),
