@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import signals
@@ -11,7 +11,7 @@ from mailer import queue
 from mailer.accounts import sessions
 from mailer.delivery import lanes
 from mailer.delivery import sweep as sweeping
-from mailer.feedback import policy
+from mailer.feedback import answers, policy, retention
 from workers.app import app, context, leave
 from workers.timetable import LOOK_UP, SWEEP, TIDY
 
@@ -39,11 +39,20 @@ def apply(**_newer: object) -> None:
         policy.apply_pending(session, now=datetime.now(UTC))
 
 
+@app.task(name=queue.PASS_ON)  # type: ignore[untyped-decorator]
+def pass_on(**_newer: object) -> None:
+    """Pass readers' answers on to the desks."""
+    answers.pass_on(context().database, settings=context().settings, now=datetime.now(UTC))
+
+
 @app.task(name=TIDY)  # type: ignore[untyped-decorator]
 def tidy(**_newer: object) -> None:
-    """Forget sessions and sign-in links that have run out."""
+    """Forget sessions and sign-in links that have run out, and mail that came back long ago."""
+    now = datetime.now(UTC)
     with context().database.write() as session:
-        sessions.forget_expired(session, now=datetime.now(UTC))
+        sessions.forget_expired(session, now=now)
+    kept_for = timedelta(days=context().settings.raw_mail_days)
+    retention.forget_old_mail(context().database, before=now - kept_for)
 
 
 @app.task(name=LOOK_UP)  # type: ignore[untyped-decorator]
