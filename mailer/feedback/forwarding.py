@@ -73,14 +73,18 @@ def letter(
     message["Auto-Submitted"] = "auto-generated"
     message[PASSED_ON] = host
     message["MIME-Version"] = "1.0"
-    message["Content-Type"] = f'multipart/mixed; boundary="{edge}"'
     words = EmailMessage(policy=SMTP)
     words.set_content(
         f"{_ABOUT.format(name=newsletter)}\n{'-' * 72}\n\n{_words(raw)}\n", cte="quoted-printable"
     )
     del words["MIME-Version"]
     cut = f"--{edge}".encode()
-    parts = (message.as_bytes() + cut, words.as_bytes() + cut, _attached(raw) + cut + b"--")
+    whole = f'Content-Type: multipart/mixed; boundary="{edge}"\r\n\r\n'.encode()
+    parts = (
+        message.as_bytes().removesuffix(b"\r\n") + whole + cut,
+        words.as_bytes() + cut,
+        _attached(raw) + cut + b"--",
+    )
     return b"\r\n".join((*parts, b""))
 
 
