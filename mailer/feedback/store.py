@@ -118,7 +118,7 @@ def _limit(session: Session, kind: str, delivery: tuple[int, int] | None, now: d
     if delivery:
         return KEPT_OF_ANSWERS if kind == Kind.ORDINARY else KEPT
     of_strangers = (ReturnedMail.received_at > now - timedelta(hours=1), ReturnedMail.campaign_id.is_(None))
-    late = select(ReturnedMail.id).where(*of_strangers).offset(FLOOD).limit(1)
+    late = select(ReturnedMail.id).where(*of_strangers).offset(FLOOD - 1).limit(1)
     return KEPT_OF_STRANGERS if session.scalar(late) is None else KEPT_IN_FLOOD
 
 
