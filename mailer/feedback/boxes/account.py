@@ -135,6 +135,16 @@ class Account:
         return _checked(replace(account, **told, **_options(parts)))
 
 
+def from_parts(*, protocol: str, host: str, user: str, password: str, folder: str, then: str) -> Account:
+    """Return the account that a form describes; ``protocol`` is a URL's scheme.
+
+    :raises BadMailbox: says what is wrong
+    """
+    place = f"/{quote(folder or 'INBOX', safe='')}" if protocol.startswith("imap") else ""
+    who = f"{quote(user, safe='')}:{quote(password, safe='')}"
+    return Account.from_url(f"{protocol}://{who}@{host.strip()}{place}?then={then}")
+
+
 def _account(scheme: str, host: str, port: int, user: str) -> Account:
     """Return what an URL without options says."""
     protocol = Protocol(scheme.removesuffix("s"))

@@ -23,6 +23,7 @@ from mailer.feedback.boxes.trouble import (
     Refused,
     in_the_clear,
     no_starttls,
+    no_token,
     not_let_in,
     refused,
 )
@@ -189,7 +190,7 @@ class Imap:
             lasting = "UNAVAILABLE" not in error.reply.upper()  # RFC 5530
             raise not_let_in(account, error.reply, lasting=lasting) from error
         except RelayUnavailable as error:
-            raise MailboxTrouble("{why}", why=error.sentence) from error
+            raise no_token(account, error) from error
 
     def _authenticate(self, how: str, words: bytes) -> None:
         tag = self._tag()

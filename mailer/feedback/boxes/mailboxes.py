@@ -54,6 +54,15 @@ def remove(session: Session, mailbox_id: int, *, now: datetime, actor: Actor) ->
     return url
 
 
+def try_again(session: Session, mailbox_id: int, *, now: datetime) -> None:
+    """Have a mailbox tried at once that is left alone for a while.
+
+    :raises NoMailbox:
+    """
+    mailbox = get(session, mailbox_id)
+    mailbox.retry_at, mailbox.changed_at = None, now
+
+
 def get(session: Session, mailbox_id: int) -> Mailbox:
     """:raises NoMailbox:"""
     mailbox = session.get(Mailbox, mailbox_id)

@@ -12,7 +12,13 @@ from datetime import date
 from mailer.delivery.relay import Auth, RelayUnavailable, is_loopback
 from mailer.feedback.boxes.account import Account, Then
 from mailer.feedback.boxes.box import Waiting, access_token
-from mailer.feedback.boxes.trouble import MailboxTrouble, in_the_clear, no_starttls, not_let_in, refused
+from mailer.feedback.boxes.trouble import (
+    in_the_clear,
+    no_starttls,
+    no_token,
+    not_let_in,
+    refused,
+)
 from mailer.feedback.boxes.wire import Wire
 
 _MOST = 1_000_000  # mails in one mailbox
@@ -95,7 +101,7 @@ class Pop3:
                 self._ask(f"USER {account.user}", "USER")
                 self._ask(f"PASS {account.password}", "PASS")
         except RelayUnavailable as error:
-            raise MailboxTrouble("{why}", why=error.sentence) from error
+            raise no_token(account, error) from error
 
     def _authenticate(self, words: bytes) -> None:
         self._wire.send(b"AUTH XOAUTH2\r\n")

@@ -53,6 +53,12 @@ def not_let_in(account: Account, reply: str, *, lasting: bool) -> MailboxTrouble
     )
 
 
+def no_token(account: Account, error: MailerError) -> MailboxTrouble:
+    """No access token can be had."""
+    why = error.sentence
+    return MailboxTrouble("The mailbox of {user} cannot be opened: {why}", user=account.user, why=why)
+
+
 def in_the_clear(account: Account) -> MailboxTrouble:
     """A password would be sent for all to read."""
     return MailboxTrouble(
