@@ -110,9 +110,7 @@ def _seen(session: Session, now: datetime) -> dict[str, Any]:
     kept = feedback.answers_in(session, answers.State.KEPT, limit=_SHOWN)
     return {
         "mailboxes": [_shown(row, now) for row in store.mailboxes(session)],
-        "kept": [
-            _kept(session, row) for row in feedback.answers_in(session, answers.State.KEPT, limit=_SHOWN)
-        ],
+        "kept": [_kept(session, row) for row in kept],
         "POP3": Protocol.POP3,
     }
 

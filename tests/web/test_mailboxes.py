@@ -1,4 +1,4 @@
-"""The administrator's page about mailboxes: added, seen, tried again, removed; answers that nobody has got."""
+"""The administrator's page about mailboxes: added, seen, tried again, removed; answers nobody has got."""
 
 from __future__ import annotations
 

@@ -79,6 +79,11 @@ class Account:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
     @property
+    def place(self) -> tuple[str, str, int, str, str]:
+        """What makes it one mailbox and no other, however it is reached and whatever is done in it."""
+        return self.protocol, self.host.lower(), self.port, self.user, self.folder
+
+    @property
     def url(self) -> str:
         """How to reach it, without a secret. Reading it again gives this account without its secrets."""
         scheme = self.protocol + ("s" if self.tls else "")

@@ -28,14 +28,14 @@ class NoMailbox(NotFound):
 
 
 def add(session: Session, account: Account, *, keys: Keyring, now: datetime, actor: Actor) -> Mailbox:
-    """Have a mailbox read. One that is read already gets the new secrets and is tried at once."""
-    url = account.url
-    sealed = _sealed(account, keys)
-    mailbox = store.by_url(session, url)
+    """Have a mailbox read. One that is read already gets the new secrets and options and is tried at once."""
+    mailbox = next(
+        (row for row in store.mailboxes(session) if Account.from_url(row.url).place == account.place), None
+    )
     if mailbox is None:
-        mailbox = Mailbox(url=url, secret=sealed, added_at=now, changed_at=now)
+        mailbox = Mailbox(added_at=now)
         session.add(mailbox)
-    mailbox.secret, mailbox.changed_at = sealed, now
+    mailbox.url, mailbox.secret, mailbox.changed_at = account.url, _sealed(account, keys), now
     mailbox.failures, mailbox.retry_at = 0, None
     session.flush()
     audit.record(session, now=now, actor=actor, action="mailbox.add", subject=f"mailbox {mailbox.id}")

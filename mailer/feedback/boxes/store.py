@@ -57,11 +57,6 @@ def mailbox_ids(session: Session) -> list[int]:
     return list(session.scalars(select(Mailbox.id)))
 
 
-def by_url(session: Session, url: str) -> Mailbox | None:
-    """Return the mailbox of that URL."""
-    return session.scalar(select(Mailbox).where(Mailbox.url == url))
-
-
 def remove(session: Session, mailbox: Mailbox) -> None:
     """Forget a mailbox and what was seen in it."""
     session.execute(delete(SeenMail).where(SeenMail.mailbox_id == mailbox.id))

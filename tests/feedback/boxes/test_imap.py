@@ -179,6 +179,16 @@ def test_a_wrong_password_is_told_and_not_tried_again_soon(host: ImapHost, desk:
     assert desk.trouble(mailbox) == ""
 
 
+def test_one_mailbox_has_one_row(host: ImapHost, desk: Desk) -> None:
+    """Added again with other options it is changed: else two would read it, and each move the other's mail."""
+    first = desk.add(host.url("/INBOX?then=keep"))
+    assert desk.add(host.url("/INBOX?then=delete&poll=600")) == first
+    assert "then=delete&poll=600" in desk.row(first).url
+    assert desk.add(host.url("/Spam")) != first
+    desk.read(first)
+    assert desk.trouble(first) == ""
+
+
 def test_waits_between_failures_grow(host: ImapHost, desk: Desk) -> None:
     """1, 2, 4 minutes for a server that hangs up; 15 minutes where a person must do something."""
     waits = []
