@@ -42,7 +42,8 @@ def add(shell: Shell, url: str, unchecked: bool, as_json: bool) -> None:
 
     URL is imaps://user:password@host/Folder or pop3s://user:password@host. Without a password there, it is
     asked for, or read from standard input. What is done to a mail of ours once it is stored:
-    ?then=move&to=Heard, mark, keep or delete for IMAP, keep or delete for POP3. Others' mail stays as it is.
+    ?then=move&to=Heard, mark, keep or delete for IMAP, keep or delete for POP3. Others' mail stays as it is,
+    but with &alone=yes, where nobody else uses the mailbox.
     """
     account = Account.from_url(url)
     if not account.password:

@@ -13,7 +13,7 @@ from sqlalchemy.orm import Session
 
 from mailer import address, queue
 from mailer.database import Database
-from mailer.delivery import dkim_keys
+from mailer.delivery import dkim_keys, events
 from mailer.delivery.relay import RelayUnavailable
 from mailer.delivery.relays import hand_over
 from mailer.delivery.smtp import Envelope
@@ -165,7 +165,9 @@ def _sent(envelope: Envelope, settings: Settings) -> tuple[Sentence | None, bool
         return error.sentence, False
     if outcome.kind is Fate.ACCEPTED:
         return None, True
-    return Sentence("the relay said: {reply}", reply=outcome.text), outcome.kind is Fate.REJECTED
+    return Sentence(
+        "the relay said: {reply}", reply=events.writable(outcome.text)[:500]
+    ), outcome.kind is Fate.REJECTED
 
 
 def _is_at(desk: str, headers: Headers, sent_to: str) -> bool:

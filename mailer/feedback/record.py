@@ -43,8 +43,8 @@ class Heard:
 
     @property
     def concerns_us(self) -> bool:
-        """Whether it may leave a mailbox that people share; another's letter may not."""
-        return self.answer or self.kind != Kind.ORDINARY
+        """Whether it may leave a mailbox that people share; others' letters, and reports of them, may not."""
+        return self.answer or (self.delivery is not None and self.kind != Kind.ORDINARY)
 
 
 def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys: Keyring) -> Heard:

@@ -35,7 +35,7 @@ from mailer.issues.store import Publication
 
 KEPT = 2 * 1024 * 1024  # octets of a mail that are kept: its reports come first, then the letter it returns
 KEPT_OF_STRANGERS = 64 * 1024  # the same where no delivery is named: whoever wrote it owes us nothing
-KEPT_OF_ANSWERS = 10 * 1024 * 1024  # the same of what a person answers: it is passed on with all its files
+KEPT_OF_ANSWERS = 20 * 1024 * 1024  # the same of what a person answers: it is passed on with all its files
 KEPT_IN_FLOOD = 2 * 1024  # the same of strangers, once FLOOD of theirs have come within an hour
 FLOOD = 1_000  # mails
 

@@ -63,6 +63,9 @@ class Account:
     folder: str = "INBOX"
     then: Then
     to: str = "Heard"  # the folder that heard mail is moved to
+    alone: bool = (
+        False  # nobody else uses the mailbox: what concerns us not is moved, marked, deleted as well
+    )
     poll: int  # seconds between looks where the server does not say by itself that mail has come
     tls_verify: bool = True
     ca: str = ""  # file of certificates to trust; empty: the system's
@@ -205,6 +208,7 @@ def _https(text: str) -> str:
 _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "then": (Then, Sentence("move, mark, keep or delete")),
     "to": (str, Sentence("a folder")),
+    "alone": (_flag, Sentence("yes or no")),
     "poll": (_poll, Sentence("seconds, 10 to 86400")),
     "starttls": (_flag, Sentence("yes or no")),
     "tls_verify": (_flag, Sentence("yes or no")),

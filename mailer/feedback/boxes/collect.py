@@ -13,12 +13,14 @@ from mailer.database import Database
 from mailer.errors import MailerError
 from mailer.feedback import record
 from mailer.feedback.boxes import store
-from mailer.feedback.boxes.account import Account, Protocol
+from mailer.feedback.boxes.account import Account, Protocol, Then
 from mailer.feedback.boxes.box import Box, Waiting
 from mailer.feedback.boxes.imap import Imap
 from mailer.feedback.boxes.pop3 import Pop3
 from mailer.feedback.boxes.trouble import MailboxTrouble
+from mailer.feedback.kind import Kind
 from mailer.feedback.listener import SIZE_LIMIT
+from mailer.feedback.record import Heard
 from mailer.sentence import Sentence
 from mailer.signing import Keyring
 
@@ -60,8 +62,9 @@ def opened(account: Account) -> Box:
 class Collector:
     """Reads one mailbox. For one thread."""
 
-    def __init__(self, database: Database, keys: Keyring, mailbox_id: int) -> None:
+    def __init__(self, database: Database, keys: Keyring, mailbox_id: int, account: Account) -> None:
         self._database = database
+        self._account = account
         self._keys = keys
         self._id = mailbox_id
 
@@ -96,7 +99,7 @@ class Collector:
         return [one for one in waiting if one.uid not in seen]
 
     def _hear(self, one: Waiting, raw: bytes, now: datetime, collected: Collected) -> bool:
-        """Store a mail; return whether it is ours to move. A fault of ours in one mail stops no other."""
+        """Store a mail; return whether it is ours to settle. A fault of ours in one mail stops no other."""
         try:
             with self._database.write() as session:
                 heard = record.hear(session, raw=raw, envelope_to="", now=now, keys=self._keys)
@@ -109,7 +112,15 @@ class Collector:
             return False
         collected.stored += heard.mail_id is not None
         collected.known += heard.mail_id is None
-        return heard.concerns_us
+        return self._may_settle(one, heard)
+
+    def _may_settle(self, one: Waiting, heard: Heard) -> bool:
+        """Tell whether a stored mail may be moved; deleted is only what we have whole, or a report."""
+        if self._account.then is not Then.DELETE:
+            return heard.concerns_us or self._account.alone
+        if one.size > SIZE_LIMIT:
+            return False
+        return heard.concerns_us or (self._account.alone and heard.kind != Kind.ORDINARY)
 
     def _settle(self, box: Box, done: list[Waiting], collected: Collected) -> None:
         try:

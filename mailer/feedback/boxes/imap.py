@@ -26,6 +26,7 @@ from mailer.feedback.boxes.trouble import (
     no_token,
     not_let_in,
     refused,
+    said,
 )
 from mailer.feedback.boxes.wire import Wire
 
@@ -195,11 +196,11 @@ class Imap:
     def _authenticate(self, how: str, words: bytes) -> None:
         tag = self._tag()
         self._wire.send(tag + f" AUTHENTICATE {how}\r\n".encode())
-        said = [base64.b64encode(words), b""]  # a refusal is explained first, and wants an empty answer
+        answers = [base64.b64encode(words), b""]  # a refusal is explained first, and wants an empty answer
         while True:
             answer = self._read(0)
             if answer.text.startswith(b"+"):
-                self._wire.send((said.pop(0) if said else b"*") + b"\r\n")
+                self._wire.send((answers.pop(0) if answers else b"*") + b"\r\n")
             elif answer.text.startswith(tag):
                 self._check("AUTHENTICATE", answer.text[len(tag) :])
                 return
@@ -387,5 +388,4 @@ def _unquoted(word: bytes) -> str:
 
 
 def _said(line: bytes) -> str:
-    text = line.decode(errors="replace").strip().removeprefix("* ")
-    return " ".join(text.split())[:200]
+    return said(line).removeprefix("* ")

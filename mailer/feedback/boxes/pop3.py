@@ -18,6 +18,7 @@ from mailer.feedback.boxes.trouble import (
     no_token,
     not_let_in,
     refused,
+    said,
 )
 from mailer.feedback.boxes.wire import Wire
 
@@ -118,9 +119,9 @@ class Pop3:
         self._ask(verb)
         found: list[tuple[str, str]] = []
         while (line := self._wire.line()) != b".":
-            number, _, rest = line.decode(errors="replace").strip().partition(" ")
+            number, _, rest = said(line).partition(" ")
             if len(found) < _MOST and number.isdecimal():
-                found.append((number, rest.strip()[:200]))
+                found.append((number, rest))
         return found
 
     def _ask(self, command: str, verb: str = "") -> None:
@@ -133,7 +134,7 @@ class Pop3:
     def _check(self, line: bytes, verb: str) -> None:
         if line.startswith(b"+OK"):
             return
-        reply = " ".join(line.decode(errors="replace").split())[:200]
+        reply = said(line)
         if verb in ("USER", "PASS", "AUTH"):
             # RFC 3206: [SYS/TEMP] and [IN-USE] speak of the moment, all else of the password
             passing = any(word in reply.upper() for word in ("[SYS/TEMP", "[IN-USE", "[LOGIN-DELAY"))

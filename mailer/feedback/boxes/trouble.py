@@ -28,6 +28,12 @@ class Refused(MailboxTrouble):
     """The mailbox's server refuses a command."""
 
 
+def said(line: bytes) -> str:
+    """Return a server's words as they may be kept and shown."""
+    text = "".join(sign for sign in line.decode(errors="replace") if sign.isprintable() or sign.isspace())
+    return " ".join(text.split())[:200]
+
+
 def refused(account: Account, verb: str, reply: str) -> Refused:
     """A command is answered with no."""
     return Refused(

@@ -120,7 +120,7 @@ class Reader:
     def _read(self, account: Account, *, once: bool) -> Collected:
         box = opened(account)
         try:
-            collector = Collector(self._database, self._keys, self._id)
+            collector = Collector(self._database, self._keys, self._id, account)
             while True:
                 with self._database.read() as session:
                     cursor = mailboxes.get(session, self._id).cursor

@@ -67,6 +67,39 @@ def test_peoples_own_mail_stays_where_it_is(host: ImapHost, desk: Desk, make: Ma
     assert not any("BODY" in command for command in host.commands)
 
 
+@pytest.mark.parametrize(("option", "left"), [("", 1), ("&alone=yes", 0)])
+def test_somebody_elses_bounce_is_left_unless_the_mailbox_is_ours_alone(
+    host: ImapHost, desk: Desk, option: str, left: int
+) -> None:
+    """A colleague's own letter came back to them: it is stored as backscatter, and theirs to see."""
+    host.put(samples.dsn(("friend@example.org", samples.GONE)))
+    desk.read(desk.add(host.url(f"/INBOX?then=delete{option}")))
+    assert (len(host.raws()), len(desk.rows(ReturnedMail)), desk.events()) == (left, 1, [])
+
+
+@pytest.mark.parametrize(("then", "left"), [("delete", 1), ("move", 0)])
+def test_a_strangers_letter_is_never_deleted(host: ImapHost, desk: Desk, then: str, left: int) -> None:
+    """We keep its beginning only; where nobody else uses the mailbox it may be moved."""
+    host.put(samples.answer("See you on Friday."))
+    desk.read(desk.add(host.url(f"/INBOX?then={then}&alone=yes")))
+    assert len(host.raws()) == left
+
+
+def test_a_mail_that_is_not_stored_whole_is_not_deleted(host: ImapHost, desk: Desk, make: Make) -> None:
+    """A reader's answer with enormous files: what we have is its beginning."""
+    host.put(addressed(make.delivery("ann@example.org"), samples.answer()) + b"x" * SIZE_LIMIT)
+    desk.read(desk.add(host.url("/INBOX?then=delete")))
+    assert (len(host.raws()), len(desk.rows(ReturnedMail))) == (1, 1)
+
+
+def test_what_a_server_says_can_always_be_kept(host: ImapHost, desk: Desk) -> None:
+    """PostgreSQL takes no NUL."""
+    host.answers("LOGIN", "NO \0 wr\x07ong")
+    mailbox = desk.add(host.url())
+    desk.read(mailbox)
+    assert "(NO wrong)" in desk.trouble(mailbox)
+
+
 def test_a_person_who_reads_the_mailbox_hides_nothing(host: ImapHost, desk: Desk, make: Make) -> None:
     """Marked as read by somebody else, it is heard all the same; we mark it too."""
     uid = host.put(bounce(make.delivery("ann@example.org")))
@@ -180,7 +213,7 @@ def test_a_wrong_password_is_told_and_not_tried_again_soon(host: ImapHost, desk:
 
 
 def test_one_mailbox_has_one_row(host: ImapHost, desk: Desk) -> None:
-    """Added again with other options it is changed: else two would read it, and each move the other's mail."""
+    """Added again with other options it is changed: else two would read it and move each other's mail."""
     first = desk.add(host.url("/INBOX?then=keep"))
     assert desk.add(host.url("/INBOX?then=delete&poll=600")) == first
     assert "then=delete&poll=600" in desk.row(first).url
