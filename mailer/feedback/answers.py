@@ -165,9 +165,8 @@ def _sent(envelope: Envelope, settings: Settings) -> tuple[Sentence | None, bool
         return error.sentence, False
     if outcome.kind is Fate.ACCEPTED:
         return None, True
-    return Sentence(
-        "the relay said: {reply}", reply=events.writable(outcome.text)[:500]
-    ), outcome.kind is Fate.REJECTED
+    reply = events.writable(outcome.text)[:500]
+    return Sentence("the relay said: {reply}", reply=reply), outcome.kind is Fate.REJECTED
 
 
 def _is_at(desk: str, headers: Headers, sent_to: str) -> bool:

@@ -63,9 +63,7 @@ class Account:
     folder: str = "INBOX"
     then: Then
     to: str = "Heard"  # the folder that heard mail is moved to
-    alone: bool = (
-        False  # nobody else uses the mailbox: what concerns us not is moved, marked, deleted as well
-    )
+    alone: bool = False  # nobody else uses the mailbox: mail that is not ours is moved as well
     poll: int  # seconds between looks where the server does not say by itself that mail has come
     tls_verify: bool = True
     ca: str = ""  # file of certificates to trust; empty: the system's
