@@ -26,13 +26,17 @@ from mailer.delivery.relay import Relay, is_loopback
 from mailer.delivery.relays import Relays
 from mailer.delivery.store import CampaignState
 from mailer.errors import MailerError
-from mailer.feedback import alerts
+from mailer.feedback import alerts, answers
+from mailer.feedback import store as feedback
 from mailer.feedback.alerts import About
+from mailer.feedback.boxes import mailboxes
+from mailer.feedback.boxes import store as boxes
 from mailer.issues.publications import UNSET_DOMAIN
 from mailer.issues.store import publications
 from mailer.settings import Settings
 
 _ROOM = 500_000_000  # bytes of disk below which a campaign may fill it: caught letters, journal, database
+_UNREAD = timedelta(minutes=30)  # after which a mailbox that nobody looked into is not read
 _DRIFT = timedelta(seconds=5)  # between this machine's clock and the database's
 _FAR_DISKS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 _MOUNTS = Path("/proc/self/mounts")  # Linux
@@ -278,6 +282,7 @@ def _in_session(session: Session, settings: Settings) -> Iterator[Finding]:
     yield from _destinations(session)
     for alert in alerts.standing(session):
         yield Finding("alert", State.NOTE, str(alert.said), _ALERTS[About(alert.kind)])
+    yield from _mailboxes(session)
     sending = store.campaigns(session, CampaignState.SENDING)
     for campaign in sending:
         if campaign.trouble:
@@ -325,6 +330,21 @@ def _destinations(session: Session) -> Iterator[Finding]:
             found = f"{row.lane} asked us to slow down and rests until {row.until:%H:%M} UTC: {row.said}"
             mend = f"It goes on by itself; if this comes often, lower `mailer pace set {row.lane}`."
             yield Finding("destination", State.NOTE, found, mend)
+
+
+def _mailboxes(session: Session) -> Iterator[Finding]:
+    """Say of each mailbox whether it is read, and of readers' answers whether any waits for a person."""
+    for mailbox in boxes.mailboxes(session):
+        if trouble := mailboxes.trouble_of(mailbox):
+            yield Finding("mailbox", State.PROBLEM, mailbox.url, str(trouble))
+        elif mailbox.looked_at is None or clock(session) - mailbox.looked_at > _UNREAD:
+            mend = "Start `mailer serve`, or in production `mailer feedback listen`."
+            yield Finding("mailbox", State.PROBLEM, f"{mailbox.url} is not read", mend)
+        else:
+            yield Finding("mailbox", State.OK, f"{mailbox.url}, {mailbox.heard} mails heard")
+    if kept := len(feedback.answers_in(session, answers.State.KEPT)):
+        found = f"{kept} of readers' answers were not passed on"
+        yield Finding("answers", State.NOTE, found, "`mailer feedback answers` shows them and says why.")
 
 
 # --- ports ----------------------------------------------------------------------------------------------
