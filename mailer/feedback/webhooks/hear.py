@@ -1,0 +1,192 @@
+"""Hearing a webhook: each piece of news put against its letter, diagnosed, told once as an event."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+from sqlalchemy.orm import Session
+
+from mailer.delivery import events, leaving
+from mailer.delivery.events import MACHINE, News
+from mailer.delivery.store import EventKind
+from mailer.diagnosis import Category, diagnose, read_reply
+from mailer.diagnosis.verdict import ABOUT_THE_ADDRESS
+from mailer.feedback import attribution
+from mailer.feedback.attribution import Sealed, same_mailbox
+from mailer.feedback.store import keep_mail
+from mailer.feedback.webhooks import store
+from mailer.feedback.webhooks.store import Reader
+from mailer.feedback.webhooks.told import Told, What
+from mailer.signing import Keyring
+
+KIND = "webhook"  # of returned mail that is a provider's news; its ``envelope_to`` is the provider
+_VISITS = frozenset({What.OPEN, What.CLICK})
+_WITHOUT_WORDS = {What.COMPLAINT: Category.COMPLAINT, What.AUTO_REPLY: Category.AUTO_REPLY}
+_OLDEST = timedelta(days=60)  # news of letters; what claims to be older has a broken clock
+
+
+Machine = Callable[[str], str]
+"""Returns what in a user agent gives a machine away, "" for a person."""
+
+
+class Outcome(StrEnum):
+    """What came of a piece of news, or of a post (the last three)."""
+
+    HEARD = "heard"
+    REPEATED = "repeated"  # told before; nothing changed
+    PASSED = "passed"  # known, and nothing to us: sent on, delivered
+    UNKNOWN = "unknown"  # a word that its table does not have: kept for a person
+    STRAY = "stray"  # carries no identifier of ours: kept, nothing changed
+    REFUSED = "refused"  # not signed as it should be
+    STALE = "stale"  # signed too long ago
+    FAILED = "failed"  # our own fault: the provider tells it again
+
+
+@dataclass(frozen=True, slots=True)
+class Ears:
+    """What hearing needs beside the news: our keys, our address on the web, and the eye for machines."""
+
+    keys: Keyring
+    public_url: str
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What the failure of a letter means, and the words it was made from."""
+
+    category: Category
+    status: str
+    permanent: bool
+    dead: bool
+
+
+def hear(
+    session: Session, *, provider: str, told: Iterable[Told], ears: Ears, now: datetime
+) -> Counter[Outcome]:
+    """Keep and tell what a provider's post holds; return how much of it came to what.
+
+    Told again, in whatever batches, it changes nothing.
+    """
+    outcomes: Counter[Outcome] = Counter()
+    fresh: list[News] = []
+    for one in told:
+        outcome = _hear(session, provider, one, ears, now)
+        if isinstance(outcome, News):
+            fresh.append(outcome)
+        elif outcome is not None:
+            outcomes[outcome] += 1
+    new = len(events.record_many(session, fresh))
+    return outcomes + Counter({Outcome.HEARD: new, Outcome.REPEATED: len(fresh) - new})
+
+
+def judge(told: Told, reader: Reader) -> Judgement:
+    """Say what a failure means: the receiving system's words first, the provider's own judgement second.
+
+    A reply that is quoted kills no address by its words alone; where the provider, which heard it, also says
+    that the mailbox does not exist, it counts as heard (``diagnosis.diagnose``). A provider's own list says
+    nothing about the mailbox, whatever status it shows (law 4).
+    """
+    if told.meaning.withheld:
+        return Judgement(Category.UNKNOWN, "", permanent=True, dead=False)
+    own, reply = told.meaning.category, read_reply(told.words.removeprefix("smtp;").strip())
+    found = diagnose(
+        provider=reader.provider or None,
+        code=told.code or reply.code,
+        status=told.status or reply.status or None,
+        text=reply.text,
+        heard=own in ABOUT_THE_ADDRESS,
+    )
+    category, permanent, dead = found.category, found.permanent, found.dead
+    if category is Category.UNKNOWN:
+        permanent = permanent if told.permanent is None else told.permanent
+        category, dead = own or category, permanent and own in ABOUT_THE_ADDRESS
+    if told.meaning.what is What.DELAY or told.permanent is False:
+        permanent = dead = False
+    return Judgement(category, found.status, permanent, dead and same_mailbox(told.address, reader.address))
+
+
+def _hear(session: Session, provider: str, told: Told, ears: Ears, now: datetime) -> Outcome | News | None:
+    """Return what came of it, or the news that is to be told; None: it is ours already, by our own link."""
+    what = told.meaning.what
+    if what is What.PASSED:
+        return Outcome.PASSED
+    sealed = attribution.letter_named(told.letter, ears.keys, now)
+    reader = store.reader(session, *sealed.delivery) if sealed else None
+    if what in _VISITS:
+        return _visit(provider, told, sealed, ears, now) if sealed and reader else Outcome.STRAY
+    mail_id = _keep(session, provider, told, sealed if reader else None, now)
+    if mail_id is None:
+        return Outcome.REPEATED
+    if what is What.UNKNOWN:
+        return Outcome.UNKNOWN
+    if sealed is None or reader is None:
+        return Outcome.STRAY
+    if what is What.LEAVE:
+        leaving.leave(session, *sealed.delivery, now=now, source=provider, mail_id=mail_id)
+        return Outcome.HEARD
+    return _news(provider, told, sealed, reader, mail_id, now)
+
+
+def _news(provider: str, told: Told, sealed: Sealed, reader: Reader, mail_id: int, now: datetime) -> News:
+    what = told.meaning.what
+    if what in _WITHOUT_WORDS:
+        judged, key = Judgement(_WITHOUT_WORDS[what], "", permanent=False, dead=False), ""
+    else:
+        judged = judge(told, reader)
+        key = f"{judged.category}:{judged.status}"  # as in ``record``: a report by mail is the same news
+    return News(
+        campaign_id=sealed.campaign_id,
+        n=sealed.n,
+        kind=EventKind(what.value),
+        at=_when(told, now),
+        source=provider,
+        key=key,
+        category=judged.category,
+        status=judged.status,
+        permanent=judged.permanent,
+        dead=judged.dead,
+        detail=told.words,
+        mail_id=mail_id,
+    )
+
+
+def _visit(provider: str, told: Told, sealed: Sealed, ears: Ears, now: datetime) -> News | None:
+    """An open or a click that the provider counted. A click that led to a link of ours is counted there."""
+    if told.link.startswith(f"{ears.public_url}/"):
+        return None
+    at, name = _when(told, now), told.machine or ears.machine(told.agent)
+    return News(
+        campaign_id=sealed.campaign_id,
+        n=sealed.n,
+        kind=EventKind(told.meaning.what.value),
+        at=at,
+        source=provider,
+        key=f"{provider}:{told.id or f'{told.link}:{int(at.timestamp())}'}",
+        detail=f"{MACHINE}: {name}" if name else "",
+    )
+
+
+def _when(told: Told, now: datetime) -> datetime:
+    """Return when it happened, as far as that can be believed."""
+    return told.at if told.at is not None and now - _OLDEST < told.at < now else now
+
+
+def _keep(session: Session, provider: str, told: Told, sealed: Sealed | None, now: datetime) -> int | None:
+    """Store what was told; None: it is stored already."""
+    name = told.id or json.dumps(told.item, sort_keys=True)
+    return keep_mail(
+        session,
+        raw=json.dumps(told.item, ensure_ascii=False, indent=1).encode(errors="replace"),
+        fingerprint=sha256(f"{KIND} {provider}\n{name}".encode(errors="surrogatepass")).hexdigest(),
+        envelope_to=provider,
+        kind=KIND,
+        delivery=sealed.delivery if sealed else None,
+        now=now,
+    )
