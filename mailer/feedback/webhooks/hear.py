@@ -89,24 +89,23 @@ def hear(
 def judge(told: Told, reader: Reader) -> Judgement:
     """Say what a failure means: the receiving system's words first, the provider's own judgement second.
 
-    A reply that is quoted kills no address by its words alone; where the provider, which heard it, also says
-    that the mailbox does not exist, it counts as heard (``diagnosis.diagnose``). A provider's own list says
-    nothing about the mailbox, whatever status it shows (law 4).
+    A reply that is quoted kills no address by its words alone, and prose without code or status is the
+    provider's own; where the provider, which heard the reply, also says that the mailbox does not exist, it
+    counts as heard (``diagnosis.diagnose``). A provider's own list says nothing about the mailbox, whatever
+    status it shows (law 4).
     """
     if told.meaning.withheld:
         return Judgement(Category.UNKNOWN, "", permanent=True, dead=False)
     own, reply = told.meaning.category, read_reply(told.words.removeprefix("smtp;").strip())
+    code, status, vouched = told.code or reply.code, told.status or reply.status, own in ABOUT_THE_ADDRESS
     found = diagnose(
-        provider=reader.provider or None,
-        code=told.code or reply.code,
-        status=told.status or reply.status or None,
-        text=reply.text,
-        heard=own in ABOUT_THE_ADDRESS,
+        provider=reader.provider or None, code=code, status=status or None, text=reply.text, heard=vouched
     )
-    category, permanent, dead = found.category, found.permanent, found.dead
+    category, permanent = found.category, found.permanent
+    dead = found.dead and (vouched or bool(code or status))
     if category is Category.UNKNOWN:
         permanent = permanent if told.permanent is None else told.permanent
-        category, dead = own or category, permanent and own in ABOUT_THE_ADDRESS
+        category, dead = own or category, permanent and vouched
     if told.meaning.what is What.DELAY or told.permanent is False:
         permanent = dead = False
     return Judgement(category, found.status, permanent, dead and same_mailbox(told.address, reader.address))
