@@ -48,9 +48,10 @@ def add(shell: Shell, provider: str, secret: str, as_json: bool) -> None:
     if as_json:
         say({"id": row.id, "provider": provider, "address": address} | ({"token": token} if token else {}))
         return
-    click.echo(f"Enter at {found.title}: {address}")
+    click.echo(f"Address: {address}")
     if token:
-        click.echo(f"and as the token of its HTTP target: {token}")
+        click.echo(f"Token:   {token}")
+    click.echo(found.asks)
 
 
 @command.command("list")

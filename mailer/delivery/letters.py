@@ -70,8 +70,8 @@ class Compositor:
 
     def _echoing(self, forms: Forms) -> Forms:
         """Have letters carry what the relays' owners repeat in their news of them."""
-        hosts = [Relay.from_url(url).host for url in self._settings.relay_urls]
-        fields = echo.fields(hosts, slots.mark(_IDENTITY))
+        relays = map(Relay.from_url, self._settings.relay_urls)
+        fields = echo.fields([relay.through or relay.host for relay in relays], slots.mark(_IDENTITY))
         if not fields:
             return forms
         return {

@@ -25,6 +25,7 @@ from mailer.web import (
     access,
     admin,
     campaigns,
+    hooks,
     i18n,
     pages,
     partner,
@@ -68,7 +69,7 @@ def create_app(
     receiver = Receiver(settings, database, fetch, machine)
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
-    for stage in (access, secretariat, campaigns, partner, admin, sending, subscriber, webhooks):
+    for stage in (access, secretariat, campaigns, partner, admin, sending, hooks, subscriber, webhooks):
         app.include_router(stage.router)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
     pages.install(app)

@@ -29,6 +29,7 @@ from mailer.feedback.webhooks.told import (
     Told,
     bounced,
 )
+from mailer.sentence import Sentence
 
 EVENTS: Table = {
     "request": PASSED,
@@ -71,4 +72,14 @@ def read(post: Node) -> Iterator[Told]:
         )
 
 
-PROVIDER = Provider(name="brevo", title="Brevo", secret=Secret.BASIC, check=bearer_or_basic, read=read)
+PROVIDER = Provider(
+    name="brevo",
+    title="Brevo",
+    secret=Secret.BASIC,
+    check=bearer_or_basic,
+    read=read,
+    asks=Sentence(
+        "Leave the secret out. Brevo takes the address as it is, name and password included, or the"
+        " password as a token."
+    ),
+)

@@ -46,6 +46,7 @@ from mailer.feedback.webhooks.told import (
     Told,
     bounced,
 )
+from mailer.sentence import Sentence
 
 _SIGNED = tuple(
     f"x-eventbridge-{name}"
@@ -142,5 +143,13 @@ def read(post: Node) -> Iterator[Told]:
 
 
 PROVIDER = Provider(
-    name="directmail", title="Alibaba Cloud DirectMail", secret=Secret.TOKEN, check=check, read=read
+    name="directmail",
+    title="Alibaba Cloud DirectMail",
+    secret=Secret.TOKEN,
+    check=check,
+    read=read,
+    asks=Sentence(
+        "Leave the secret out. In EventBridge make a rule for acs.dm with an HTTP target: this address,"
+        " and the token that is made."
+    ),
 )

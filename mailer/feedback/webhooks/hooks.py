@@ -30,18 +30,10 @@ class NoWebhook(NotFound):
 
 
 class BadSecret(Invalid):
-    """This cannot be a webhook's secret."""
+    """What was given is not what the provider's webhooks are signed with."""
 
     def __init__(self, provider: Provider) -> None:
-        wanted = {
-            "ses": "Give the ARN of the SNS topic, like arn:aws:sns:eu-central-1:123456789012:mailer.",
-            "sendgrid": "Give the verification key that SendGrid shows beside its event webhook.",
-            "mailgun": "Give the HTTP webhook signing key that Mailgun shows.",
-            "resend": "Give the signing secret that Resend shows; it begins with whsec_.",
-        }
-        super().__init__(
-            wanted.get(provider.name, "This provider shows no secret: leave it out, one is made.")
-        )
+        super().__init__("This cannot be the secret. {asks}", asks=provider.asks)
 
 
 def provider_named(name: str) -> Provider:

@@ -42,6 +42,7 @@ from mailer.feedback.webhooks.told import (
     What,
     bounced,
 )
+from mailer.sentence import Sentence
 
 _WINDOW = timedelta(hours=12)  # Mailgun tries again for eight hours
 
@@ -114,4 +115,11 @@ def _meaning(event: Node) -> Meaning:
     return REASONS.get(event.word("reason"), BOUNCE)
 
 
-PROVIDER = Provider(name="mailgun", title="Mailgun", secret=Secret.GIVEN, check=check, read=read)
+PROVIDER = Provider(
+    name="mailgun",
+    title="Mailgun",
+    secret=Secret.GIVEN,
+    check=check,
+    read=read,
+    asks=Sentence("Give the HTTP webhook signing key that Mailgun shows among its API keys."),
+)

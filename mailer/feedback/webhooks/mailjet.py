@@ -30,6 +30,7 @@ from mailer.feedback.webhooks.told import (
     What,
     bounced,
 )
+from mailer.sentence import Sentence
 
 EVENTS: Table = {
     "sent": PASSED,
@@ -96,4 +97,11 @@ def _id(event: Node) -> str:
     return " ".join(parts) if of else ""
 
 
-PROVIDER = Provider(name="mailjet", title="Mailjet", secret=Secret.BASIC, check=basic, read=read)
+PROVIDER = Provider(
+    name="mailjet",
+    title="Mailjet",
+    secret=Secret.BASIC,
+    check=basic,
+    read=read,
+    asks=Sentence("Leave the secret out. Mailjet takes the address as it is, name and password included."),
+)

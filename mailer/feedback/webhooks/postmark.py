@@ -33,6 +33,7 @@ from mailer.feedback.webhooks.told import (
     Told,
     bounced,
 )
+from mailer.sentence import Sentence
 
 EVENTS: Table = {  # RecordType
     "bounce": BOUNCE,
@@ -108,4 +109,11 @@ def _left(event: Node) -> bool:
     )
 
 
-PROVIDER = Provider(name="postmark", title="Postmark", secret=Secret.BASIC, check=basic, read=read)
+PROVIDER = Provider(
+    name="postmark",
+    title="Postmark",
+    secret=Secret.BASIC,
+    check=basic,
+    read=read,
+    asks=Sentence("Leave the secret out. Postmark takes the address as it is, name and password included."),
+)

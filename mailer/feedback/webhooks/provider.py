@@ -9,6 +9,7 @@ from enum import StrEnum
 from mailer.feedback.webhooks.node import Node
 from mailer.feedback.webhooks.proof import Check
 from mailer.feedback.webhooks.told import Read
+from mailer.sentence import Sentence
 
 
 class Secret(StrEnum):
@@ -24,8 +25,9 @@ class Secret(StrEnum):
 class Provider:
     """A provider. ``name`` stands in addresses and rows, ``title`` is how people know it.
 
-    ``fits`` says whether a given secret can be one. ``confirms`` returns the address that a post asks us to
-    fetch before the provider sends anything else, "" for all other posts.
+    ``asks`` says where its people find the secret, or where the made one goes; ``fits`` whether a given one
+    can be it. ``confirms`` returns the address that a post asks us to fetch before the provider sends
+    anything else, "" for all other posts.
     """
 
     name: str
@@ -33,5 +35,6 @@ class Provider:
     secret: Secret
     check: Check
     read: Read
+    asks: Sentence
     fits: Callable[[str], bool] = bool
     confirms: Callable[[Node], str] = lambda _post: ""

@@ -42,6 +42,7 @@ from mailer.feedback.webhooks.told import (
     Told,
     bounced,
 )
+from mailer.sentence import Sentence
 
 _PREFIX = "whsec_"
 _WINDOW = timedelta(minutes=5)  # as Svix's own libraries have it
@@ -114,5 +115,6 @@ PROVIDER = Provider(
     secret=Secret.GIVEN,
     check=check,
     read=read,
+    asks=Sentence("Give the signing secret that Resend shows beside the webhook; it begins with whsec_."),
     fits=lambda secret: secret.startswith(_PREFIX) and len(_key(secret)) >= 16,
 )

@@ -45,6 +45,7 @@ from mailer.feedback.webhooks.told import (
     What,
     bounced,
 )
+from mailer.sentence import Sentence
 
 _SIGNATURE = "x-twilio-email-event-webhook-signature"
 _TIMESTAMP = "x-twilio-email-event-webhook-timestamp"
@@ -124,5 +125,8 @@ PROVIDER = Provider(
     secret=Secret.GIVEN,
     check=check,
     read=read,
+    asks=Sentence(
+        "Give the verification key that SendGrid shows once its signed event webhook is switched on."
+    ),
     fits=lambda secret: _key(secret) is not None,
 )

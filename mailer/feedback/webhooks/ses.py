@@ -49,6 +49,7 @@ from mailer.feedback.webhooks.told import (
     Told,
     bounced,
 )
+from mailer.sentence import Sentence
 
 _ARN = re.compile(r"arn:(aws|aws-cn|aws-us-gov):sns:([a-z0-9-]{5,30}):\d{12}:[A-Za-z0-9_-]{1,256}")
 _CERTIFICATE = re.compile(r"/SimpleNotificationService-[0-9a-f]{16,64}\.pem")
@@ -195,6 +196,10 @@ PROVIDER = Provider(
     secret=Secret.GIVEN,
     check=check,
     read=read,
+    asks=Sentence(
+        "Give the ARN of the SNS topic that SES publishes to, like"
+        " arn:aws:sns:eu-central-1:123456789012:mailer; then subscribe the address to it over HTTPS."
+    ),
     fits=lambda secret: bool(_ARN.fullmatch(secret)),
     confirms=confirms,
 )

@@ -31,6 +31,7 @@ from mailer.feedback.webhooks.told import (
     Told,
     bounced,
 )
+from mailer.sentence import Sentence
 
 EVENTS: Table = {
     "injection": PASSED,
@@ -111,5 +112,13 @@ def _told(event: Node, item: Node) -> Told:
 
 
 PROVIDER = Provider(
-    name="sparkpost", title="SparkPost", secret=Secret.BASIC, check=bearer_or_basic, read=read
+    name="sparkpost",
+    title="SparkPost",
+    secret=Secret.BASIC,
+    check=bearer_or_basic,
+    read=read,
+    asks=Sentence(
+        "Leave the secret out. SparkPost asks for name and password beside the address: switch Basic"
+        " authentication on."
+    ),
 )

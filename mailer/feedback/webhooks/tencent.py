@@ -29,6 +29,7 @@ from mailer.feedback.webhooks.told import (
     Table,
     Told,
 )
+from mailer.sentence import Sentence
 
 EVENTS: Table = {
     "processed": PASSED,
@@ -61,4 +62,14 @@ def read(post: Node) -> Iterator[Told]:
         )
 
 
-PROVIDER = Provider(name="tencent", title="Tencent Cloud SES", secret=Secret.PATH, check=in_path, read=read)
+PROVIDER = Provider(
+    name="tencent",
+    title="Tencent Cloud SES",
+    secret=Secret.PATH,
+    check=in_path,
+    read=read,
+    asks=Sentence(
+        "Leave the secret out. Tencent takes the address as it is, on port 8080, 8081 or 8082: have"
+        " your proxy listen there."
+    ),
+)
