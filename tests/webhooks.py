@@ -29,8 +29,8 @@ from tests.make import NOON
 DATA = Path(__file__).parent / "data" / "webhooks"
 PUBLIC = "http://127.0.0.1:8000"  # where the application under test believes to be
 
-TOPIC = "arn:aws:sns:eu-central-1:123456789012:mailer"
-TOPIC_CN = "arn:aws-cn:sns:cn-north-1:123456789012:mailer"
+TOPIC = "arn:aws:sns:eu-central-1:210987654321:mailer"
+TOPIC_CN = "arn:aws-cn:sns:cn-north-1:210987654321:mailer"
 SNS = "https://sns.eu-central-1.amazonaws.com"
 SNS_CN = "https://sns.cn-north-1.amazonaws.com.cn"
 PEM = "/SimpleNotificationService-9c6465fa7f48f5cacd23014631ec1136.pem"
