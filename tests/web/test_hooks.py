@@ -82,4 +82,4 @@ def test_the_page_is_chinese_where_chinese_is_read(admin):
     """Every sentence of it, also what each provider asks for."""
     text = admin.get(f"{PATH}?lang=zh").text
     assert "投递我们信件的服务商告诉我们的投递情况" in text
-    assert "Leave the secret out" not in text
+    assert "Postmark takes" not in text

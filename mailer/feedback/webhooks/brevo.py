@@ -79,7 +79,6 @@ PROVIDER = Provider(
     check=bearer_or_basic,
     read=read,
     asks=Sentence(
-        "Leave the secret out. Brevo takes the address as it is, name and password included, or the"
-        " password as a token."
+        "Brevo takes the address as it is, name and password included, or the password as a token."
     ),
 )

@@ -149,7 +149,6 @@ PROVIDER = Provider(
     check=check,
     read=read,
     asks=Sentence(
-        "Leave the secret out. In EventBridge make a rule for acs.dm with an HTTP target: this address,"
-        " and the token that is made."
+        "In EventBridge make a rule for acs.dm with an HTTP target: this address, and the token that is made."
     ),
 )

@@ -33,7 +33,10 @@ class BadSecret(Invalid):
     """What was given is not what the provider's webhooks are signed with."""
 
     def __init__(self, provider: Provider) -> None:
-        super().__init__("This cannot be the secret. {asks}", asks=provider.asks)
+        if provider.secret is Secret.GIVEN:
+            super().__init__("This cannot be the secret. {asks}", asks=provider.asks)
+        else:
+            super().__init__("This provider shows no secret: leave it out, one is made.")
 
 
 def provider_named(name: str) -> Provider:

@@ -103,5 +103,5 @@ PROVIDER = Provider(
     secret=Secret.BASIC,
     check=basic,
     read=read,
-    asks=Sentence("Leave the secret out. Mailjet takes the address as it is, name and password included."),
+    asks=Sentence("Mailjet takes the address as it is, name and password included."),
 )

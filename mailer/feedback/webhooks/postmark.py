@@ -115,5 +115,5 @@ PROVIDER = Provider(
     secret=Secret.BASIC,
     check=basic,
     read=read,
-    asks=Sentence("Leave the secret out. Postmark takes the address as it is, name and password included."),
+    asks=Sentence("Postmark takes the address as it is, name and password included."),
 )

@@ -117,8 +117,5 @@ PROVIDER = Provider(
     secret=Secret.BASIC,
     check=bearer_or_basic,
     read=read,
-    asks=Sentence(
-        "Leave the secret out. SparkPost asks for name and password beside the address: switch Basic"
-        " authentication on."
-    ),
+    asks=Sentence("SparkPost asks for name and password beside the address: switch Basic authentication on."),
 )

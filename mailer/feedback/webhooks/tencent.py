@@ -69,7 +69,6 @@ PROVIDER = Provider(
     check=in_path,
     read=read,
     asks=Sentence(
-        "Leave the secret out. Tencent takes the address as it is, on port 8080, 8081 or 8082: have"
-        " your proxy listen there."
+        "Tencent takes the address as it is, on port 8080, 8081 or 8082: have your proxy listen there."
     ),
 )
