@@ -9,9 +9,9 @@ from email.message import EmailMessage
 from email.policy import default
 
 from mailer.delivery import echo
-from mailer.delivery.batches import Addressee
 from mailer.delivery.letters import Compositor
 from mailer.delivery.relay import Relay
+from mailer.delivery.slices import Addressee
 from mailer.delivery.store import DeliveryState
 from mailer.feedback.attribution import letter_named
 from tests.delivery.desk import Desk
