@@ -19,7 +19,6 @@ from mailer.diagnosis import Category, diagnose, read_reply
 from mailer.diagnosis.verdict import ABOUT_THE_ADDRESS
 from mailer.feedback import attribution
 from mailer.feedback.attribution import Sealed, same_mailbox
-from mailer.feedback.store import keep_mail
 from mailer.feedback.webhooks import store
 from mailer.feedback.webhooks.store import Reader
 from mailer.feedback.webhooks.told import Told, What
@@ -27,6 +26,7 @@ from mailer.signing import Keyring
 
 KIND = "webhook"  # of returned mail that is a provider's news; its ``envelope_to`` is the provider
 _VISITS = frozenset({What.OPEN, What.CLICK})
+_NOT_KEPT = _VISITS | {What.PASSED}  # a row says all that they say
 _WITHOUT_WORDS = {What.COMPLAINT: Category.COMPLAINT, What.AUTO_REPLY: Category.AUTO_REPLY}
 _OLDEST = timedelta(days=60)  # news of letters; what claims to be older has a broken clock
 
@@ -67,6 +67,19 @@ class Judgement:
     dead: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A piece of news with the letter it is of; ``sealed`` and ``reader`` both None: of none of ours.
+
+    ``fingerprint`` is what makes it the same when it comes again; "": it is not kept.
+    """
+
+    told: Told
+    sealed: Sealed | None
+    reader: Reader | None
+    fingerprint: str
+
+
 def hear(
     session: Session, *, provider: str, told: Iterable[Told], ears: Ears, now: datetime
 ) -> Counter[Outcome]:
@@ -74,10 +87,12 @@ def hear(
 
     Told again, in whatever batches, it changes nothing.
     """
+    items = _attributed(session, provider, told, ears.keys, now)
+    kept = _kept(session, provider, items, now)
     outcomes: Counter[Outcome] = Counter()
     fresh: list[News] = []
-    for one in told:
-        outcome = _hear(session, provider, one, ears, now)
+    for item in items:
+        outcome = _hear(session, provider, item, kept, ears, now)
         if isinstance(outcome, News):
             fresh.append(outcome)
         elif outcome is not None:
@@ -111,16 +126,53 @@ def judge(told: Told, reader: Reader) -> Judgement:
     return Judgement(category, found.status, permanent, dead and same_mailbox(told.address, reader.address))
 
 
-def _hear(session: Session, provider: str, told: Told, ears: Ears, now: datetime) -> Outcome | News | None:
-    """Return what came of it, or the news that is to be told; None: it is ours already, by our own link."""
-    what = told.meaning.what
+def _attributed(
+    session: Session, provider: str, told: Iterable[Told], keys: Keyring, now: datetime
+) -> list[_Item]:
+    """Find each piece's letter: by what only we could have signed, and only if it is in the ledger."""
+    named = [(one, attribution.letter_named(one.letter, keys, now)) for one in told]
+    readers = store.readers(session, {sealed.delivery for _, sealed in named if sealed})
+    found = [(one, sealed, readers.get(sealed.delivery) if sealed else None) for one, sealed in named]
+    return [
+        _Item(one, sealed if reader else None, reader, _fingerprint(provider, one))
+        for one, sealed, reader in found
+    ]
+
+
+def _fingerprint(provider: str, told: Told) -> str:
+    if told.meaning.what in _NOT_KEPT:
+        return ""
+    name = told.id or json.dumps(told.item, sort_keys=True)
+    return sha256(f"{KIND} {provider}\n{name}".encode(errors="surrogatepass")).hexdigest()
+
+
+def _kept(session: Session, provider: str, items: Iterable[_Item], now: datetime) -> dict[str, int]:
+    """Store what is new among the items; return the ids by fingerprint."""
+    news = {
+        item.fingerprint: store.News(
+            item.fingerprint,
+            json.dumps(item.told.item, ensure_ascii=False, indent=1).encode(errors="replace"),
+            item.sealed.delivery if item.sealed else None,
+        )
+        for item in items
+        if item.fingerprint
+    }
+    return store.keep(session, provider, KIND, news.values(), now)
+
+
+def _hear(
+    session: Session, provider: str, item: _Item, kept: dict[str, int], ears: Ears, now: datetime
+) -> Outcome | News | None:
+    """Return what came of it, or the news that is to be told; None: it is ours already, by our own link.
+
+    Whoever takes its id out of ``kept`` is the first to hear it.
+    """
+    what, sealed, reader = item.told.meaning.what, item.sealed, item.reader
     if what is What.PASSED:
         return Outcome.PASSED
-    sealed = attribution.letter_named(told.letter, ears.keys, now)
-    reader = store.reader(session, *sealed.delivery) if sealed else None
     if what in _VISITS:
-        return _visit(provider, told, sealed, ears, now) if sealed and reader else Outcome.STRAY
-    mail_id = _keep(session, provider, told, sealed if reader else None, now)
+        return _visit(provider, item.told, sealed, ears, now) if sealed else Outcome.STRAY
+    mail_id = kept.pop(item.fingerprint, None)
     if mail_id is None:
         return Outcome.REPEATED
     if what is What.UNKNOWN:
@@ -130,7 +182,7 @@ def _hear(session: Session, provider: str, told: Told, ears: Ears, now: datetime
     if what is What.LEAVE:
         leaving.leave(session, *sealed.delivery, now=now, source=provider, mail_id=mail_id)
         return Outcome.HEARD
-    return _news(provider, told, sealed, reader, mail_id, now)
+    return _news(provider, item.told, sealed, reader, mail_id, now)
 
 
 def _news(provider: str, told: Told, sealed: Sealed, reader: Reader, mail_id: int, now: datetime) -> News:
@@ -175,17 +227,3 @@ def _visit(provider: str, told: Told, sealed: Sealed, ears: Ears, now: datetime)
 def _when(told: Told, now: datetime) -> datetime:
     """Return when it happened, as far as that can be believed."""
     return told.at if told.at is not None and now - _OLDEST < told.at < now else now
-
-
-def _keep(session: Session, provider: str, told: Told, sealed: Sealed | None, now: datetime) -> int | None:
-    """Store what was told; None: it is stored already."""
-    name = told.id or json.dumps(told.item, sort_keys=True)
-    return keep_mail(
-        session,
-        raw=json.dumps(told.item, ensure_ascii=False, indent=1).encode(errors="replace"),
-        fingerprint=sha256(f"{KIND} {provider}\n{name}".encode(errors="surrogatepass")).hexdigest(),
-        envelope_to=provider,
-        kind=KIND,
-        delivery=sealed.delivery if sealed else None,
-        now=now,
-    )

@@ -2,7 +2,8 @@
 
 SNS signs every message (X.509, signature version 1 or 2) but for anybody who has an AWS account: so the
 secret is the ARN of the one topic that is believed, and only the SNS host of its own region is asked for the
-certificate. A subscription is confirmed by fetching the address in its confirmation, from the same host.
+certificate. A subscription is confirmed by fetching the address in its confirmation, from the same host. Raw
+message delivery is not signed, and not believed.
 
 SES writes its own Message-ID over ours, but tells ours in ``mail.headers`` ("include original headers"), and
 the envelope sender in ``mail.source``.
@@ -198,7 +199,8 @@ PROVIDER = Provider(
     read=read,
     asks=Sentence(
         "Give the ARN of the SNS topic that SES publishes to, like"
-        " arn:aws:sns:eu-central-1:123456789012:mailer; then subscribe the address to it over HTTPS."
+        " arn:aws:sns:eu-central-1:123456789012:mailer; then subscribe the address to it over HTTPS,"
+        " without raw message delivery."
     ),
     fits=lambda secret: bool(_ARN.fullmatch(secret)),
     confirms=confirms,

@@ -3,17 +3,19 @@ returned mail."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Date, String, Text, func, select
+from sqlalchemy import Date, String, Text, bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.audience.store import Subscriber
 from mailer.database import Base, BigId, UTCDateTime
 from mailer.delivery.store import Delivery
+from mailer.feedback.store import KEPT, KEPT_OF_STRANGERS, ReturnedMail
 
 
 class Webhook(Base):
@@ -96,11 +98,54 @@ def counted(session: Session, since: date) -> list[Counted]:
     return [Counted(provider, outcome, int(number), last) for provider, outcome, number, last in rows]
 
 
-def reader(session: Session, campaign_id: int, n: int) -> Reader | None:
-    """Return whom a delivery went to; None: no such delivery."""
-    row = session.execute(
-        select(func.coalesce(Subscriber.address, ""), Delivery.provider)
-        .join(Delivery, Delivery.subscriber_id == Subscriber.id)
-        .where(Delivery.campaign_id == campaign_id, Delivery.n == n)
-    ).one_or_none()
-    return None if row is None else Reader(*row)
+def readers(session: Session, deliveries: Collection[tuple[int, int]]) -> dict[tuple[int, int], Reader]:
+    """Return whom deliveries went to; those that do not exist are not there."""
+    numbers: dict[int, list[int]] = {}
+    for campaign_id, n in sorted(deliveries):
+        numbers.setdefault(campaign_id, []).append(n)
+    query = (
+        select(Delivery.campaign_id, Delivery.n, func.coalesce(Subscriber.address, ""), Delivery.provider)
+        .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
+        .where(Delivery.campaign_id == bindparam("campaign"), Delivery.n.in_(bindparam("n", expanding=True)))
+    )
+    return {
+        (row_campaign, n): Reader(address, provider)
+        for campaign_id, all_ in numbers.items()
+        for some in batched(all_)
+        for row_campaign, n, address, provider in session.execute(query, {"campaign": campaign_id, "n": some})
+    }
+
+
+def batched(all_: Sequence[int], size: int = 1_000) -> Iterator[Sequence[int]]:
+    """Yield runs of what a statement can hold."""
+    return (all_[start : start + size] for start in range(0, len(all_), size))
+
+
+class News(NamedTuple):
+    """A piece of a provider's news, to be kept; ``delivery`` None: of no letter of ours."""
+
+    fingerprint: str
+    raw: bytes
+    delivery: tuple[int, int] | None
+
+
+def keep(session: Session, provider: str, kind: str, news: Iterable[News], now: datetime) -> dict[str, int]:
+    """Store news as returned mail; return the ids of those that were not there yet, by fingerprint."""
+    rows = [
+        {
+            "received_at": now,
+            "fingerprint": each.fingerprint,
+            "envelope_to": provider,
+            "kind": kind,
+            "campaign_id": each.delivery[0] if each.delivery else None,
+            "n": each.delivery[1] if each.delivery else None,
+            "content": zlib.compress(each.raw[: KEPT if each.delivery else KEPT_OF_STRANGERS]),
+        }
+        for each in sorted(news)
+    ]
+    if not rows:
+        return {}
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    statement = dialect.insert(ReturnedMail).on_conflict_do_nothing()
+    found = session.execute(statement.returning(ReturnedMail.fingerprint, ReturnedMail.id), rows)
+    return {fingerprint: int(mail_id) for fingerprint, mail_id in found}
