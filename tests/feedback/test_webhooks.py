@@ -219,6 +219,16 @@ def test_news_is_told_once_on_both_databases(database: Database, make: Make) -> 
     assert tomorrow == ["repeated"]
 
 
+def test_an_open_without_id_or_instant_is_told_once(database: Database, make: Make) -> None:
+    """It is the same to the letter, whenever it comes again."""
+    item = webhooks.payload("brevo", "open", make.delivery())
+    del item["ts_event"]
+    for at in (NOON, NOON + timedelta(hours=1)):
+        with database.write() as session:
+            hear(session, provider="brevo", told=PROVIDERS["brevo"].read(Node(item)), ears=EARS, now=at)
+    assert count(database, Event) == 1
+
+
 def test_a_thousand_events_in_one_post_are_heard(database: Database, make: Make) -> None:
     """Providers send them in batches; each event has its own name."""
     letter = make.delivery()

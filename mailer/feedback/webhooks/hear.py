@@ -71,7 +71,7 @@ class Judgement:
 class _Item:
     """A piece of news with the letter it is of; ``sealed`` and ``reader`` both None: of none of ours.
 
-    ``fingerprint`` is what makes it the same when it comes again; "": it is not kept.
+    ``fingerprint`` is what makes it the same when it comes again.
     """
 
     told: Told
@@ -140,8 +140,8 @@ def _attributed(
 
 
 def _fingerprint(provider: str, told: Told) -> str:
-    if told.meaning.what in _NOT_KEPT:
-        return ""
+    if told.meaning.what is What.PASSED:
+        return ""  # of no use, and most of what comes
     name = told.id or json.dumps(told.item, sort_keys=True)
     return sha256(f"{KIND} {provider}\n{name}".encode(errors="surrogatepass")).hexdigest()
 
@@ -155,7 +155,7 @@ def _kept(session: Session, provider: str, items: Iterable[_Item], now: datetime
             item.sealed.delivery if item.sealed else None,
         )
         for item in items
-        if item.fingerprint
+        if item.told.meaning.what not in _NOT_KEPT
     }
     return store.keep(session, provider, KIND, news.values(), now)
 
@@ -171,7 +171,7 @@ def _hear(
     if what is What.PASSED:
         return Outcome.PASSED
     if what in _VISITS:
-        return _visit(provider, item.told, sealed, ears, now) if sealed else Outcome.STRAY
+        return _visit(provider, item, sealed, ears, now) if sealed else Outcome.STRAY
     mail_id = kept.pop(item.fingerprint, None)
     if mail_id is None:
         return Outcome.REPEATED
@@ -208,18 +208,19 @@ def _news(provider: str, told: Told, sealed: Sealed, reader: Reader, mail_id: in
     )
 
 
-def _visit(provider: str, told: Told, sealed: Sealed, ears: Ears, now: datetime) -> News | None:
+def _visit(provider: str, item: _Item, sealed: Sealed, ears: Ears, now: datetime) -> News | None:
     """An open or a click that the provider counted. A click that led to a link of ours is counted there."""
+    told = item.told
     if told.link.startswith(f"{ears.public_url}/"):
         return None
-    at, name = _when(told, now), told.machine or ears.machine(told.agent)
+    name = told.machine or ears.machine(told.agent)
     return News(
         campaign_id=sealed.campaign_id,
         n=sealed.n,
         kind=EventKind(told.meaning.what.value),
-        at=at,
+        at=_when(told, now),
         source=provider,
-        key=f"{provider}:{told.id or f'{told.link}:{int(at.timestamp())}'}",
+        key=item.fingerprint,
         detail=f"{MACHINE}: {name}" if name else "",
     )
 
