@@ -31,12 +31,18 @@ from mailer.feedback import store as feedback
 from mailer.feedback.alerts import About
 from mailer.feedback.boxes import mailboxes
 from mailer.feedback.boxes import store as boxes
+from mailer.feedback.webhooks import hooks
+from mailer.feedback.webhooks import store as webhook_rows
+from mailer.feedback.webhooks.hear import Outcome
+from mailer.feedback.webhooks.store import Counted
 from mailer.issues.publications import UNSET_DOMAIN
 from mailer.issues.store import publications
 from mailer.settings import Settings
 
 _ROOM = 500_000_000  # bytes of disk below which a campaign may fill it: caught letters, journal, database
 _UNREAD = timedelta(minutes=30)  # after which a mailbox that nobody looked into is not read
+_RECENT = timedelta(days=1)  # and today so far: what webhooks are judged by
+_BELIEVED = (Outcome.HEARD, Outcome.REPEATED, Outcome.PASSED, Outcome.UNKNOWN, Outcome.STRAY)
 _DRIFT = timedelta(seconds=5)  # between this machine's clock and the database's
 _FAR_DISKS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 _MOUNTS = Path("/proc/self/mounts")  # Linux
@@ -283,6 +289,7 @@ def _in_session(session: Session, settings: Settings) -> Iterator[Finding]:
     for alert in alerts.standing(session):
         yield Finding("alert", State.NOTE, str(alert.said), _ALERTS[About(alert.kind)])
     yield from _mailboxes(session)
+    yield from _webhooks(session, settings)
     sending = store.campaigns(session, CampaignState.SENDING)
     for campaign in sending:
         if campaign.trouble:
@@ -345,6 +352,32 @@ def _mailboxes(session: Session) -> Iterator[Finding]:
     if kept := len(feedback.answers_in(session, answers.State.KEPT)):
         found = f"{kept} of readers' answers were not passed on"
         yield Finding("answers", State.NOTE, found, "`mailer feedback answers` shows them and says why.")
+
+
+def _webhooks(session: Session, settings: Settings) -> Iterator[Finding]:
+    """Say which providers tell us of letters, and whose posts were not believed or not kept."""
+    counted = webhook_rows.counted(session, (now() - _RECENT).date())
+    for name in sorted({row.provider for row in hooks.listing(session)}):
+        yield _guarded("webhook", partial(_webhook, session, settings, name, counted))
+
+
+def _webhook(session: Session, settings: Settings, name: str, counted: list[Counted]) -> Finding:
+    hooks.secrets_of(session, name, settings.keys)  # they can be opened
+    numbers = {row.outcome: row.number for row in counted if row.provider == name}
+    told = ", ".join(f"{number} {outcome}" for outcome, number in numbers.items()) or "nothing yet"
+    believed = sum(numbers.get(outcome, 0) for outcome in _BELIEVED)
+    state, mend = State.OK, ""
+    if numbers.get(Outcome.FAILED):
+        state = State.PROBLEM
+        mend = "What failed is told again by itself: the web app's log says why it failed."
+    elif numbers.get(Outcome.REFUSED, 0) > believed:
+        state = State.PROBLEM
+        mend = f"Compare its secret there, or `mailer webhook add {name}` anew."
+    elif numbers.get(Outcome.STALE):
+        state, mend = State.NOTE, "Some were signed too long ago, or this machine's clock is wrong."
+    elif numbers.get(Outcome.UNKNOWN):
+        state, mend = State.NOTE, "Some words are not known to this version: they are kept for a person."
+    return Finding("webhook", state, f"{name}, since yesterday: {told}", mend)
 
 
 # --- ports ----------------------------------------------------------------------------------------------

@@ -152,6 +152,10 @@ class Blueprint:
         """
         return Blueprint(_merged(_bound(segment, texts) for segment in self.segments))
 
+    def carrying(self, fields: str) -> Blueprint:
+        """Return the blueprint with more header fields in front: whole lines, which may hold slots."""
+        return Blueprint(_merged((_segment("head", fields), *self.segments)))
+
     def letter(self, values: Values) -> bytes:
         """Return a complete message (RFC 5322): CRLF line ends, no line of more than 998 octets.
 

@@ -21,8 +21,9 @@ from mailer.content import letter as content
 from mailer.content import slots
 from mailer.content.encoding import Pieces
 from mailer.content.letter import Blueprint
-from mailer.delivery import dkim_keys, store
+from mailer.delivery import dkim_keys, echo, store
 from mailer.delivery.dkim import Signer, sender_domain
+from mailer.delivery.relay import Relay
 from mailer.delivery.slices import Addressee
 from mailer.delivery.smtp import Envelope
 from mailer.delivery.store import Campaign, DeliveryState
@@ -60,11 +61,24 @@ class Compositor:
         return list(_compose(forms, campaign_id, people, signers, self._settings, now))
 
     def _forms(self, session: Session, campaign_id: int) -> Forms:
-        known = self._known.pop(campaign_id, None) or _frozen(session, campaign_id, self._settings)
+        known = self._known.pop(campaign_id, None) or self._echoing(
+            _frozen(session, campaign_id, self._settings)
+        )
         self._known[campaign_id] = known
         if len(self._known) > _KEPT:
             del self._known[next(iter(self._known))]
         return known
+
+    def _echoing(self, forms: Forms) -> Forms:
+        """Have letters carry what the relays' owners repeat in their news of them."""
+        relays = map(Relay.from_url, self._settings.relay_urls)
+        fields = echo.fields([relay.through or relay.host for relay in relays], slots.mark(_IDENTITY))
+        if not fields:
+            return forms
+        return {
+            language: form._replace(blueprint=form.blueprint.carrying(fields))
+            for language, form in forms.items()
+        }
 
 
 _KEPT = 8  # campaigns; a letter readied for joining takes 200 KB, a Chinese one 500

@@ -9,6 +9,7 @@ forwarding it is not the one we wrote to.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,6 +21,7 @@ from mailer.signing import BadToken, Keyring, Purpose
 _SIGNED = re.compile(r"(b|leave|m)-([a-z2-7]{34})@", re.IGNORECASE)
 _PURPOSES = {"b": Purpose.RETURN_PATH, "leave": Purpose.LEAVE, "m": Purpose.MESSAGE_ID}
 _MAILBOXES = frozenset({Purpose.RETURN_PATH, Purpose.LEAVE})
+_IDENTIFIERS = frozenset({Purpose.RETURN_PATH, Purpose.MESSAGE_ID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,14 @@ def delivery_of(
         return None
     for text, purpose in inside:
         if sealed := _read(text or "", keys, now, frozenset({purpose})):
+            return sealed
+    return None
+
+
+def letter_named(texts: Iterable[str], keys: Keyring, now: datetime) -> Sealed | None:
+    """Return the letter that one of these identifiers names, by Message-ID or by return path."""
+    for text in texts:
+        if sealed := _read(text, keys, now, _IDENTIFIERS):
             return sealed
     return None
 

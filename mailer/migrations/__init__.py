@@ -80,9 +80,9 @@ def head() -> str:
 
 def models() -> MetaData:
     """Return the tables of every stage, each declared in its ``store.py``."""
-    package = _HERE.parent
-    for store in sorted(package.rglob("store.py")):
-        importlib.import_module(".".join(("mailer", *store.relative_to(package).with_suffix("").parts)))
+    root = _HERE.parent
+    for store in sorted(root.rglob("store.py")):
+        importlib.import_module(".".join(("mailer", *store.relative_to(root).with_suffix("").parts)))
     return Base.metadata
 
 

@@ -45,8 +45,11 @@ class TokenHost:
         host = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.do_POST()
+
             def do_POST(self) -> None:
-                status, body = host.answer(self.rfile.read(int(self.headers["Content-Length"])))
+                status, body = host.answer(self.rfile.read(int(self.headers.get("Content-Length", 0))))
                 self.send_response(status)
                 self.send_header("Location", host.url + "elsewhere")
                 self.send_header("Content-Length", str(len(body)))
