@@ -139,15 +139,15 @@ def _read(message: Part) -> _Reading:
             case "message/feedback-report":
                 reading.feedback = read_feedback(part.text())
             case "message/rfc822" | "text/rfc822-headers" | "message/global" | "message/global-headers":
-                if not len(reading.original):
+                if not reading.original:
                     reading.original = mime.inner(part).headers
             case "text/plain" if plain and _is_attachment(part):
-                if not len(reading.original):
+                if not reading.original:
                     reading.original = _headers_within(part.text())
             case "text/html":
                 rich.append(part.text())
             case kind if kind.startswith(("text/", "multipart/", "message/delivery")):
-                if not len(reading.original):
+                if not reading.original:
                     plain.append(part.text())
     text = "\n\n".join(plain)
     if not text.strip() or (len(text) < 400 and "@" not in text):
@@ -155,7 +155,7 @@ def _read(message: Part) -> _Reading:
     if not reading.fates and (at := text.lower().find("final-recipient")) >= 0:
         reading.fates.extend(read_fates(text[max(text.lower().rfind("reporting-mta", 0, at), 0) :]))
     reading.notice, returned = prose.split_notice(text)
-    if returned and not len(reading.original):
+    if returned and not reading.original:
         reading.original = _headers_within(returned)
     return reading
 
