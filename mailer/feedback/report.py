@@ -40,6 +40,18 @@ class Fate:
         named = [name for name in (self.final, self.original, self.actual) if name]
         return next((name for name in named if "@" in name), named[0] if named else "")
 
+    @property
+    def arrived(self) -> bool:
+        """Whether it went on: delivered, relayed or expanded (RFC 3464 §2.3.3)."""
+        return self.action.startswith(("deliver", "relay", "expand"))
+
+    @property
+    def failed(self) -> bool:
+        """RFC 3464 §2.3.3 knows five actions; others in use ("error", "expired") mean failed."""
+        if self.action:
+            return not (self.arrived or self.action.startswith("delay"))
+        return self.status.startswith(("4", "5")) or bool(self.diagnostic)
+
 
 def read_fates(text: str) -> list[Fate]:
     """Return the recipients of a delivery-status part, in order, RECIPIENT_LIMIT at most."""

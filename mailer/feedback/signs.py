@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cached_property
 
 from mailer.feedback import mime, prose
 from mailer.feedback.mime import Headers
@@ -86,28 +84,26 @@ _AUTO_FIELDS = (
 )  # fmt: skip
 
 
-@dataclass
 class Mail:
-    """The headers and the notice of a mail, in the forms the signs are looked for."""
+    """The headers and the notice of a mail, in the forms the signs are looked for.
 
-    headers: Headers
-    notice: str
+    ``subject`` is decoded, lower case, with single spaces; ``from_daemon``: a mail system's name stands
+    under it.
+    """
 
-    @cached_property
-    def subject(self) -> str:
-        """The subject, decoded, lower case, single spaces."""
-        return " ".join(mime.decode_words(self.headers.get("subject")[:2_000]).lower().split())
+    __slots__ = ("_notice", "_words", "from_daemon", "headers", "subject")
 
-    @cached_property
+    def __init__(self, headers: Headers, notice: str) -> None:
+        self.headers, self._notice, self._words = headers, notice, ""
+        self.subject = " ".join(mime.decode_words(headers.get("subject")[:2_000]).lower().split())
+        self.from_daemon = bool(_DAEMON.search((headers.get("from") or headers.get("sender"))[:500]))
+
+    @property
     def words(self) -> str:
         """The first 6,000 characters of the notice, lower case, single spaces."""
-        return " ".join(self.notice[:6_000].lower().replace("’", "'").split())
-
-    @cached_property
-    def from_daemon(self) -> bool:
-        """Whether the name of a mail system stands under it."""
-        sender = self.headers.get("from") or self.headers.get("sender")
-        return bool(_DAEMON.search(sender[:500]))
+        if not self._words:
+            self._words = " ".join(self._notice[:6_000].lower().replace("’", "'").split())
+        return self._words
 
     @property
     def from_system(self) -> bool:
@@ -119,7 +115,8 @@ def is_failure(mail: Mail) -> bool:
     """Two of three must speak for it: the sender, the subject, the words."""
     report = mail.headers.get("content-type").lower().startswith("multipart/report")
     sender = mail.from_system or report or "x-failed-recipients" in mail.headers
-    return sender + _any(_FAILURE_SUBJECTS, mail.subject) + _any(_FAILURE_WORDS, mail.words) >= 2
+    heads = sender + _any(_FAILURE_SUBJECTS, mail.subject)
+    return heads == 2 or (heads == 1 and _any(_FAILURE_WORDS, mail.words))
 
 
 def is_delay(mail: Mail) -> bool:
