@@ -70,10 +70,19 @@ def named(reading: Reading) -> list[prose.Named]:
     if header := listed(reading):
         return [prose.Named(one, _said_of(reading.notice, one)) for one in header[: prose.RECIPIENT_LIMIT]]
     own = signs.own_addresses(reading.headers)
-    people = prose.recipients_named(reading.notice, own)
+    people = prose.recipients_named(reading.notice, own) or _of_the_house(reading)
     if not people and (to := reading.envelope_recipient) and to.lower() not in own:
         people = [prose.Named(to, reading.notice)]
     return people
+
+
+def _of_the_house(reading: Reading) -> list[prose.Named]:
+    """Give names that stand without a domain that of the system which writes."""
+    sender = prose.ADDRESS.search(reading.headers.get("from")[:1_000])
+    if not sender:
+        return []
+    domain = sender[0].rpartition("@")[2].lower()
+    return [prose.Named(f"{name}@{domain}", reading.notice) for name in prose.bare_names(reading.notice)]
 
 
 def listed(reading: Reading) -> list[str]:

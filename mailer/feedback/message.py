@@ -68,7 +68,9 @@ def _classify(message: Part, depth: int) -> Returned:
         return _complaint(read)
     if told := notification.read(read.notice):
         return _notified(told)
-    mail = signs.Mail(message.headers, read.notice)
+    mail = signs.Mail(message.headers, read.notice, returns=bool(read.original))
+    if mail.is_answer and not message.kind.startswith("multipart/"):
+        read.fates = []  # quoted
     if signs.is_challenge(mail):  # before the status part: some filters send one to look official
         return _told(read, Kind.CHALLENGE)
     if returned := _status_report(read):
