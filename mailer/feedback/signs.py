@@ -73,7 +73,7 @@ _CHALLENGES = (
 )  # fmt: skip
 _YOUR_LETTER = (
     "your message", "your email", "your e-mail", "your mail", "your letter", "message you sent",
-    "您的邮件", "来信",
+    "your address", "您的邮件", "来信",
 )  # fmt: skip
 _TO_DO = ("click", "link", "reply to this", "replying to this", "visit", "http", "点击", "回复")
 _AUTO_SUBJECTS = re.compile(
@@ -81,7 +81,8 @@ _AUTO_SUBJECTS = re.compile(
     r"|auto(?:matic)?[ -]?(?:reply|response|responder|answer)?\s*[:：]|auto-?repl(?:y|ies)\b|automatic reply"
     r"|auto-?respon[sd]|autosvar|autovastaus|automated (?:reply|response)"
     r"|(?:on )?vacation(?: (?:reply|notice|notification|message|auto\w*)|\s*[:：])"
-    r"|away from (?:the|my) (?:office|desk|e-?mail|mail|computer)|abwesenheit(?:s(?:notiz|meldung|assi)|\s*[:：])"
+    r"|away from (?:the|my) (?:office|desk|e-?mail|mail|computer)"
+    r"|abwesenheit(?:s(?:notiz|meldung|assi)|\s*[:：])"
     r"|automatische antwort|r[ée]ponse automatique|(?:(?:message|notification|avis) d')?absence\s*[:：]"
     r"|absence du bureau|respuesta autom|resposta autom|risposta autom|automatyczna odpowied|nieobecno"
     r"|automatisch antwoord|afwezig(?:heid|:)|fr[åa]nvaro|автоответ"
