@@ -23,6 +23,12 @@ from mailer.feedback.reading import Reading
 from mailer.feedback.report import Fate, address_in
 
 _SPOKEN = re.compile(r"(?<![\d.\w-])[45]\d\d[ ,:-](?:#?[45]\.\d{1,3}\.\d{1,3}\b)?(?=[^\d\n])")
+_LOCAL_AGENT = re.compile(
+    r"^(?:mail\.local|procmail|maildrop|vdelivermail|cyrdeliver|lmtpd|deliver|dovecot-lda|rmail): [^\n]+",
+    re.M,
+)
+_FILTERS = frozenset({"messagelabs", "mimecast", "proofpoint"})
+"""Providers that stand before other people's servers and tell in their own name what those answer."""
 _WHOLE_NOTICE_FOR = 20  # recipients; past that a notice is a list, and each line must speak for itself
 _SAID_LIMIT = 4_000  # characters of a notice read for one recipient
 _SMTP_WORDS = 800  # characters of a reply quoted in a notice
@@ -58,7 +64,7 @@ def of_notice(reading: Reading, *, delayed: bool) -> list[FailedRecipient]:
     if len(people) == 1 and "\n<<< " in reading.notice:  # a transcript: the reply stands above the address
         people = [prose.Named(people[0].address, reading.notice)]
     for one in people:
-        diagnosis = judge(one.words, "", "", one.address, reading.notice if len(people) == 1 else "")
+        diagnosis = judge(one.words, "", "", one.address, around=reading.notice if len(people) == 1 else "")
         if diagnosis.category is Category.UNKNOWN and len(people) <= _WHOLE_NOTICE_FOR:
             diagnosis = judge(reading.notice, diagnosis.status, "", one.address)
         recipients.append(recipient(one.address, diagnosis, one.words, "", delayed=delayed))
@@ -91,12 +97,14 @@ def listed(reading: Reading) -> list[str]:
     return [address for address in dict.fromkeys(header) if address]
 
 
-def judge(words: str, status: str, remote_mta: str, address: str, around: str = "") -> Diagnosis:
+def judge(
+    words: str, status: str, remote_mta: str, address: str, *, around: str = "", reporting_mta: str = ""
+) -> Diagnosis:
     """Judge what is said of one address; a reply quoted in it is heard before the sentences around it.
 
     ``around`` is the notice, which may tell what a status part leaves out: the command that was refused.
     """
-    provider = (provider_of(remote_mta) if remote_mta else None) or provider_of(address)
+    provider = (remote_mta and provider_of(remote_mta)) or provider_of(address) or _filter_of(reporting_mta)
     command = command_within(words) or command_within(around)
     quoted = _SPOKEN.search(words)
     texts = (
@@ -143,14 +151,27 @@ def recipient(
 
 def _of_fate(reading: Reading, fate: Fate, *, alone: bool) -> FailedRecipient:
     words = fate.diagnostic
-    diagnosis = judge(words, fate.status, fate.remote_mta, fate.address, reading.notice if alone else "")
+    if not words and alone and (agent := _LOCAL_AGENT.search(reading.notice)):
+        words = agent[0]  # Sendmail tells it in its transcript only, above a 554 of its own
+    diagnosis = _judged(fate, words, reading.notice if alone else "")
     if diagnosis.category is Category.UNKNOWN or (not words and diagnosis.status.endswith(".0.0")):
         words = _said_of(reading.notice, fate.address)
-        closer = judge(words, fate.status, fate.remote_mta, fate.address)
+        closer = _judged(fate, words)
         diagnosis = closer if closer.category is not Category.UNKNOWN else diagnosis
     return recipient(
         fate.address, diagnosis, words, fate.remote_mta, delayed=not fate.failed, original=fate.original
     )
+
+
+def _judged(fate: Fate, words: str, around: str = "") -> Diagnosis:
+    return judge(
+        words, fate.status, fate.remote_mta, fate.address, around=around, reporting_mta=fate.reporting_mta
+    )
+
+
+def _filter_of(reporting_mta: str) -> str | None:
+    provider = provider_of(reporting_mta) if reporting_mta else None
+    return provider if provider in _FILTERS else None
 
 
 def _said_of(notice: str, address: str) -> str:

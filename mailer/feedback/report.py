@@ -33,6 +33,7 @@ class Fate:
     status: str = ""
     diagnostic: str = ""
     remote_mta: str = ""
+    reporting_mta: str = ""
 
     @property
     def address(self) -> str:
@@ -57,19 +58,22 @@ def read_fates(text: str) -> list[Fate]:
     """Return the recipients of a delivery-status part, in order, RECIPIENT_LIMIT at most."""
     fates: list[Fate] = []
     current: dict[str, str] = {}
+    reporting = ""
     closed = False
     for name, value in _fields(text):
         if not name:
             closed = bool(_TELLS_RECIPIENT & current.keys())
             continue
+        if name == "reporting-mta":
+            reporting = _ADDRESS_TYPE.sub("", value).strip()
         if name in _OPENS and (name in current or (closed and name in _TELLS_RECIPIENT)):
-            _keep(fates, current)
+            _keep(fates, current, reporting)
             if len(fates) >= RECIPIENT_LIMIT:
                 return fates
             current = {}
         closed = False
         current.setdefault(name, value)
-    _keep(fates, current)
+    _keep(fates, current, reporting)
     return fates
 
 
@@ -97,7 +101,7 @@ def _unescaped(found: re.Match[str]) -> str:
     return chr(point) if 0x20 <= point < 0xD800 or 0xDFFF < point < 0x110000 else ""
 
 
-def _keep(fates: list[Fate], fields: dict[str, str]) -> None:
+def _keep(fates: list[Fate], fields: dict[str, str], reporting_mta: str) -> None:
     if not (_OPENS | {"diagnostic-code"}) & fields.keys():
         return  # the block about the whole message
     get = fields.get
@@ -113,6 +117,7 @@ def _keep(fates: list[Fate], fields: dict[str, str]) -> None:
                 "", get("diagnostic-code") or get("status", "").partition(" ")[2], count=1
             ),
             remote_mta=_ADDRESS_TYPE.sub("", get("remote-mta", "")).strip(),
+            reporting_mta=reporting_mta,
         )
     )
 
