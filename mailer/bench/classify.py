@@ -17,12 +17,16 @@ from mailer.feedback.message import classify
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """``replies`` None: no SMTP replies are judged. ``rounds``: how often each mail is read to time it."""
+    """``replies`` None: no SMTP replies are judged. ``rounds``: how often each mail is read to time it.
+
+    ``copies`` of the mails are damaged at random, the same ones for the same ``seed``, and read.
+    """
 
     folder: Path
     labels: Path
     replies: Path | None
     rounds: int
+    copies: int
     seed: int
 
 
@@ -34,7 +38,7 @@ def run(plan: Plan) -> dict[str, Any]:
     mails = read_mails(plan.folder, read_labels(plan.labels))
     table = [bar.told() for bar in [*_of_mails(mails), *_of_replies(plan.replies)]]
     times = stopwatch.measure([raw for _, raw in mails], rounds=plan.rounds)
-    costs = _costs(hostile.measure(plan.folder, seed=plan.seed))
+    costs = _costs(hostile.measure(plan.folder, seed=plan.seed, copies=plan.copies))
     reached = [line["reached"] for line in [*table, times, costs]]
     return {
         "mails": len(mails),

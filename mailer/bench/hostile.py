@@ -22,7 +22,6 @@ from mailer.feedback.message import addresses_to, classify
 
 SECONDS = 1.0  # of processor time that any mail may take (issue 4)
 MEGABYTES = 256.0  # that a process reading it may hold, the interpreter included (issue 4)
-FUZZED = 5_000  # damaged copies that are read
 
 _DAEMON = b"From: mailer-daemon@x.example\nSubject: failure notice\n"
 _REPORT = b"Content-Type: multipart/report; boundary=b\n\n--b\nContent-Type: message/delivery-status\n\n"
@@ -68,6 +67,10 @@ INPUTS: dict[str, Callable[[], bytes]] = {
     "endless labels": lambda: _DAEMON + b"\n" + b"recipient address: to: for: user " * 250_000,
     "white lines": lambda: _DAEMON + b"\nundeliverable" + b" \t\n" * 2_500_000,
     "quoted lines": lambda: _DAEMON + b"\nundeliverable\n" + b"> > > > > > > > " * 500_000,
+    "one line of addresses": lambda: _DAEMON + b"\nundeliverable " + b"x@x@to " * 15_000,
+    "status fields among sentences": lambda: (
+        _DAEMON + b"\nundeliverable " + b"Final-Recipient: rfc822;a@b\n550 unknown, not a thing\n" * 3_000
+    ),
     "a folded header without end": lambda: b"Subject: a\n" + b" b\n" * 2_000_000,
     "a million header fields": lambda: b"X-A: b\n" * 1_000_000 + b"\nundeliverable\n",
     "encoded words": lambda: b"Subject: " + b"=?utf-8?q?=41?= " * 500_000 + b"\n\nundeliverable\n",
@@ -92,14 +95,16 @@ class ReaderFailed(MailerError):
     """A process that reads mail ended with an error."""
 
 
-def measure(folder: Path, *, seed: int) -> dict[str, dict[str, Any]]:
-    """Read each of INPUTS, every mail of ``folder``, and damaged copies of them, each in its own process.
+def measure(folder: Path, *, seed: int, copies: int) -> dict[str, dict[str, Any]]:
+    """Read INPUTS, every mail of ``folder``, and damaged copies of them, each in a process of its own.
 
     :raises ReaderFailed: a process could not be started or was killed
     """
-    tasks = {name: {"input": name} for name in INPUTS}
-    tasks["the folder"] = {"folder": str(folder)}
-    tasks["damaged copies"] = {"folder": str(folder), "seed": str(seed)}
+    tasks: dict[str, dict[str, Any]] = {
+        "made to hurt": {},
+        "the folder": {"folder": str(folder)},
+        "damaged copies": {"folder": str(folder), "seed": seed, "copies": copies},
+    }
     return {name: _in_a_process(task) for name, task in tasks.items()}
 
 
@@ -117,26 +122,31 @@ def damaged(mails: list[bytes], *, seed: int, count: int) -> Iterator[bytes]:
         yield bytes(raw)
 
 
-def read_all(mails: Iterable[bytes]) -> dict[str, Any]:
-    """Read mails as feedback does; tell the slowest one's processor time and what was raised."""
-    slowest, faults, count = 0.0, [], 0
-    for raw in mails:
+def read_all(mails: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
+    """Read named mails as feedback does; tell the slowest one's processor time and what was raised."""
+    slowest, which, count = 0.0, "", 0
+    faults: list[str] = []
+    for name, raw in mails:
         count += 1
         began = time.process_time()
         try:
             classify(raw)
             addresses_to(raw)
         except Exception as fault:  # whatever it is, it is what is being counted
-            faults.append(f"{type(fault).__name__}: {fault}"[:200])
-        slowest = max(slowest, time.process_time() - began)
-    return {"mails": count, "slowest_seconds": round(slowest, 3), "faults": faults}
+            faults.append(f"{name}: {type(fault).__name__}: {fault}"[:200])
+        if (took := time.process_time() - began) > slowest:
+            slowest, which = took, name
+    return {"mails": count, "slowest_seconds": round(slowest, 3), "slowest": which, "faults": faults}
 
 
-def _in_a_process(task: dict[str, str]) -> dict[str, Any]:
+def _in_a_process(task: dict[str, Any]) -> dict[str, Any]:
     done = subprocess.run(
         [sys.executable, "-m", "mailer.bench.hostile"],
-        input=json.dumps(task), capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        input=json.dumps(task),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["nothing"])[-1]
         raise ReaderFailed("Reading {task} ended with an error; it says: {last}", task=str(task), last=last)
@@ -144,11 +154,17 @@ def _in_a_process(task: dict[str, str]) -> dict[str, Any]:
     return told
 
 
-def _mails(task: dict[str, str]) -> Iterable[bytes]:
-    if name := task.get("input"):
-        return [INPUTS[name]()]
-    mails = [path.read_bytes() for path in sorted(Path(task["folder"]).rglob("*")) if path.is_file()]
-    return damaged(mails, seed=int(task["seed"]), count=FUZZED) if "seed" in task else mails
+def _mails(task: dict[str, Any]) -> Iterator[tuple[str, bytes]]:
+    if "folder" not in task:
+        yield from ((name, make()) for name, make in INPUTS.items())
+        return
+    folder = Path(task["folder"])
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    if "seed" not in task:
+        yield from ((str(path.relative_to(folder)), path.read_bytes()) for path in paths)
+        return
+    copies = damaged([path.read_bytes() for path in paths], seed=task["seed"], count=task["copies"])
+    yield from ((f"copy {number}", raw) for number, raw in enumerate(copies))
 
 
 def _main() -> None:

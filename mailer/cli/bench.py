@@ -112,7 +112,14 @@ def faults(letters: int, only: tuple[str, ...], database: str, seed: int, as_jso
 @click.option(
     "--rounds", type=click.IntRange(1, 1000), default=7, show_default=True, help="Readings of each mail."
 )
-@click.option("--seed", type=int, default=1, show_default=True, help="Of the damaged copies.")
+@click.option(
+    "--copies",
+    type=click.IntRange(0, 1_000_000),
+    default=5_000,
+    show_default=True,
+    help="Damaged at random and read.",
+)
+@click.option("--seed", type=int, default=1, show_default=True, help="Of the damage.")
 @click.option("--wrong", is_flag=True, help="List what was judged otherwise than its label.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
 def classify(wrong: bool, as_json: bool, **wishes: Any) -> None:

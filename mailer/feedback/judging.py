@@ -31,6 +31,7 @@ _FILTERS = frozenset({"messagelabs", "mimecast", "proofpoint"})
 """Providers that stand before other people's servers and tell in their own name what those answer."""
 _WHOLE_NOTICE_FOR = 20  # recipients; past that a notice is a list, and each line must speak for itself
 _SAID_LIMIT = 4_000  # characters of a notice read for one recipient
+_LINE_LIMIT = 300  # the same where the notice is a list
 _SMTP_WORDS = 800  # characters of a reply quoted in a notice
 
 
@@ -54,7 +55,7 @@ class FailedRecipient:
 
 def of_fates(reading: Reading, fates: list[Fate]) -> list[FailedRecipient]:
     """Judge the recipients of a delivery-status part."""
-    return [_of_fate(reading, fate, alone=len(fates) == 1) for fate in fates]
+    return [_of_fate(reading, fate, len(fates)) for fate in fates]
 
 
 def of_notice(reading: Reading, *, delayed: bool) -> list[FailedRecipient]:
@@ -74,7 +75,10 @@ def of_notice(reading: Reading, *, delayed: bool) -> list[FailedRecipient]:
 def named(reading: Reading) -> list[prose.Named]:
     """Return whom the notice names, in its words or, as Exim and Gmail do, in a header of their own."""
     if header := listed(reading):
-        return [prose.Named(one, _said_of(reading.notice, one)) for one in header[: prose.RECIPIENT_LIMIT]]
+        of = len(header)
+        return [
+            prose.Named(one, _said_of(reading.notice, one, of)) for one in header[: prose.RECIPIENT_LIMIT]
+        ]
     own = signs.own_addresses(reading.headers)
     people = prose.recipients_named(reading.notice, own) or _of_the_house(reading)
     if not people and (to := reading.envelope_recipient) and to.lower() not in own:
@@ -149,13 +153,13 @@ def recipient(
     )
 
 
-def _of_fate(reading: Reading, fate: Fate, *, alone: bool) -> FailedRecipient:
-    words = fate.diagnostic
+def _of_fate(reading: Reading, fate: Fate, of: int) -> FailedRecipient:
+    words, alone = fate.diagnostic, of == 1
     if not words and alone and (agent := _LOCAL_AGENT.search(reading.notice)):
         words = agent[0]  # Sendmail tells it in its transcript only, above a 554 of its own
     diagnosis = _judged(fate, words, reading.notice if alone else "")
     if diagnosis.category is Category.UNKNOWN or (not words and diagnosis.status.endswith(".0.0")):
-        words = _said_of(reading.notice, fate.address)
+        words = _said_of(reading.notice, fate.address, of)
         closer = _judged(fate, words)
         diagnosis = closer if closer.category is not Category.UNKNOWN else diagnosis
     return recipient(
@@ -174,7 +178,7 @@ def _filter_of(reporting_mta: str) -> str | None:
     return provider if provider in _FILTERS else None
 
 
-def _said_of(notice: str, address: str) -> str:
-    """Return what the notice says from where it names ``address``, or from its start."""
+def _said_of(notice: str, address: str, of: int) -> str:
+    """Return what the notice says from where it names ``address``, one ``of`` several, or from its start."""
     at = max(notice.lower().find(address.lower()), 0)
-    return notice[at : at + _SAID_LIMIT]
+    return notice[at : at + (_SAID_LIMIT if of <= _WHOLE_NOTICE_FOR else _LINE_LIMIT)]

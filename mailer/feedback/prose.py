@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 NOTICE_LIMIT = 20_000  # characters of a notice that are read; the longest honest ones have about 6,000
 RECIPIENT_LIMIT = 100
+_BEFORE = 200  # characters before an address, on its line, that say whether it is a bystander's
 
 _LOCAL = r"[\w.!#$%&'*+/=?^{|}~-]{1,128}"
 _ADDRESS = rf"(?>(?:\"[^\"\n@]{{1,64}}\"|{_LOCAL})@(?:[\w#-]{{1,63}}\.){{0,10}}[\w-]{{1,63}})"
@@ -150,7 +151,8 @@ def _places(
         if address.lower() in own or local in daemons or not local.strip("*"):  # stars: blacked out
             continue
         line_start = notice.rfind("\n", 0, found.start("address")) + 1
-        if form is not _ECHO and _NOT_ABOUT.search(notice, line_start, found.start("address")):
+        before = max(line_start, found.start("address") - _BEFORE)
+        if form is not _ECHO and _NOT_ABOUT.search(notice, before, found.start("address")):
             continue
         places.setdefault(address, line_start)
         if len(places) >= RECIPIENT_LIMIT:
