@@ -83,7 +83,7 @@ def _classify(message: Part, depth: int) -> Returned:
         return _told(read, Kind.DELAY, judging.of_notice(read, delayed=True))
     if signs.is_failure(mail):
         return _told(read, Kind.BOUNCE, judging.of_notice(read, delayed=False))
-    return Returned(Kind.ORDINARY)
+    return _told(read, Kind.AUTO_REPLY) if read.is_receipt else Returned(Kind.ORDINARY)
 
 
 def _enclosed(message: Part, depth: int) -> Returned | None:

@@ -28,7 +28,13 @@ _FIELD_END = re.compile(r"\n(?![ \t])")
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([bBqQ])\?([^?]{0,2000})\?=(?:\s+(?==\?))?")
 _PARAMETER = re.compile(r';\s*([\w-]{1,40})\*?\s*=\s*(?:"([^"]{0,500})"|([^\s;]{0,500}))')
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
-_CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "ks_c_5601-1987": "cp949"}
+_CHARSETS = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "x-gbk": "gb18030",
+    "big5": "big5hkscs",
+    "ks_c_5601-1987": "cp949",
+}
 _CHARSETS |= {
     "unicode-1-1-utf-7": "utf-7",
     "iso-8859-8-i": "iso-8859-8",
@@ -239,18 +245,26 @@ def _from_base64(raw: str) -> bytes:
         return b""
 
 
-def decode(content: bytes, charset: str) -> str:
-    """Turn bytes into text by the named charset, else UTF-8, else GB18030, else latin-1. Never raises.
+_COMMON = frozenset("的不在有您件信收邮郵箱无無法送地址退用户戶被系统統请請对對方原因人")
 
-    GB18030 stands before latin-1 because Chinese systems leave the charset out; it refuses most other text.
+
+def decode(content: bytes, charset: str) -> str:
+    """Turn bytes into text by the named charset, else UTF-8, GB18030 or Big5, latin-1. Never raises.
+
+    Chinese systems leave the charset out; the two Chinese ones read each other's bytes as rare characters,
+    so the one that yields more common ones is taken. Both refuse most other text.
     """
     name = charset.strip().strip("'\"").lower()
     if name and (decoded := _try(content, _CHARSETS.get(name, name))) is not None:
         return decoded
-    for guess in ("utf-8", "gb18030"):
-        if (decoded := _try(content, guess)) is not None:
-            return decoded
-    return content.decode("latin-1")
+    if (decoded := _try(content, "utf-8")) is not None:
+        return decoded
+    guesses = [guess for name in ("gb18030", "big5hkscs") if (guess := _try(content, name)) is not None]
+    return max(guesses, key=_commonness) if guesses else content.decode("latin-1")
+
+
+def _commonness(text: str) -> int:
+    return sum(character in _COMMON for character in text[:2_000])
 
 
 def _try(content: bytes, charset: str) -> str | None:

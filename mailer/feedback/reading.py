@@ -31,6 +31,11 @@ class Reading:
         return self.message.headers
 
     @property
+    def is_receipt(self) -> bool:
+        """Whether a mail program tells what became of the letter at its reader's (RFC 8098)."""
+        return "disposition-notification" in self.headers.get("content-type").lower()
+
+    @property
     def message_id(self) -> str | None:
         """The returned letter's Message-ID, else the one this mail answers; None if it tells neither."""
         if told := self.original.get("message-id")[:998].strip():
@@ -66,7 +71,7 @@ def read(message: Part) -> Reading:
     text = _texts(reading)
     if not reading.fates and "inal-" in text.lower():
         reading.fates = _fates_in_text(text)
-    reading.notice, returned = prose.split_notice(text)
+    reading.notice, returned = prose.split_notice(text[: prose.NOTICE_LIMIT] if reading.original else text)
     if returned and not reading.original:
         reading.original = _headers_within(returned)
     return reading

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import quopri
 import time
 import tracemalloc
 from pathlib import Path
@@ -113,6 +115,33 @@ def test_what_people_and_their_machines_write_is_no_bounce(name: str, kind: Kind
     """People write about bounces, quote them and go on holiday; nobody is named as failed."""
     returned = read(name)
     assert (returned.kind, returned.recipients) == (kind, ())
+
+
+_CHARSETS = {
+    **dict.fromkeys(
+        ("qq", "exmail", "163", "coremail", "alimail", "sina"), ("utf-8", "gb2312", "gb18030", "")
+    ),
+    "sohu": ("utf-8", "big5", "gbk", ""),  # writes for Taiwan
+}
+_DRESSES = [
+    (provider, charset, encoding)
+    for provider, charsets in _CHARSETS.items()
+    for charset in charsets
+    for encoding in ("8bit", "base64", "quoted-printable")
+]
+
+
+@pytest.mark.parametrize(("provider", "charset", "encoding"), _DRESSES)
+def test_chinese_notices_read_the_same_in_every_dress(provider: str, charset: str, encoding: str) -> None:
+    """Declared or not; what has no charset is UTF-8, GB18030 or Big5, whichever makes sense of it."""
+    head, _, body = (SAMPLES / "notices" / f"{provider}.eml").read_text("utf-8").partition("\n\n")
+    written = body.encode(charset or ("big5" if provider == "sohu" else "gb18030"))
+    wrap = {"base64": base64.encodebytes, "quoted-printable": quopri.encodestring}.get(encoding, bytes)
+    head = head.replace("; charset=utf-8", f"; charset={charset}" if charset else "")
+    raw = f"{head}\nContent-Transfer-Encoding: {encoding}\n\n".encode() + wrap(written)
+    (one,), (plain,) = classify(raw).recipients, read(f"notices/{provider}").recipients
+    assert (one.address, one.category, one.dead) == (plain.address, plain.category, plain.dead)
+    assert one.diagnostic == plain.diagnostic
 
 
 def test_a_delay_says_nothing_final() -> None:
