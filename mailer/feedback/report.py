@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mailer.feedback.prose import ADDRESS
+
 RECIPIENT_LIMIT = 1_000  # recipients read from one report; each of our letters has one
 
 _FIELD = re.compile(r"^[ \t]{0,4}([A-Za-z][A-Za-z0-9-]{1,60})[ \t]*:[ \t]*(.*)$")
 _ADDRESS_TYPE = re.compile(r"^\s*[\w/.-]{1,20}\s*;\s*")
 _UNICODE_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")  # RFC 6533 §3
+_NEEDLESS_QUOTES = re.compile(r"^\"([\w.!#$%&'*+/=?^`{|}~-]+)\"@")  # RFC 5321 §4.1.2: the same mailbox
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")  # RFC 3461 §4
 _MAILTO = re.compile(r"(?i)\bmailto:")
 _TELLS_RECIPIENT = frozenset({"final-recipient", "original-recipient", "x-actual-recipient"})
@@ -37,9 +40,14 @@ class Fate:
 
     @property
     def address(self) -> str:
-        """The name that is an address, the one last tried before the one first written."""
+        """The name that is an address, the one last tried before the one first written.
+
+        A host inside the system that reports (ann@store1) is an address only where no other is told.
+        """
         named = [name for name in (self.final, self.original, self.actual) if name]
-        return next((name for name in named if "@" in name), named[0] if named else "")
+        known = [name for name in named if "@" in name]
+        public = (name for name in known if "." in name.rpartition("@")[2])
+        return next(public, None) or (known or named or [""])[0]
 
     @property
     def arrived(self) -> bool:
@@ -87,12 +95,16 @@ def read_feedback(text: str) -> dict[str, list[str]]:
 
 
 def address_in(value: str) -> str:
-    """Return the address of an "rfc822; <ann@example.org>" field, "" if it holds none."""
+    """Return the address of an "rfc822; <ann@example.org> (Ann)" field, else what stands there, or "".
+
+    A pipe or a file, where Sendmail and Exim deliver to one, is left as it is.
+    """
     value = _ADDRESS_TYPE.sub("", value).strip()
     if "<" in value and "@" in value[value.find("<") :]:
         value = value[value.find("<") + 1 :].partition(">")[0]
-    value = _MAILTO.sub("", value).strip(" \t<>'\"")
-    value = _UNICODE_ESCAPE.sub(_unescaped, value)
+    value = _UNICODE_ESCAPE.sub(_unescaped, _MAILTO.sub("", value).strip(" \t<>'"))
+    if "@" in value and not value.startswith(("|", "/")) and (found := ADDRESS.search(value)):
+        value = _NEEDLESS_QUOTES.sub(r"\1@", found[0])
     return value[:320]
 
 
