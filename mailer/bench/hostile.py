@@ -66,6 +66,9 @@ INPUTS: dict[str, Callable[[], bytes]] = {
     "one endless word": lambda: _DAEMON + b"\nundeliverable to " + b"a" * 8_000_000,
     "endless labels": lambda: _DAEMON + b"\n" + b"recipient address: to: for: user " * 250_000,
     "white lines": lambda: _DAEMON + b"\nundeliverable" + b" \t\n" * 2_500_000,
+    "forwards of forwards": lambda: (
+        b"Subject: Fwd: undeliverable\n\n" + b"> Forwarded message\n> \n> Subject: Fwd: undeliverable\n" * 50_000
+    ),
     "quoted lines": lambda: _DAEMON + b"\nundeliverable\n" + b"> > > > > > > > " * 500_000,
     "one line of addresses": lambda: _DAEMON + b"\nundeliverable " + b"x@x@to " * 15_000,
     "status fields among sentences": lambda: (

@@ -77,7 +77,7 @@ def _classify(message: Part, depth: int) -> Returned:
         return returned
     if signs.is_auto_reply(mail):
         return _told(read, Kind.AUTO_REPLY)
-    if depth < _FORWARDS and (within := _enclosed(message, depth)):
+    if depth < _FORWARDS and (within := _enclosed(message, depth) or _pasted(read, mail, depth)):
         return within
     if signs.is_delay(mail):
         return _told(read, Kind.DELAY, judging.of_notice(read, delayed=True))
@@ -96,6 +96,14 @@ def _enclosed(message: Part, depth: int) -> Returned | None:
                 if returned.kind in (Kind.BOUNCE, Kind.DELAY, Kind.COMPLAINT) and _is_report(enclosed):
                     return returned
     return None
+
+
+def _pasted(read: Reading, mail: signs.Mail, depth: int) -> Returned | None:
+    """Read a report that a person forwards as text."""
+    if not mail.is_forward or (message := reading.forwarded(read)) is None:
+        return None
+    returned = _classify(message, depth + 1)
+    return returned if returned.kind in (Kind.BOUNCE, Kind.DELAY) and returned.recipients else None
 
 
 def _is_report(message: Part) -> bool:

@@ -11,6 +11,13 @@ from mailer.feedback.report import Fate, read_fates, read_feedback
 
 _RECEIVED_FOR = re.compile(r"\bfor <?([^\s<>;@]{1,128}@[\w.-]{1,255})>?")  # RFC 5321 §4.4
 _HEADER_BLOCK = re.compile(r"^(?:[\w-]+:[ \t].*\n(?:[ \t].*\n)*){3,}", re.MULTILINE)
+_FORWARDED = re.compile(
+    r"(?:^|\n)[-_ >]*(?:(?:begin )?forwarded message|original message|转发邮件|原始邮件)[-_ :]*\n"
+    r"(?P<mail>(?:[> \t]*\n)*[> \t]{0,4}(?:from|subject|date|to|发件人):.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_QUOTED = re.compile(r"^(?:> ?)+", re.MULTILINE)
+_MARK = 200  # characters above the split in which the line may stand
 _LISTS = ("list-id", "x-beenthere", "newsgroups", "list-post")
 _THIN = 400  # characters; a plain part as short as that may only say "see the HTML"
 
@@ -21,6 +28,7 @@ class Reading:
 
     message: Part
     notice: str = ""  # what a person would read, without the returned letter
+    rest: str = ""  # what stands below, where the letter is quoted as text
     fates: list[Fate] = field(default_factory=list)
     feedback: dict[str, list[str]] | None = None
     original: Headers = field(default_factory=Headers)
@@ -71,10 +79,20 @@ def read(message: Part) -> Reading:
     text = _texts(reading)
     if not reading.fates and "inal-" in text.lower():
         reading.fates = _fates_in_text(text)
-    reading.notice, returned = prose.split_notice(text[: prose.NOTICE_LIMIT] if reading.original else text)
-    if returned and not reading.original:
-        reading.original = _headers_within(returned)
+    reading.notice, reading.rest = prose.split_notice(
+        text[: prose.NOTICE_LIMIT] if reading.original else text
+    )
+    if reading.rest and not reading.original:
+        reading.original = _headers_within(reading.rest)
     return reading
+
+
+def forwarded(reading: Reading) -> Part | None:
+    """Return the mail a person forwards as text, below a line that says so; None if there is none."""
+    found = _FORWARDED.search(reading.notice[-_MARK:] + reading.rest[: prose.NOTICE_LIMIT])
+    if not found:
+        return None
+    return mime.read(_QUOTED.sub("", found["mail"]).encode("utf-8", "replace"))
 
 
 def _texts(reading: Reading) -> str:

@@ -135,6 +135,11 @@ class Mail:
         )
 
     @property
+    def is_forward(self) -> bool:
+        """Whether a person passes something on."""
+        return bool(_FORWARD.match(self.subject)) and not self.from_system
+
+    @property
     def is_answer(self) -> bool:
         """Whether a person answers: what it quotes, be it a bounce, is not its own news."""
         return bool(_ANSWER.match(self.subject)) and not self.from_system
@@ -147,7 +152,7 @@ def is_failure(mail: Mail) -> bool:
     """
     if mail.from_system:
         return _any(_FAILURE_SUBJECTS, mail.subject) or _any(_FAILURE_WORDS, mail.words)
-    brought = mail.returns or bool(_FORWARD.match(mail.subject)) or prose.is_closed_list(mail.words)
+    brought = mail.returns or mail.is_forward or prose.is_closed_list(mail.words)
     return (
         brought
         and not mail.is_answer
