@@ -67,7 +67,7 @@ INPUTS: dict[str, Callable[[], bytes]] = {
     "endless labels": lambda: _DAEMON + b"\n" + b"recipient address: to: for: user " * 250_000,
     "white lines": lambda: _DAEMON + b"\nundeliverable" + b" \t\n" * 2_500_000,
     "forwards of forwards": lambda: (
-        b"Subject: Fwd: undeliverable\n\n" + b"> Forwarded message\n> \n> Subject: Fwd: undeliverable\n" * 50_000
+        b"Subject: Fwd: undelivered\n\n" + b"> Forwarded message\n> \n> Subject: Fwd: undelivered\n" * 50_000
     ),
     "quoted lines": lambda: _DAEMON + b"\nundeliverable\n" + b"> > > > > > > > " * 500_000,
     "one line of addresses": lambda: _DAEMON + b"\nundeliverable " + b"x@x@to " * 15_000,

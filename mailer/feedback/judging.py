@@ -41,6 +41,7 @@ class FailedRecipient:
 
     ``address`` is the name last tried, ``original`` the one first written to ("" if the mail tells only one).
     ``diagnostic`` are the remote system's words, 1,000 characters at most; ``remote_mta`` who spoke, or "".
+    ``reason`` names the rule that decided.
     """
 
     address: str
@@ -51,6 +52,7 @@ class FailedRecipient:
     diagnostic: str
     remote_mta: str
     original: str = ""
+    reason: str = ""
 
 
 def of_fates(reading: Reading, fates: list[Fate]) -> list[FailedRecipient]:
@@ -150,6 +152,7 @@ def recipient(
         diagnostic=" ".join(words[:1_000].split()),
         remote_mta=remote_mta,
         original="" if original == address else original,
+        reason=diagnosis.reason,
     )
 
 
