@@ -10,9 +10,12 @@ from mailer.feedback.mime import Headers
 _DAEMON = re.compile(
     r"mailer-?daemon|postmaster|mail[ ._-]?delivery|delivery[ ._-]?(?:system|subsystem|agent|status)|mdaemon"
     r"|mail[ ._-]?admin|mail[ ._-]?system|mail[ ._-]?service|system[ ._-]administrator|mail[ ._-]?router"
-    r"|virus|internet mail|smtp|gateway|mailsweeper|^\s*<>\s*$|imss|e500",
+    r"|internet mail|mailsweeper|^\s*<>\s*$"
+    # what may also be in the name of an institute stands in a system's own part of the address
+    r"|(?<![\w.-])[\w.-]*(?:anti-?virus|virus(?:wall|scan|check)|smtp|gateway|imss)[\w.-]*@|(?<![\w.-])virus@",
     re.IGNORECASE,
 )
+_NO_RETURN = re.compile(r"^\s*<?(?:mailer-daemon(?:@[^>]*)?)?>?\s*$", re.IGNORECASE)
 _FAILURE_SUBJECTS = (
     "failure notice", "delivery failure", "failure delivery", "delivery failed", "delivery has failed",
     "failed delivery", "undeliver", "un-deliver", "non-deliver", "nondeliver", "not deliver",
@@ -129,7 +132,7 @@ class Mail:
         """Whether a machine sends it; vacation programs too leave the return path empty (RFC 3834 §3.3)."""
         return (
             self.from_daemon
-            or self.headers.get("return-path").strip() == "<>"
+            or ("return-path" in self.headers and bool(_NO_RETURN.match(self.headers.get("return-path"))))
             or self.headers.get("content-type")[:16].lower() == "multipart/report"
             or "x-failed-recipients" in self.headers
         )
@@ -179,14 +182,19 @@ def is_challenge(mail: Mail) -> bool:
 
 
 def is_auto_reply(mail: Mail) -> bool:
-    """RFC 3834 §5, its elders, and subjects; systems mark bounces with the same header, so those go first."""
+    """RFC 3834 §5, its elders, and subjects.
+
+    Systems mark bounces with the same headers: a subject about failure is one's own, unless it answers ours.
+    """
     headers = mail.headers
-    if mail.from_daemon or "x-failed-recipients" in headers or _any(_FAILURE_SUBJECTS, mail.subject):
+    if mail.from_daemon or "x-failed-recipients" in headers:
         return False
-    return (
-        any(headers.get(name)[:40].lower().startswith(value) for name, value in _AUTO_VALUES)
-        or any(headers.get(name)[:40].lower() not in ("", "no") for name in _AUTO_FIELDS)
-        or bool(_AUTO_SUBJECTS.search(mail.subject))
+    if _AUTO_SUBJECTS.search(mail.subject):
+        return True
+    if _any(_FAILURE_SUBJECTS, mail.subject) and not _ANSWER.match(mail.subject):
+        return False
+    return any(headers.get(name)[:40].lower().startswith(value) for name, value in _AUTO_VALUES) or any(
+        headers.get(name)[:40].lower() not in ("", "no") for name in _AUTO_FIELDS
     )
 
 

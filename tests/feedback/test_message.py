@@ -285,8 +285,8 @@ def test_real_mail_category_and_death(labelled: list[tuple[dict[str, str], Retur
         if row["kind"] == "delay":
             delayed.append(any(one.permanent for one in returned.recipients))
     assert rate(category) >= 0.88
-    assert rate(dead) >= 0.94
-    assert rate(living) <= 0.02
+    assert rate(dead) >= 0.97
+    assert rate(living) <= 0.015
     assert not any(delayed)
 
 
