@@ -290,7 +290,7 @@ def _decoded_word(found: re.Match[str]) -> str:
 
 
 _HIDDEN = re.compile(r"<(?:(style|script|head|title)\b|!--)", re.IGNORECASE)
-_LINE_ENDS = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h\d|/?table|/?pre|hr)\b[^>]{0,2000}>", re.I)
+_LINE_ENDS = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h\d|/?table|/?pre|hr)\b[^<>]{0,2000}>", re.I)
 _TAG = re.compile(r"</?[a-zA-Z!][^<>@]{0,2000}>")
 
 
