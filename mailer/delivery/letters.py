@@ -19,7 +19,6 @@ from mailer.audience.names import Names, salutation
 from mailer.audience.store import Subscriber
 from mailer.content import letter as content
 from mailer.content import slots
-from mailer.content.encoding import Pieces
 from mailer.content.letter import Blueprint
 from mailer.delivery import dkim_keys, echo, store
 from mailer.delivery.dkim import Signer, sender_domain
@@ -140,7 +139,7 @@ def _compose(
     settings: Settings,
     now: datetime,
 ) -> Iterator[Envelope]:
-    """Compose letters, and sign those whose sender's domain has one of ``signers``."""
+    """Compose letters, to be signed where their sender's domain has one of ``signers``."""
     sign = partial(settings.keys.sign_all, first=campaign_id, seconds=[person.n for person in people])
     date = format_datetime(now.astimezone(UTC))
     for person, link, leave, identity, back in zip(
@@ -165,11 +164,9 @@ def _compose(
         }
         letter = form.blueprint.pieces(values)
         signer = signers.get(form.domain)
-        if signer is not None:
-            signature = signer.sign(bytes(letter), now)
-            letter = Pieces((signature, *letter.pieces), len(signature) + letter.octets)
+        seal = partial(signer.sign, now=now) if signer else None
         sender = f"b-{back}@{settings.bounce_domain}"
-        yield Envelope(person.n, sender, person.address, letter, clean=person.address.isascii())
+        yield Envelope(person.n, sender, person.address, letter, person.address.isascii(), seal)
 
 
 def again(session: Session, *, campaign_id: int, n: int, settings: Settings, now: datetime) -> bytes:
@@ -213,6 +210,7 @@ def trial(
     form = _form(blueprint, other, settings)
     signer = dkim_keys.signer(session, form.domain, settings=settings, now=now)
     [letter] = _compose({chosen: form}, campaign.id, [colleague], {form.domain: signer}, settings, now)
+    letter = letter.sealed()
     return letter._replace(body=bytes(letter.body))
 
 

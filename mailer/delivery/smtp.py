@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from enum import StrEnum
 from typing import Literal, NamedTuple
 
@@ -48,7 +48,8 @@ class Envelope(NamedTuple):
     ``clean``: the caller vouches that ``body`` is 7-bit, in CRLF lines none of which begins with a dot,
     and that the last one is ended, as all letters of our assembler are. Others are looked through.
     A body in pieces is joined as it leaves: so one letter after another lies where the processor still has
-    the last one, and is copied three times as fast.
+    the last one, and is copied three times as fast. ``seal`` returns fields to put before it, such as a
+    signature; ``sealed`` has them there.
     """
 
     key: int
@@ -56,11 +57,19 @@ class Envelope(NamedTuple):
     recipient: str
     body: bytes | Pieces
     clean: bool = False
+    seal: Callable[[bytes], bytes] | None = None
 
     @property
     def octets(self) -> int:
         """How long the body is."""
         return self.body.octets if isinstance(self.body, Pieces) else len(self.body)
+
+    def sealed(self) -> Envelope:
+        """Return the letter as it goes on the wire."""
+        if self.seal is None:
+            return self
+        body = bytes(self.body)
+        return self._replace(body=self.seal(body) + body, seal=None)
 
 
 class Outcome(NamedTuple):

@@ -173,7 +173,11 @@ def test_letters_are_signed_for_the_senders_domain(desk: Desk) -> None:
             session, campaigns.get(session, campaign), recipient=parse("a@b.example"), language=None, **asked
         )
         again = letters.again(session, campaign_id=campaign, n=1, **asked)
-    assert [verdicts(bytes(it), records) for it in (sent.body, test.body, again)] == [[True], [True], []]
+    assert [verdicts(bytes(it), records) for it in (sent.sealed().body, test.body, again)] == [
+        [True],
+        [True],
+        [],
+    ]
 
 
 def test_freed_letters_leave_their_memory_to_those_that_follow() -> None:
