@@ -302,6 +302,13 @@ def pause(session: Session, *, campaign_id: int, now: datetime, actor: Actor) ->
     return _steer(session, campaign_id, Move.PAUSE, now=now, actor=actor)
 
 
+def hold(session: Session, *, campaign_id: int, why: Sentence, now: datetime) -> None:
+    """Pause a campaign whose letters nobody takes, and say why, until a person resumes it."""
+    if get(session, campaign_id, lock=True).state == CampaignState.SENDING:
+        campaign = _steer(session, campaign_id, Move.PAUSE, now=now, actor=SYSTEM)
+        campaign.trouble = why
+
+
 def resume(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -> Campaign:
     """Go on sending where it stopped."""
     campaign = _steer(session, campaign_id, Move.RESUME, now=now, actor=actor)

@@ -16,9 +16,10 @@ from datetime import date, datetime
 from typing import NamedTuple, Protocol, Self
 
 from mailer.delivery.breaker import REST as REST  # how long letters wait that no relay took
-from mailer.delivery.breaker import Breaker, is_own_no
+from mailer.delivery.breaker import Breaker
 from mailer.delivery.oauth import tokens_of
 from mailer.delivery.pace import Grant, Limit, asks_to_slow
+from mailer.delivery.refusals import is_of_content, is_own_no, speaks_of_sender
 from mailer.delivery.relay import Relay, RelayUnavailable
 from mailer.delivery.smtp import Envelope, Kind, Outcome
 from mailer.delivery.transport import HALTED, NoNotes, Notes, Transport, never
@@ -52,6 +53,10 @@ class Unmetered:
     def seats(self, _key: str, _limit: int, want: int) -> int:
         """Grant all."""
         return want
+
+
+class LettersRefused(RelayUnavailable):
+    """Every relay refuses letters for what they say. The relays are well, and may take others."""
 
 
 class RelayState(NamedTuple):
@@ -131,7 +136,8 @@ class Relays:
         destination's. It is told of the letter and ends the call; it does not count against the relay, nor
         send letters to the next one.
 
-        :raises RelayUnavailable: no relay can be used, after what is known was told
+        :raises LettersRefused: every relay refuses them for what they say, after what is known was told
+        :raises RelayUnavailable: no relay can be used, likewise
         """
         left = {envelope.key: envelope for envelope in letters}
         refused: dict[int, Outcome] = {}
@@ -153,7 +159,20 @@ class Relays:
             if key in left:
                 yield outcome._replace(kind=Kind.DEFERRED)
         if trouble is not None and left:
-            raise trouble
+            raise self._the_letters_fault(trouble) or trouble
+
+    def _the_letters_fault(self, trouble: RelayUnavailable) -> LettersRefused | None:
+        """Excuse the relays if all of them, whenever each was asked, failed with what letters say."""
+        if not all(route.breaker.of_content for route in self._routes):
+            return None
+        for route in self._routes:
+            route.breaker.excuse()
+        return LettersRefused(
+            "Every relay refuses these letters for what they say, or for their size ({reply}). The campaign"
+            " is paused and nothing of it is lost: have the relay's operator let them through and resume it,"
+            " or cancel it and send a changed issue.",
+            reply=trouble.sentence.values["reply"],
+        )
 
     def check(self) -> None:
         """Connect to every relay and sign in, send nothing.
@@ -188,7 +207,9 @@ class Job:
     def is_of_destination(self, outcome: Outcome) -> bool:
         """Whether an answer is a destination's request to slow down; before RCPT the relay speaks of us."""
         of_a_letter = self.paced and outcome.command in ("RCPT", "DATA", "BODY")
-        return of_a_letter and asks_to_slow(outcome.code, outcome.status, None)
+        return (
+            of_a_letter and not speaks_of_sender(outcome) and asks_to_slow(outcome.code, outcome.status, None)
+        )
 
 
 class Route:
@@ -292,9 +313,9 @@ class Route:
         self._tokens.forget(self._transport.relay.password)
         return True
 
-    def fail(self, error: RelayUnavailable) -> None:
+    def fail(self, error: RelayUnavailable, *, of_content: bool) -> None:
         """Leave the relay alone for a while."""
-        rest = self.breaker.fail(error.sentence, time.monotonic())
+        rest = self.breaker.fail(error.sentence, time.monotonic(), of_content=of_content)
         _log.warning("relay %s rests for %d seconds: %s", self.relay.name, rest, error)
 
     def close(self) -> None:
@@ -312,6 +333,7 @@ class Attempt:
         self._answered: set[int] = set()
         self._broken: dict[int, Outcome] = {}
         self._failure: RelayUnavailable | None = None
+        self._of_content = False  # the failure: all it refused it refused for what the letters say
         self._slowed = False  # the destination has had enough for now
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -325,7 +347,7 @@ class Attempt:
             for part in self._parts(self._letters[:granted]):
                 yield from self._offer(part)
         except RelayUnavailable as error:
-            route.fail(error)
+            route.fail(error, of_content=error is self._failure and self._of_content)
             raise
         finally:
             route.spend(len(self._answered))
@@ -390,6 +412,7 @@ class Attempt:
     def _count_against(self, outcome: Outcome) -> None:
         """The relay refused a letter, or broke the connection under it: too many of those, and it fails."""
         if self._route.breaker.refuse() and self._failure is None:
+            self._of_content = all(map(is_of_content, [outcome, *self.refused.values()]))
             said = " ".join(outcome.text.split())
             reply = f"{outcome.code} {said}" if outcome.command and outcome.code else said
             self._failure = RelayUnavailable(
