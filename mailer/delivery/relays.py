@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol, Self
 
 from mailer.delivery.breaker import REST as REST  # how long letters wait that no relay took
 from mailer.delivery.breaker import Breaker
-from mailer.delivery.oauth import tokens_of
+from mailer.delivery.oauth import POCKET, Shelf, tokens_of
 from mailer.delivery.pace import Grant, Limit, asks_to_slow
 from mailer.delivery.refusals import is_of_content, is_own_no, speaks_of_sender
 from mailer.delivery.relay import Relay, RelayUnavailable
@@ -73,12 +73,12 @@ class Relays:
     ``wait`` is in how many seconds a relay at its limit would take more than was granted last.
     """
 
-    def __init__(self, urls: Iterable[str], meter: Meter | None = None) -> None:
-        """Connect to nothing yet.
+    def __init__(self, urls: Iterable[str], meter: Meter | None = None, shelf: Shelf = POCKET) -> None:
+        """Connect to nothing yet. ``shelf`` is where refresh tokens are kept that are given anew.
 
         :raises BadRelay: a URL cannot be used
         """
-        self._routes = [Route(Relay.from_url(url), meter or Unmetered()) for url in urls]
+        self._routes = [Route(Relay.from_url(url), meter or Unmetered(), shelf) for url in urls]
         self.wait = 0.0
 
     def __enter__(self) -> Self:
@@ -215,13 +215,13 @@ class Job:
 class Route:
     """One relay: its connections, its breaker, its tokens, and what is counted of it."""
 
-    def __init__(self, relay: Relay, meter: Meter) -> None:
+    def __init__(self, relay: Relay, meter: Meter, shelf: Shelf) -> None:
         self.relay = relay
         self.breaker = Breaker()
         self.today: date | None = None
         self.wait = 0.0  # seconds until more would be granted than was last
         self._transport = Transport(relay)
-        self._tokens = tokens_of(relay) if relay.token_url else None
+        self._tokens = tokens_of(relay, shelf) if relay.token_url else None
         self._meter = meter
         self._key = f"relay:{relay.name}"
         self._reserved = 0  # letters granted and not sent yet
@@ -438,11 +438,11 @@ class Cautious:
         self._notes.end(outcome._replace(kind=Kind.DEFERRED) if is_own_no(outcome) else outcome)
 
 
-def hand_over(envelope: Envelope, urls: Iterable[str]) -> Outcome:
-    """Send one letter outside the ledger; return what became of it.
+def hand_over(envelope: Envelope, urls: Iterable[str], shelf: Shelf = POCKET) -> Outcome:
+    """Send one letter outside the ledger; return what became of it. For ``shelf`` see ``Relays``.
 
     :raises RelayUnavailable: no relay can be used
     """
-    with Relays(urls) as relays:
+    with Relays(urls, shelf=shelf) as relays:
         [outcome] = relays.send([envelope], notes=NoNotes())
         return outcome

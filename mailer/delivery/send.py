@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from mailer import queue
 from mailer.database import Database, Unreachable, clock
-from mailer.delivery import batches, campaigns, lanes, ledger, letters, store
+from mailer.delivery import batches, campaigns, lanes, ledger, letters, refresh_tokens, store
 from mailer.delivery.batches import Shut, Standing
 from mailer.delivery.gate import TAKEN, Gate
 from mailer.delivery.journal import (
@@ -120,7 +120,7 @@ class Shift:
         self.journal = _open_journal(settings)
         try:
             self._meter = Meter(settings.redis_url, holder=self.owner, workers=self._colleagues)
-            self.relays = Relays(settings.relay_urls, self._meter)
+            self.relays = Relays(settings.relay_urls, self._meter, refresh_tokens.shelf(settings))
             self.gate = Gate(self._meter, self.relays)
             self._settle(self.journal.owner, self.journal.leftover, self.journal.trusted)
             self.journal.checkpoint()
