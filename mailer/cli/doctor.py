@@ -20,7 +20,7 @@ from mailer import migrations, queue
 from mailer import settings as settings_module
 from mailer.cli import Shell, now, pass_shell, say
 from mailer.database import Database, clock
-from mailer.delivery import dkim_dns, dkim_keys, lanes, store, sweep
+from mailer.delivery import dkim_dns, dkim_keys, lanes, refresh_tokens, store, sweep
 from mailer.delivery.pace import warm_up
 from mailer.delivery.relay import Relay, is_loopback
 from mailer.delivery.relays import Relays
@@ -214,15 +214,28 @@ def _relays(settings: Settings) -> Iterator[Finding]:
         mend = "Set MAILER_SMTP_URL: the listener of a production installation catches nothing."
         yield Finding("relay", State.PROBLEM, "none set", mend)
     for url in settings.smtp_url.split():
-        yield _guarded("relay", partial(_relay, url))
+        yield _guarded("relay", partial(_relay, settings, url))
 
 
-def _relay(url: str) -> Finding:
+def _relay(settings: Settings, url: str) -> Finding:
     relay = Relay.from_url(url)
-    with Relays([url]) as relays:
+    if relay.token_url and not _is_current(settings):  # an answer may hold a token that has to be kept
+        mend = "Run `mailer db upgrade`: its tokens are kept in the database."
+        return Finding("relay", State.PROBLEM, f"{relay.name} is not asked", mend)
+    with Relays([url], shelf=refresh_tokens.shelf(settings)) as relays:
         relays.check()
     signed_in = ["signed in"] if relay.user else []
     return Finding("relay", State.OK, ", ".join([f"{relay.name} answers", *signed_in, *_limits(relay)]))
+
+
+def _is_current(settings: Settings) -> bool:
+    if not settings.database_url and not (settings.data / "mailer.db").exists():
+        return False
+    database = Database(settings.database)
+    try:
+        return migrations.current(database) == migrations.head()
+    finally:
+        database.close()
 
 
 def _limits(relay: Relay) -> Iterator[str]:

@@ -17,6 +17,7 @@ from mailer import queue
 from mailer.delivery import batches, events, lanes, pace, slices
 from mailer.delivery.events import News
 from mailer.delivery.journal import Leftover
+from mailer.delivery.refusals import speaks_of_sender
 from mailer.delivery.retry import next_attempt
 from mailer.delivery.slices import Destination, Try
 from mailer.delivery.smtp import Kind, Outcome
@@ -81,9 +82,10 @@ def record(
 
 
 def _asks_to_slow(outcome: Outcome, diagnosis: Diagnosis) -> bool:
-    """Tell whether a destination asks for fewer letters; the relay speaks for itself before RCPT."""
+    """Tell whether a destination asks for fewer letters, and not the relay for itself."""
     asks = pace.asks_to_slow(outcome.code, outcome.status, diagnosis.category)
-    return asks and outcome.kind is Kind.DEFERRED and outcome.command in ("RCPT", "DATA", "BODY")
+    of_a_letter = outcome.kind is Kind.DEFERRED and outcome.command in ("RCPT", "DATA", "BODY")
+    return asks and of_a_letter and not speaks_of_sender(outcome)
 
 
 def settle(session: Session, *, owner: str, leftover: Leftover, trusted: bool, now: datetime) -> int:
