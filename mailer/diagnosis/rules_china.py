@@ -159,12 +159,11 @@ content | virus found
 policy | mail from invalid
 policy | host denies
 policy | private list access denied
-policy | relay check
+policy | relay check  # also "openrelay check"
 policy | fake router
 policy | sender is unvalidated
 policy | mail address invalid  # the sender's
 policy | smtpport check error  # not a proper mail server
-policy | openrelay check
 policy | helohost error
 policy | remote ip check error  # the address does not belong to MAIL FROM
 bad_mailbox | user unavailable
