@@ -236,6 +236,7 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         mailbox … invalid
         invalid mailbox
         invalid recipient
+        invalid rcpt
         invalid user
         invalid address
         invalid final delivery
@@ -294,6 +295,7 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         does not exist here
         has moved
         undeliverable address
+        5.1.0 address rejected
         delivery to … no such
         unroutable mailbox
         unrouteable address

@@ -86,6 +86,7 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         troppi messaggi
         demasiados
         zu viele
+        too frequent
         """,
     ),
     (
@@ -97,7 +98,6 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         protocol violation
         email address is not verified
         send mail as
-        mass mailer
         non-accepted domain
         not a member
         are not member
@@ -131,6 +131,8 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         encryption needed
         encryption required
         tls required
+        not support tls
+        not support starttls
         relaying denied
         relay not permitted
         relaying not allowed
@@ -322,6 +324,7 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         autenticación
         autenticazione
         аутентификац
+        authentication
         отклонен … политик
         """,
     ),
@@ -381,6 +384,7 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         user complaints
         traffic not accepted
         no access from mail server
+        no access for
         ip在
         黑名单
         被暂时挂起
@@ -409,6 +413,9 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         access ip … rejected
         listed as abusive
         bad outbound sender
+        blocked - see
+        blocked, see
+        ipcheck.
         spam abuse detected
         suspicious activity
         ip is forbidden
@@ -440,10 +447,10 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         line limit exceeded
         line too long
         header too long
-        incorrectly constructed
         spam
         unsolicited
         bulk mail
+        mass mail
         junk mail
         virus
         malware
@@ -512,6 +519,8 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         recurrent pattern
         score … exceed
         suspicious message
+        suspect content
+        suspicious content
         dangerous
         message is suspicious
         unsafe content

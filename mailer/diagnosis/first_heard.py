@@ -22,6 +22,9 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         address verification in progress
         temporarily rejected … message
         server configuration problem
+        server configuration error
+        malformed address
+        incorrectly constructed
         queue file write error
         mail system configuration
         dns records for … could not be found
@@ -171,6 +174,7 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         spam source
         rejected using
         too many invalid recipients
+        excessive unknown
         ip address rejected
         ip was blocked
         dynamic ip

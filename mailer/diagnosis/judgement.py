@@ -99,8 +99,8 @@ def _category(
     known = grams(words)
     if rule := rule_for(provider, status, words, known):
         return rule.category, f"{rule.provider}: {rule.words or rule.status}"
-    if code == 556 or (code == 521 and status == "5.3.2"):
-        return Category.BAD_DOMAIN, f"code {code}: takes no mail at all (RFC 7504)"
+    if (code, status) in _TAKES_NO_MAIL:
+        return Category.BAD_DOMAIN, f"{code} {status}: takes no mail at all"
     if said := category_said(words, known):
         if said[1] == _MAILBOX_UNAVAILABLE and code:
             return _mailbox_unavailable(code, status, command)
@@ -115,6 +115,10 @@ def _category(
         return Category.POLICY, f"{code} to MAIL"
     return Category.UNKNOWN, "nothing known is said"
 
+
+_TAKES_NO_MAIL = {(521, "5.3.2"), (556, "5.1.10")}
+"""RFC 7504 §3 and RFC 7505 §4.2. A bare 521 or 556 means it too, but some systems use the number for
+something else and say so: words are heard first."""
 
 _MAILBOX_UNAVAILABLE = "mailbox unavailable"
 

@@ -125,7 +125,8 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         sequence of commands
         please say
         parse error
-        dns query failed
+        dns query
+        resolve error
         journaling
         file write error
         interrupted system call

@@ -118,6 +118,8 @@ policy | "mail from" mailbox unavailable
 rate | attempts is achieved the maximum
 rate | rcpts is achieved the maximum
 policy | mailfrom account is a local account
+policy | main account unavailable  # our own account there may not send
+rate | rcpts is over size
 bad_mailbox | rcptto account isn't a local account
 content | spamed by local spam engine
 content | length of data content

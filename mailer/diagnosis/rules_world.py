@@ -116,6 +116,7 @@ bad_mailbox | requested action not taken: mailbox unavailable
         _YAHOO,
         """
 reputation | [ts0
+reputation | vs99-ip
 reputation | [tss
 reputation | [bl
 rate | [gl

@@ -91,6 +91,12 @@ def test_a_reply_of_several_lines_is_one_reply() -> None:
     assert (diagnosis.status, diagnosis.dead) == ("5.1.1", True)
 
 
+def test_a_number_that_words_contradict_is_not_believed() -> None:
+    """556 is for domains that take no mail (RFC 7504); a system that counts recipients with it says so."""
+    assert diagnose_reply("556 there.example").dead
+    assert not diagnose_reply("556 too many recipients").dead
+
+
 def test_a_vague_status_gives_way_to_the_one_in_the_words() -> None:
     """Reporting systems write 5.0.0 over what the remote system said."""
     diagnosis = diagnose(provider=None, code=550, status="5.0.0", text="550 5.2.2 quota exceeded")
