@@ -166,17 +166,6 @@ def _or_none(query: Select[str]) -> ColumnElement[str]:
     return func.coalesce(query.scalar_subquery(), "")
 
 
-def providers(session: Session, domains: Iterable[str]) -> dict[str, str]:
-    """Return who answers for each of these domains, "" for nobody known; learnt or not."""
-    wanted = set(domains)
-    rows = session.execute(
-        select(MailDomain.domain, MailDomain.provider).where(MailDomain.domain.in_(wanted))
-    )
-    return {domain: provider_of(domain) or "" for domain in wanted} | {
-        row.domain: row.provider for row in rows
-    }
-
-
 def unknown(session: Session, domains: Select[str]) -> list[str]:
     """Return those of a query's domains that were never learnt, each once."""
     wanted = domains.distinct().subquery()
@@ -306,11 +295,6 @@ def _begin(session: Session, lane: str, now: datetime) -> None:
     row = {"lane": lane, "until": now, "strikes": 0, "said": "", "at": now}
     statement = dialect.insert(Slowdown).values(**row)
     session.execute(statement.on_conflict_do_update(index_elements=["lane"], set_={"lane": lane}))
-
-
-def closed(session: Session, now: datetime) -> set[str]:
-    """Return the lanes that are resting now."""
-    return set(session.scalars(select(Slowdown.lane).where(Slowdown.until > now)))
 
 
 def slowdowns(session: Session) -> list[Slowdown]:
