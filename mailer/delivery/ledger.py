@@ -190,6 +190,7 @@ def _bounces(
             status=told[n].status,
             permanent=told[n].kind is Kind.REJECTED and diagnoses[n].permanent,
             dead=told[n].kind is Kind.REJECTED and diagnoses[n].dead,
+            reason=diagnoses[n].reason,
             detail=f"{told[n].command}: {told[n].code} {told[n].text}",
         )
         for n, state in states.items()

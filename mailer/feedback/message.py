@@ -39,6 +39,7 @@ class FailedRecipient:
 
     ``address`` is the name last tried, ``original`` the one first written to ("" if the mail tells only one).
     ``diagnostic`` are the remote system's words, 1,000 characters at most; ``remote_mta`` who spoke, or "".
+    ``reason`` names the rule that decided.
     """
 
     address: str
@@ -49,6 +50,7 @@ class FailedRecipient:
     diagnostic: str
     remote_mta: str
     original: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +341,7 @@ def _recipient(
         diagnostic=" ".join(words[:1_000].split()),
         remote_mta=remote_mta,
         original="" if original == address else original,
+        reason=diagnosis.reason,
     )
 
 

@@ -110,6 +110,7 @@ def _failures(
             status=recipient.status,
             permanent=recipient.permanent,
             dead=dead,
+            reason=recipient.reason,
             detail=recipient.diagnostic,
             mail_id=mail_id,
         )
