@@ -20,6 +20,8 @@ KINDS = (EventKind.BOUNCE, EventKind.DELAY, EventKind.COMPLAINT, EventKind.AUTO_
 SAYS_NOTHING = frozenset({Category.UNKNOWN, Category.TECHNICAL})
 """What silences nobody by itself (law 4): a bounce that says so waits for a person."""
 
+_Going = dict[tuple[int, int], tuple[str, int | None]]
+
 REASON_LIMIT = 300  # characters of a diagnosis' grounds that are kept
 
 
@@ -37,12 +39,15 @@ def waits(kind: EventKind, category: str) -> bool:
     return kind == EventKind.BOUNCE and category in SAYS_NOTHING
 
 
-def _row(event_id: int, news: News, going: dict[tuple[int, int], tuple[str, int | None]]) -> dict[str, object]:
+def _row(
+    event_id: int, news: News, going: dict[tuple[int, int], tuple[str, int | None]]
+) -> dict[str, object]:
     provider, partner_id = going[news.campaign_id, news.n]
     category = news.category or Category.UNKNOWN.value
     return {
         "event_id": event_id,
         "kind": news.kind,
+        "at": news.at,
         "campaign_id": news.campaign_id,
         "n": news.n,
         "category": category,
@@ -58,9 +63,9 @@ def _letters(
 ) -> dict[tuple[int, int], tuple[str, int | None]]:
     """Return the provider ("": nobody known) and the partner of each delivery."""
     rows = session.execute(
-        select(Delivery.campaign_id, Delivery.n, Delivery.provider, Delivery.domain, Delivery.partner_id).where(
-            tuple_(Delivery.campaign_id, Delivery.n).in_(keys)
-        )
+        select(
+            Delivery.campaign_id, Delivery.n, Delivery.provider, Delivery.domain, Delivery.partner_id
+        ).where(tuple_(Delivery.campaign_id, Delivery.n).in_(keys))
     )
     return {
         (row.campaign_id, row.n): (row.provider or provider_of(row.domain) or "", row.partner_id)

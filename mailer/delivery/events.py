@@ -32,7 +32,8 @@ class News:
 
     ``key`` tells this news from other news of the same kind about the same delivery: "" when there can be
     only one. ``category``, ``status``, ``permanent``, ``dead`` and ``reason`` are a diagnosis, ``detail`` the
-    words it was made from; ``link`` is the place of a clicked link; ``mail_id`` the stored message, if mail told it.
+    words it was made from; ``link`` is the place of a clicked link; ``mail_id`` the stored message, if mail
+    told it.
     """
 
     campaign_id: int

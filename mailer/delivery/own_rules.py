@@ -6,17 +6,21 @@ Who writes them is ``feedback.rulebook``.
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Iterable, Iterator
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import Connection, Pool, select
 from sqlalchemy.orm import Session
 
 from mailer.delivery.store import OwnRule
+from mailer.diagnosis import Category, RuleRefused
 from mailer.diagnosis import OwnRule as Rule
 
 LOOK_AGAIN = 20.0  # seconds between looks at the rows
 
+_log = logging.getLogger(__name__)
 _kept: WeakKeyDictionary[Pool, tuple[float, tuple[Rule, ...]]] = WeakKeyDictionary()
 
 
@@ -25,7 +29,7 @@ def in_force(session: Session) -> tuple[Rule, ...]:
     pool = _pool(session)
     looked_at, rules = _kept.get(pool, (float("-inf"), ()))
     if time.monotonic() - looked_at >= LOOK_AGAIN:
-        rules = tuple(as_rule(row) for row in rows(session) if row.active)
+        rules = tuple(_usable(row for row in rows(session) if row.active))
         _kept[pool] = time.monotonic(), rules
     return rules
 
@@ -43,9 +47,18 @@ def rows(session: Session) -> list[OwnRule]:
 def as_rule(row: OwnRule) -> Rule:
     """Return a row as the diagnosis takes it."""
     return Rule(
-        words=row.words, category=row.category, dead=row.dead, provider=row.provider,
+        words=row.words, category=Category(row.category), dead=row.dead, provider=row.provider,
         code=row.code, status=row.status, name=str(row.id),
     )  # fmt: skip
+
+
+def _usable(found: Iterable[OwnRule]) -> Iterator[Rule]:
+    """A rule that was made when more was allowed is passed over: letters go on."""
+    for row in found:
+        try:
+            yield as_rule(row)
+        except RuleRefused as error:
+            _log.warning("own rule %s is passed over: %s", row.id, error)
 
 
 def _pool(session: Session) -> Pool:

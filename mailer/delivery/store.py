@@ -242,6 +242,9 @@ class EventInbox(Base):
     event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True, autoincrement=False)
 
 
+_WAITS: Any = {"postgresql_where": text("open"), "sqlite_where": text("open")}
+
+
 class Case(Base):
     """An event that a person may have to look at, and how it stands now. Written with the event.
 
@@ -251,19 +254,24 @@ class Case(Base):
 
     __tablename__ = "cases"
     __table_args__ = (
-        Index("ix_cases_category", "category", "event_id"),
-        Index("ix_cases_kind", "kind", "event_id"),
-        Index("ix_cases_provider", "provider", "category", "event_id"),
-        Index("ix_cases_partner", "partner_id", "category", "event_id"),
-        Index("ix_cases_campaign", "campaign_id", "category", "event_id"),
+        Index("ix_cases_at", "at", "event_id"),
+        Index("ix_cases_category", "category", "at", "event_id"),
+        Index("ix_cases_kind", "kind", "category", "at", "event_id"),
+        Index("ix_cases_provider", "provider", "category", "at", "event_id"),
+        Index("ix_cases_partner", "partner_id", "category", "at", "event_id"),
+        Index("ix_cases_campaign", "campaign_id", "category", "at", "event_id"),
+        Index("ix_cases_campaign_at", "campaign_id", "at", "event_id"),  # its cases come all at one time
         Index("ix_cases_letter", "campaign_id", "n"),
-        Index("ix_cases_rule", "rule_id", "event_id"),
+        Index("ix_cases_rule", "rule_id", "at", "event_id"),
+        Index("ix_cases_judges", "judges"),
         # few of millions: those that wait for a person
-        Index("ix_cases_open", "event_id", postgresql_where=text("open"), sqlite_where=text("open")),
+        Index("ix_cases_open", "at", "event_id", **_WAITS),
+        Index("ix_cases_open_category", "category", "at", "event_id", **_WAITS),
     )
 
     event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True, autoincrement=False)
     kind: Mapped[EventKind] = mapped_column(String(20))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
     campaign_id: Mapped[int] = mapped_column(BigId)
     n: Mapped[int]
     category: Mapped[str] = mapped_column(String(20))
@@ -271,7 +279,8 @@ class Case(Base):
     partner_id: Mapped[int | None] = mapped_column(BigId)  # as the delivery has it
     reason: Mapped[str] = mapped_column(String(300), default="")  # the rule that decided, as it names itself
     open: Mapped[bool]  # nobody knows what is meant: a person has to look
-    rule_id: Mapped[int | None] = mapped_column(ForeignKey("own_rules.id"))  # that judged it anew, later
+    judges: Mapped[int | None] = mapped_column(ForeignKey("events.id"))  # whose words it judges anew
+    rule_id: Mapped[int | None] = mapped_column(ForeignKey("own_rules.id"))  # the rule that does
     settled_by: Mapped[str | None] = mapped_column(String(320))  # who looked at it
     settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 

@@ -8,11 +8,13 @@ a person wrote it.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailer.diagnosis import (
     Category,
     Diagnosis,
+    OwnRule,
     best_status,
     command_within,
     diagnose,
@@ -83,15 +85,19 @@ class _Reading:
     fates: list[Fate]
     feedback: dict[str, list[str]] | None
     original: Headers
+    own: Sequence[OwnRule] = ()
 
     @property
     def headers(self) -> Headers:
         return self.message.headers
 
 
-def classify(raw: bytes) -> Returned:
-    """Say what ``raw`` is. Any bytes will do; nothing is raised; time and memory are bounded by ``mime``."""
-    return _classify(mime.read(raw), depth=0)
+def classify(raw: bytes, own: Sequence[OwnRule] = ()) -> Returned:
+    """Say what ``raw`` is. Any bytes will do; nothing is raised; time and memory are bounded by ``mime``.
+
+    ``own`` are rules of the house, asked before what the tables know.
+    """
+    return _classify(mime.read(raw), own, depth=0)
 
 
 def addresses_to(raw: bytes) -> Addresses:
@@ -105,12 +111,13 @@ def addresses_to(raw: bytes) -> Addresses:
     return Addresses(tuple(dict.fromkeys(to)), _return_path(reading), _message_id(reading))
 
 
-def _classify(message: Part, depth: int) -> Returned:
+def _classify(message: Part, own: Sequence[OwnRule], depth: int) -> Returned:
     reading = _read(message)
+    reading.own = own
     if reading.feedback is not None or "x-hmxmroriginalrecipient" in reading.original:
         return _complaint(reading)  # the latter: Microsoft's JMRP sends the letter alone
     if told := notification.read(reading.notice):
-        return Returned(told.kind, tuple(_of_notified(one) for one in told.recipients), told.message_id)
+        return Returned(told.kind, tuple(_of_notified(one, own) for one in told.recipients), told.message_id)
     mail = signs.Mail(message.headers, reading.notice)
     if signs.is_challenge(mail):  # before the status part: some filters send one to look official
         return _told(reading, Kind.CHALLENGE)
@@ -118,7 +125,7 @@ def _classify(message: Part, depth: int) -> Returned:
         return returned
     if signs.is_auto_reply(mail):
         return _told(reading, Kind.AUTO_REPLY)
-    if depth < 2 and (within := _enclosed(message, depth)):
+    if depth < 2 and (within := _enclosed(message, own, depth)):
         return within
     if signs.is_delay(mail):
         return _told(reading, Kind.DELAY, _from_notice(reading, delayed=True))
@@ -172,13 +179,13 @@ def _headers_within(returned: str) -> Headers:
     return mime.read_headers(found[0], 0, len(found[0]))[0] if found else Headers()
 
 
-def _enclosed(message: Part, depth: int) -> Returned | None:
+def _enclosed(message: Part, own: Sequence[OwnRule], depth: int) -> Returned | None:
     """Read a report that was forwarded whole: a wrapper's own words say nothing, its enclosure does."""
     for part in mime.parts_of(message):
         if part.kind == "message/rfc822":
             enclosed = mime.inner(part)
             if enclosed.kind in ("multipart/report", "multipart/mixed", "text/plain"):
-                returned = _classify(enclosed, depth + 1)
+                returned = _classify(enclosed, own, depth + 1)
                 if returned.kind in (Kind.BOUNCE, Kind.DELAY, Kind.COMPLAINT) and _is_report(enclosed):
                     return returned
     return None
@@ -253,11 +260,13 @@ def _judged(reading: _Reading, fates: list[Fate]) -> list[FailedRecipient]:
     for fate in fates:
         delayed = not _failed(fate)
         around = reading.notice if len(fates) == 1 else ""
-        diagnosis = _diagnosis(fate.diagnostic, fate.status, fate.remote_mta, fate.address, around)
+        diagnosis = _diagnosis(
+            fate.diagnostic, fate.status, fate.remote_mta, fate.address, reading.own, around
+        )
         words = fate.diagnostic
         if diagnosis.category is Category.UNKNOWN or (not words and diagnosis.status.endswith(".0.0")):
             words = _said_of(reading.notice, fate.address)
-            closer = _diagnosis(words, fate.status, fate.remote_mta, fate.address)
+            closer = _diagnosis(words, fate.status, fate.remote_mta, fate.address, reading.own)
             diagnosis = closer if closer.category is not Category.UNKNOWN else diagnosis
         recipients.append(_recipient(fate.address, diagnosis, words, fate.remote_mta, delayed, fate.original))
     return recipients
@@ -269,9 +278,10 @@ def _from_notice(reading: _Reading, *, delayed: bool) -> list[FailedRecipient]:
     if len(named) == 1 and "\n<<< " in reading.notice:  # a transcript: the reply stands above the address
         named = [prose.Named(named[0].address, reading.notice)]
     for one in named:
-        diagnosis = _diagnosis(one.words, "", "", one.address, reading.notice if len(named) == 1 else "")
+        around = reading.notice if len(named) == 1 else ""
+        diagnosis = _diagnosis(one.words, "", "", one.address, reading.own, around)
         if diagnosis.category is Category.UNKNOWN and len(named) <= _WHOLE_NOTICE_FOR:
-            diagnosis = _diagnosis(reading.notice, diagnosis.status, "", one.address)
+            diagnosis = _diagnosis(reading.notice, diagnosis.status, "", one.address, reading.own)
         recipients.append(_recipient(one.address, diagnosis, one.words, "", delayed))
     return recipients
 
@@ -294,7 +304,9 @@ def _said_of(notice: str, address: str) -> str:
     return notice[at : at + _SAID_LIMIT]
 
 
-def _diagnosis(words: str, status: str, remote_mta: str, address: str, around: str = "") -> Diagnosis:
+def _diagnosis(
+    words: str, status: str, remote_mta: str, address: str, own: Sequence[OwnRule], around: str = ""
+) -> Diagnosis:
     """Judge what is said of one address; a reply quoted in it is heard before the sentences around it.
 
     ``around`` is the notice, which may tell what a status part leaves out: the command that was refused.
@@ -316,16 +328,17 @@ def _diagnosis(words: str, status: str, remote_mta: str, address: str, around: s
             text=reply.text,
             command=command,
             heard=False,
+            own=own,
         )
         if diagnosis.category is not Category.UNKNOWN:
             break
     return diagnosis
 
 
-def _of_notified(one: notification.Notified) -> FailedRecipient:
+def _of_notified(one: notification.Notified, own: Sequence[OwnRule]) -> FailedRecipient:
     if one.complaint:
         return _recipient(one.address, Diagnosis(Category.COMPLAINT, "", False, False, None, "SES"), "", "")
-    diagnosis = _diagnosis(one.diagnostic, one.status, one.remote_mta, one.address)
+    diagnosis = _diagnosis(one.diagnostic, one.status, one.remote_mta, one.address, own)
     return _recipient(one.address, diagnosis, one.diagnostic, one.remote_mta, one.delivered)
 
 
