@@ -36,6 +36,7 @@ from mailer.feedback.store import Decision
 
 SIZE = 50  # cases on a page
 COUNTED = 10_000  # a category with more is said to have "more than"
+UNDONE = "undone"  # beside what policy does: a person has taken it back
 SEARCHED = 10_000  # cases whose words are looked through for one page
 
 
@@ -153,7 +154,7 @@ def of_suppressions(session: Session, ids: Collection[int]) -> dict[int, int]:
         .where(Decision.suppression_id.in_(ids))
         .group_by(Decision.suppression_id)
     )
-    return {row[0]: row[1] for row in rows}
+    return {row[0]: row[1] for row in rows if row[0] is not None}
 
 
 def settle(session: Session, event_ids: Collection[int], *, now: datetime, actor: Actor) -> int:
@@ -219,7 +220,9 @@ def _conditions(wanted: Filter) -> list[ColumnElement[bool]]:
 
 
 def _decided(action: str) -> ColumnElement[bool]:
-    return Decision.action == action
+    if action == UNDONE:
+        return Decision.undone_at.is_not(None)
+    return and_(Decision.action == action, Decision.undone_at.is_(None))
 
 
 def _persons(words: str) -> Select[int]:

@@ -70,6 +70,11 @@ def listing(session: Session) -> Sequence[Listed]:
     return [Listed(row, judged.get(row.id, 0)) for row in own_rules.rows(session)]
 
 
+def judged_by(session: Session, rule_id: int) -> int:
+    """Return how many cases of the past are judged by a rule now."""
+    return session.scalar(select(func.count()).where(Case.rule_id == rule_id)) or 0
+
+
 def get(session: Session, rule_id: int) -> OwnRule:
     """:raises NoRule: none has that number"""
     found = session.get(OwnRule, rule_id)

@@ -6,6 +6,7 @@ any other; undoing takes the decision back and leaves the old event as it was.
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,17 +14,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
+from mailer.audience.suppressions import NoReason
 from mailer.delivery import events, own_rules
 from mailer.delivery.cases import SAYS_NOTHING
 from mailer.delivery.events import News
-from mailer.delivery.store import Case, Event, EventKind
+from mailer.delivery.store import Case, Event, EventInbox, EventKind
 from mailer.diagnosis import Category, Diagnosis, OwnRule, command_within, diagnose, read_reply
-from mailer.feedback import record, rulebook, store
+from mailer.diagnosis.own import WORDS_LIMIT
+from mailer.feedback import decisions, inbox, record, rulebook, store
+from mailer.feedback.rules import Action
 
 LOOKED_AT = 10_000  # bounces of the past that a rule is tried on, the newest first
 SECONDS = 2.0  # that trying may take
@@ -70,7 +74,9 @@ class Tried:
         return sum(self.changes.values())
 
 
-class _Said(NamedTuple):
+class Said(NamedTuple):
+    """What was said, taken apart as a rule reads it. ``command`` None: it is not known."""
+
     code: int | None
     status: str
     text: str
@@ -136,13 +142,44 @@ def judge_anew(session: Session, rule_id: int, *, now: datetime, actor: Actor) -
     return len(found)
 
 
-def put_back(session: Session, case: Case) -> int:
-    """Take a new judgement of a case back, and return the event whose case stands again as it was.
+def undo(session: Session, event_id: int, *, why: str, now: datetime, actor: Actor) -> int:
+    """Take back what was decided about an event, and a new judgement with it; return the event that stands.
 
-    What policy decided about it is undone by ``decisions.undo``.
+    :raises NoEvent: none has that number
+    :raises NothingToUndo: neither was anything changed nor judged anew
+    :raises UndoneAlready: a second time
+    :raises NoReason: nobody says why
     """
+    case = inbox.get(session, event_id).case
+    decision = decisions.of_event(session, case.event_id)
+    if case.judges is None or (decision and decision.action != Action.NONE and not decision.undone_at):
+        decisions.undo(session, case.event_id, why=why, now=now, actor=actor)
+    if case.judges is None:
+        return case.event_id
+    if not why.strip():
+        raise NoReason
+    audit.record(
+        session, now=now, actor=actor, action="rule.undo", subject=f"event {case.judges}",
+        before={"rule": case.rule_id, "category": case.category}, after={"why": why.strip()},
+    )  # fmt: skip
+    return _put_back(session, case)
+
+
+def undo_all(session: Session, rule_id: int, *, why: str, now: datetime, actor: Actor) -> int:
+    """Take back what a rule has judged anew, AT_ONCE cases at most, and what followed; return how many."""
+    judged = session.scalars(
+        select(Case.event_id).where(Case.rule_id == rule_id).order_by(Case.event_id).limit(AT_ONCE)
+    ).all()
+    for event_id in judged:
+        undo(session, event_id, why=why, now=now, actor=actor)
+    return len(judged)
+
+
+def _put_back(session: Session, case: Case) -> int:
+    """Have an event stand again as it was; what policy has not looked at yet it never will."""
     old = session.get_one(Event, case.judges)
     category = old.category or Category.UNKNOWN.value
+    session.execute(delete(EventInbox).where(EventInbox.event_id == case.event_id))
     session.add(
         Case(
             event_id=old.id, kind=old.kind, at=old.at, campaign_id=old.campaign_id, n=old.n,
@@ -176,21 +213,21 @@ def _ahead(session: Session, place: int | None) -> list[OwnRule]:
 
 def _judged(rule: OwnRule, ahead: Sequence[OwnRule], case: Case, event: Event) -> Diagnosis | None:
     """Return how a rule judges an event; None: it is not about it, or another is asked first."""
-    said = _said(event)
-    provider = case.provider or None
-    if not rule.fits(provider=provider, code=said.code, status=said.status, text=said.text):
-        return None
-    if any(
-        each.fits(provider=provider, code=said.code, status=said.status, text=said.text) for each in ahead
-    ):
+    heard, provider = said(event), case.provider or None
+    first = next((each for each in (*ahead, rule) if _fits(each, heard, provider)), None)
+    if first is not rule:
         return None
     return diagnose(
-        provider=provider, code=said.code, status=said.status or None, text=said.text,
-        command=said.command, heard=event.source == "smtp", own=[rule],
+        provider=provider, code=heard.code, status=heard.status or None, text=heard.text,
+        command=heard.command, heard=event.source == "smtp", own=[rule],
     )  # fmt: skip
 
 
-def _said(event: Event) -> _Said:
+def _fits(rule: OwnRule, heard: Said, provider: str | None) -> bool:
+    return rule.fits(provider=provider, code=heard.code, status=heard.status, text=heard.text)
+
+
+def said(event: Event) -> Said:
     """Return what was said, taken out of an event's words: "RCPT: 550 5.1.1 No such user" when we were told
     it while sending, else what a report quotes."""
     if event.source == "smtp":
@@ -198,7 +235,16 @@ def _said(event: Event) -> _Said:
     else:
         command, words = command_within(event.detail) or "", event.detail
     reply = read_reply(words)
-    return _Said(reply.code, event.status or reply.status, reply.text, command or None)
+    return Said(reply.code, event.status or reply.status, reply.text, command or None)
+
+
+_OF_ONE = re.compile(r"\S*[@<>]\S*|\S*\d{2,}\S*|\S*https?://\S*")  # reader, host or letter
+
+
+def words_of(text: str) -> str:
+    """Return the longest piece of a reply that is not about this one letter: what a rule begins with."""
+    pieces = (" ".join(piece.split()).strip(" :;,.-") for piece in _OF_ONE.split(text))
+    return max(pieces, key=len, default="")[:WORDS_LIMIT].strip()
 
 
 def _replace(
