@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +13,9 @@ from mailer.accounts import sessions
 from mailer.delivery import lanes
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import policy
+from mailer.feedback import watch as watching
 from workers.app import app, context, leave
-from workers.timetable import LOOK_UP, SWEEP, TIDY
+from workers.timetable import LOOK_UP, SWEEP, TIDY, WATCH
 
 
 @app.task(name=queue.WORK)  # type: ignore[untyped-decorator]  # Celery has no types
@@ -34,9 +36,21 @@ def sweep(**_newer: object) -> None:
 
 @app.task(name=queue.APPLY)  # type: ignore[untyped-decorator]
 def apply(**_newer: object) -> None:
-    """Apply what came back and waits."""
+    """Decide about what came back, for about two seconds; whoever comes meanwhile finds it taken."""
+    until = time.monotonic() + 2.0
+    while time.monotonic() < until:
+        with context().database.write() as session:
+            decided = policy.apply_pending(session, now=datetime.now(UTC))
+        if not decided:
+            return
+    queue.ring_now(queue.APPLY)
+
+
+@app.task(name=WATCH)  # type: ignore[untyped-decorator]
+def watch(**_newer: object) -> None:
+    """See whether a provider has a bad day, or refuses us."""
     with context().database.write() as session:
-        policy.apply_pending(session, now=datetime.now(UTC))
+        watching.watch(session, now=datetime.now(UTC))
 
 
 @app.task(name=TIDY)  # type: ignore[untyped-decorator]

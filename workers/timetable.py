@@ -15,10 +15,12 @@ _log = logging.getLogger(__name__)
 SWEEP = "delivery.sweep"
 TIDY = "tidy"
 LOOK_UP = "delivery.look_up"
+WATCH = "feedback.watch"
 
 TIMETABLE = {  # seconds
     "sweep": {"task": SWEEP, "schedule": 1.0},
     "apply": {"task": queue.APPLY, "schedule": 1.0},
+    "watch": {"task": WATCH, "schedule": 30.0},
     "look up": {"task": LOOK_UP, "schedule": 600.0},
     "tidy": {"task": TIDY, "schedule": 3600.0},
 }

@@ -78,3 +78,8 @@ def entries(session: Session, *, limit: int = 50, partner_id: int | None = None)
 def actors(session: Session, *, subject: str, actions: Sequence[str]) -> set[str]:
     """Return the names of those who did one of ``actions`` to ``subject``."""
     return store.audit_actors(session, subject, actions)
+
+
+def last(session: Session, *, subject: str, action: str) -> datetime | None:
+    """Return when ``action`` was last done to ``subject``; None: never."""
+    return store.audit_last(session, subject, action)

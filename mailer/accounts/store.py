@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, String, column, delete, select, table, update
+from sqlalchemy import CheckConstraint, ForeignKey, String, column, delete, func, select, table, update
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.database import Base, BigId, Json, UTCDateTime
@@ -145,6 +145,12 @@ def audit_entries(session: Session, limit: int, partner_id: int | None) -> list[
     if partner_id is not None:
         query = query.where(AuditEntry.partner_id == partner_id)
     return list(session.scalars(query))
+
+
+def audit_last(session: Session, subject: str, action: str) -> datetime | None:
+    """Return when ``action`` was last done to ``subject``."""
+    query = select(func.max(AuditEntry.at)).where(AuditEntry.subject == subject, AuditEntry.action == action)
+    return session.scalar(query)
 
 
 def audit_actors(session: Session, subject: str, actions: Sequence[str]) -> set[str]:

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import codes, store, subscribers
+from mailer.audience import codes, silenced, store, subscribers
 from mailer.audience.intake import Consent, changes, salutations
 from mailer.audience.names import Names, clean
 from mailer.audience.store import BOUNCES, ConsentKind, Membership, Partner, Subscriber
@@ -192,7 +192,7 @@ def _shown(session: Session, rows: list[store.Tie], now: datetime) -> list[Partn
     hashes = [subscriber.address_hash for _, subscriber in rows]
     bounced = {
         found.address_hash: found.reason
-        for found in store.suppressions_of(session, hashes, now)
+        for found in silenced.of_hashes(session, hashes, now)
         if found.reason in BOUNCES
     }
     return [

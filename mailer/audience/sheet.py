@@ -86,13 +86,12 @@ def read(raw: bytes, name: str) -> Sheet:
 
     :raises BadFile: not a table, or without a column of addresses; the message says what to do
     """
-    text = _text(raw)
-    records = _records(text)
-    header = next(records, None)
+    lines = records(decoded(raw))
+    header = next(lines, None)
     if header is None:
         raise BadFile("The file is empty: export the table again and import that.")
     fields = _fields(header[1])
-    rows = _without_repeats([_row(line, cells, fields, name) for line, cells in records])
+    rows = _without_repeats([_row(line, cells, fields, name) for line, cells in lines])
     if not rows:
         raise BadFile("The file has a header and no people below it: there is nothing to import.")
     unread = tuple(cell for cell, field in zip(header[1], fields, strict=True) if not field and cell)
@@ -113,7 +112,11 @@ def unguarded(cell: str) -> str:
     return cell[1:] if cell.startswith("'") and guarded(cell) != cell else cell
 
 
-def _text(raw: bytes) -> str:
+def decoded(raw: bytes) -> str:
+    """Return the text of a file, whatever it is encoded in.
+
+    :raises BadFile: too large, another kind of file, or no text
+    """
     if len(raw) > LARGEST:
         raise BadFile(
             "The file is larger than {most} MB: split it and import the parts.", most=LARGEST // 1_000_000
@@ -139,7 +142,7 @@ def _encodings(raw: bytes) -> Sequence[str]:
     return ("utf-8-sig", "gb18030")
 
 
-def _records(text: str) -> Iterator[tuple[int, list[str]]]:
+def records(text: str) -> Iterator[tuple[int, list[str]]]:
     """Yield each row that is not blank with the line it begins on."""
     delimiter = _delimiter(text)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)

@@ -17,7 +17,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    and_,
     delete,
     func,
     or_,
@@ -199,7 +198,8 @@ class Segment(Base):
 class Suppression(Base):
     """An address that must not be written to. Kept as a keyed hash: it outlives erasure.
 
-    ``publication_id`` None: everywhere. ``until`` None: until released. ``released_at`` set: over.
+    It binds the publication, and every publication with that ``sender``; both None: everywhere. ``until``
+    None: until released. ``released_at`` set: over.
     """
 
     __tablename__ = "suppressions"
@@ -210,12 +210,33 @@ class Suppression(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     address_hash: Mapped[str] = mapped_column(String(32), index=True)
     publication_id: Mapped[int | None] = mapped_column(ForeignKey("publications.id"))
-    reason: Mapped[str] = mapped_column(String(40))  # a diagnosis category, or "manual"
+    sender: Mapped[str | None] = mapped_column(String(320))  # address.key_of a publication's sender
+    reason: Mapped[str] = mapped_column(String(40))  # a diagnosis category, "dormant", or "manual"
     note: Mapped[str] = mapped_column(Text, default="")  # the words of the mail system or of the person
     since: Mapped[datetime] = mapped_column(UTCDateTime)
     until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     released_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     released_by: Mapped[str | None] = mapped_column(String(320))
+    released_why: Mapped[str] = mapped_column(Told, default="", server_default="")
+    added_by: Mapped[str] = mapped_column(String(320), default="", server_default="")  # "": the policy
+    import_id: Mapped[int | None] = mapped_column(ForeignKey("suppression_imports.id"), index=True)
+
+
+class SuppressionImport(Base):
+    """A file of addresses that was taken into the suppression list; undoing releases what it added."""
+
+    __tablename__ = "suppression_imports"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[UUID] = mapped_column(unique=True)
+    file_name: Mapped[str] = mapped_column(String(200))
+    file_hash: Mapped[str] = mapped_column(String(64))  # SHA-256
+    actor: Mapped[str] = mapped_column(String(320))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    added: Mapped[int]
+    unchanged: Mapped[int]  # said before
+    refused: Mapped[int]
+    undone_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class Import(Base):
@@ -313,76 +334,7 @@ def choose_topics(
     session.flush()
 
 
-# Suppressions
-
-
-def _standing(now: datetime | ColumnElement[datetime]) -> ColumnElement[bool]:
-    its = Suppression.__table__.c
-    return and_(its.released_at.is_(None), or_(its.until.is_(None), its.until > now))
-
-
-def suppression_in_force(
-    now: datetime | ColumnElement[datetime], publication_id: int | ColumnElement[int]
-) -> ColumnElement[bool]:
-    """The condition that a Subscriber of the query must not be written to."""
-    its = Suppression.__table__.c  # of the table, not the class: the send path asks without the ORM
-    return (
-        select(its.id)
-        .where(
-            its.address_hash == Subscriber.__table__.c.address_hash,
-            _standing(now),
-            or_(its.publication_id.is_(None), its.publication_id == publication_id),
-        )
-        .correlate_except(Suppression.__table__)
-        .exists()
-    )
-
-
-def suppression_like(
-    session: Session, address_hash: str, reason: str, publication_id: int | None, now: datetime
-) -> Suppression | None:
-    """Return the suppression in force that says the same of the same address."""
-    return session.scalar(
-        select(Suppression)
-        .where(
-            Suppression.address_hash == address_hash,
-            Suppression.reason == reason,
-            Suppression.publication_id.is_not_distinct_from(publication_id),
-            _standing(now),
-        )
-        .order_by(Suppression.id)
-        .limit(1)
-    )
-
-
-def suppressions_of(
-    session: Session, hashes: Collection[str], now: datetime, publication_id: int | None = None
-) -> list[Suppression]:
-    """Return what is in force against addresses; ``publication_id``: only what counts for it."""
-    query = select(Suppression).where(Suppression.address_hash.in_(hashes), _standing(now))
-    if publication_id is not None:
-        query = query.where(
-            or_(Suppression.publication_id.is_(None), Suppression.publication_id == publication_id)
-        )
-    return list(session.scalars(query.order_by(Suppression.id)))
-
-
-def suppressions(session: Session, now: datetime, page: int, size: int) -> tuple[list[Suppression], int]:
-    """Return a page of the suppressions in force, newest first, and how many there are."""
-    found = _page(
-        session, select(Suppression).where(_standing(now)).order_by(Suppression.id.desc()), page, size
-    )
-    return list(found), session.scalar(
-        select(func.count()).select_from(Suppression).where(_standing(now))
-    ) or 0
-
-
-def addresses_by_hash(session: Session, hashes: Collection[str]) -> dict[str, str]:
-    """Return the addresses behind keyed hashes, as far as they are still kept."""
-    query = select(Subscriber.address_hash, Subscriber.address).where(
-        Subscriber.address_hash.in_(hashes), Subscriber.address.is_not(None)
-    )
-    return {row.address_hash: row.address for row in session.execute(query)}
+# Pages of rows
 
 
 def _page(session: Session, query: Select[Any], page: int, size: int) -> Sequence[Any]:

@@ -16,7 +16,7 @@ from uuid_utils.compat import uuid7
 from mailer import address as addresses
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import bulk, codes, intake, names, store, topics
+from mailer.audience import bulk, codes, intake, names, silenced, store, topics
 from mailer.audience.intake import Columns, Consent, Host, Intent, Known, Person, Ready, Verdict
 from mailer.audience.names import Names
 from mailer.audience.store import Subscriber
@@ -279,7 +279,7 @@ class _Batch:
         for row in bulk.memberships(session, ids):
             self._memberships.setdefault(row["subscriber_id"], {})[row["partner_id"]] = row
         self._hashes = {person.key: self._keys.address_hash(person.key) for person in self._people}
-        found = store.suppressions_of(session, [*self._hashes.values()], self._now, self._publication_id)
+        found = silenced.of_hashes(session, [*self._hashes.values()], self._now, self._publication_id)
         self._suppressed = {suppression.address_hash: suppression.reason for suppression in found}
         partners = {person.partner_id for person in self._people if person.partner_id is not None}
         self._hosts = {

@@ -126,7 +126,7 @@ class _Commands(click.Group):
 
     nouns = (
         "bench", "campaign", "db", "demo", "dkim", "doctor", "feedback", "issue", "pace", "partner",
-        "publication", "segment", "serve", "subscribers", "user",
+        "policy", "publication", "segment", "serve", "subscribers", "suppressions", "user",
     )  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:

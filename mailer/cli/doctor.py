@@ -26,6 +26,8 @@ from mailer.delivery.relay import Relay, is_loopback
 from mailer.delivery.relays import Relays
 from mailer.delivery.store import CampaignState
 from mailer.errors import MailerError
+from mailer.feedback import alerts
+from mailer.feedback.alerts import About
 from mailer.issues.publications import UNSET_DOMAIN
 from mailer.issues.store import publications
 from mailer.settings import Settings
@@ -34,6 +36,12 @@ _ROOM = 500_000_000  # bytes of disk below which a campaign may fill it: caught 
 _DRIFT = timedelta(seconds=5)  # between this machine's clock and the database's
 _FAR_DISKS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 _MOUNTS = Path("/proc/self/mounts")  # Linux
+
+_ALERTS = {
+    About.STORM: "See `mailer policy storms`.",
+    About.REFUSED: "See the campaign; resume it once the reason is mended.",
+    About.DORMANT: "See `mailer policy dormant`.",
+}
 
 
 class State(StrEnum):
@@ -268,6 +276,8 @@ def _in_session(session: Session, settings: Settings) -> Iterator[Finding]:
                 yield Finding("sender", State.PROBLEM, f"“{publication.code}” has only a placeholder", mend)
     yield from _signatures(session, settings)
     yield from _destinations(session)
+    for alert in alerts.standing(session):
+        yield Finding("alert", State.NOTE, str(alert.said), _ALERTS[About(alert.kind)])
     sending = store.campaigns(session, CampaignState.SENDING)
     for campaign in sending:
         if campaign.trouble:

@@ -52,7 +52,7 @@ def import_(
 
     Stopped half-way, run it again: it goes on.
     """
-    read = sheet.read(_content(file), file.name)
+    read = sheet.read(content(file), file.name)
     with shell.database.write() as session:
         attempt = session.begin_nested()  # a dry run on an empty database leaves it empty
         job = Job(
@@ -125,7 +125,8 @@ def _publication(shell: Shell, session: Session, code: str | None) -> int:
     return publications.default(session, name="Newsletter", issuer="", now=now(), actor=shell.actor).id
 
 
-def _content(file: Path) -> bytes:
+def content(file: Path) -> bytes:
+    """:raises Unreadable: it cannot be read"""
     try:
         return file.read_bytes()
     except OSError as error:

@@ -271,8 +271,12 @@ _SAID_LIMIT = 500  # characters
 _ADDRESS = re.compile(r"[^\s<>\"'(),:;]+@[^\s<>\"'(),:;]+")
 
 
-def slow_down(session: Session, lane: str, *, said: str, now: datetime) -> datetime | None:
+def slow_down(
+    session: Session, lane: str, *, said: str, now: datetime, rest: timedelta = timedelta(0)
+) -> datetime | None:
     """Close a lane that asked us to slow down; return until when, or None for lane "", which never closes.
+
+    ``rest``: at least for so long.
 
     Answers of letters that were under way when it closed are the same request, and lengthen nothing; only
     one after its rest is a further strike, with twice the rest. ``said`` is kept without addresses.
@@ -284,9 +288,16 @@ def slow_down(session: Session, lane: str, *, said: str, now: datetime) -> datet
     if row.strikes == 0 or row.until <= now:
         row.strikes += 1
         row.until, row.at = now + pace.rest(row.strikes), now
-        row.said = _ADDRESS.sub("…", writable(said))[:_SAID_LIMIT]
-        session.flush()
+        row.said = without_addresses(said)[:_SAID_LIMIT]
+    if row.until < now + rest:
+        row.until, row.said = now + rest, without_addresses(said)[:_SAID_LIMIT]
+    session.flush()
     return row.until
+
+
+def without_addresses(said: str) -> str:
+    """Return a mail system's words as they may be shown to anybody."""
+    return _ADDRESS.sub("…", writable(said))
 
 
 def _begin(session: Session, lane: str, now: datetime) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import (
+    CheckConstraint,
     ColumnElement,
     ForeignKey,
+    Index,
     LargeBinary,
     String,
     Text,
@@ -20,6 +22,7 @@ from sqlalchemy import (
     func,
     insert,
     select,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -28,6 +31,10 @@ from mailer.audience.store import Subscriber
 from mailer.database import Base, BigId, UTCDateTime
 from mailer.delivery.events import MACHINE
 from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState, Event, EventInbox, EventKind
+from mailer.diagnosis import Category
+from mailer.feedback.rules import Bounce
+from mailer.issues.store import Publication
+from mailer.sentence import Told
 
 KEPT = 2 * 1024 * 1024  # octets of a mail that are kept: its reports come first, then the letter it returns
 KEPT_OF_STRANGERS = 64 * 1024  # the same where no delivery is named: whoever wrote it owes us nothing
@@ -52,15 +59,105 @@ class ReturnedMail(Base):
 
 
 class Decision(Base):
-    """What policy made of an event, and why; undoing names the person."""
+    """What policy made of an event, and why; undoing names the person.
+
+    ``until`` is set while a suppression is held, and only then.
+    """
 
     __tablename__ = "decisions"
+    __table_args__ = (
+        CheckConstraint("undone_at IS NULL OR undone_by <> ''", name="undoing_has_undoer"),
+        Index("ix_decisions_held", "until", sqlite_where=text("until IS NOT NULL"),
+              postgresql_where=text("until IS NOT NULL")),
+        Index("ix_decisions_suppression_id", "suppression_id",
+              sqlite_where=text("suppression_id IS NOT NULL"),
+              postgresql_where=text("suppression_id IS NOT NULL")),
+    )  # fmt: skip
 
     event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True, autoincrement=False)
     at: Mapped[datetime] = mapped_column(UTCDateTime)
-    action: Mapped[str] = mapped_column(String(20))  # suppress | count | none
-    reason: Mapped[str] = mapped_column(Text)
+    action: Mapped[str] = mapped_column(String(20))  # rules.Action
+    reason: Mapped[str] = mapped_column(Told)
     suppression_id: Mapped[int | None] = mapped_column(ForeignKey("suppressions.id"))
+    until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    undone_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    undone_by: Mapped[str] = mapped_column(String(320), default="", server_default="")
+    undone_why: Mapped[str] = mapped_column(Text, default="", server_default="")
+
+
+class PolicySetting(Base):
+    """A setting of the policy that differs from its default (``rules.Rules``)."""
+
+    __tablename__ = "policy_settings"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    value: Mapped[int]
+    set_by: Mapped[str] = mapped_column(String(320))
+    set_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class Tally(Base):
+    """How much was heard from a destination in ten minutes: bounces by category, or, "", letters tried.
+
+    A destination is a provider, or a domain that none is known of.
+    """
+
+    __tablename__ = "tallies"
+
+    slot: Mapped[datetime] = mapped_column(UTCDateTime, primary_key=True)
+    destination: Mapped[str] = mapped_column(String(255), primary_key=True)
+    category: Mapped[str] = mapped_column(String(20), primary_key=True)
+    count: Mapped[int]
+
+
+class Storm(Base):
+    """A time in which a destination calls far more mailboxes missing than it used to."""
+
+    __tablename__ = "storms"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    destination: Mapped[str] = mapped_column(String(255), index=True)
+    began_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    bad: Mapped[int]  # mailboxes called missing in the hour before
+    letters: Mapped[int]  # tried in it
+    usual: Mapped[float]  # bad by letters, of the 30 days before; 0: nothing is known of them
+    ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    ended_by: Mapped[str] = mapped_column(String(320), default="")  # "system": it has passed
+    believed_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # a person said that it is true
+
+
+class Dormant(Base):
+    """An address whose letters come back unexplained: a person decides, or asks its partners to."""
+
+    __tablename__ = "dormant"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    event_id: Mapped[int] = mapped_column(ForeignKey("events.id"))  # the one that was too many
+    listed_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    reason: Mapped[str] = mapped_column(Told)
+    asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # its partners
+    asked_by: Mapped[str] = mapped_column(String(320), default="")
+    decided_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    decided_by: Mapped[str] = mapped_column(String(320), default="")
+    answer: Mapped[str] = mapped_column(String(20), default="")  # dormant.Answer
+    why: Mapped[str] = mapped_column(Text, default="")
+    suppression_id: Mapped[int | None] = mapped_column(ForeignKey("suppressions.id"))
+
+
+class Alert(Base):
+    """Something an administrator should know; it stands until it is settled."""
+
+    __tablename__ = "alerts"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    kind: Mapped[str] = mapped_column(String(20))  # alerts.About
+    subject: Mapped[str] = mapped_column(String(300))  # a destination; "": none
+    campaign_id: Mapped[int | None] = mapped_column(BigId)
+    said: Mapped[str] = mapped_column(Told)
+    settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    settled_by: Mapped[str] = mapped_column(String(320), default="")
 
 
 def keep_mail(
@@ -109,41 +206,88 @@ def written_to(session: Session, campaign_id: int, n: int) -> str | None:
     return found
 
 
+def alone(session: Session, *, wait: bool = False) -> bool:
+    """Take the policy for this transaction: whoever decides about events does so alone, in all processes.
+
+    Returns whether it was had; with ``wait`` it always is. SQLite's write transactions are alone anyway.
+    """
+    if session.get_bind().dialect.name != "postgresql":
+        return True
+    if wait:
+        session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        return True
+    return bool(session.scalar(select(func.pg_try_advisory_xact_lock(_LOCK))))
+
+
+_LOCK = 0x706F6C696379  # "policy": PostgreSQL's advisory lock
+
+
 class Pending(NamedTuple):
-    """An event that policy has not looked at, and whom it concerns."""
+    """An event that policy has not looked at, and whom it concerns.
+
+    ``destination`` is who answers for the address: a provider, else the domain.
+    """
 
     event: Event
     subscriber_id: int
     address_hash: str
     publication_id: int
+    sender: str
+    destination: str
+
+
+def destination() -> ColumnElement[str]:
+    """Who answers for a delivery's address, as SQL: its provider, else its domain."""
+    return func.coalesce(func.nullif(Delivery.provider, ""), Delivery.domain)
 
 
 def pending(session: Session, limit: int) -> Sequence[Pending]:
-    """Take the oldest events of the inbox; on PostgreSQL those that nobody else is applying just now."""
+    """Return the oldest events of the inbox."""
     rows = session.execute(
-        select(Event, Delivery.subscriber_id, Subscriber.address_hash, Campaign.publication_id)
+        select(
+            Event,
+            Delivery.subscriber_id,
+            Subscriber.address_hash,
+            Campaign.publication_id,
+            Publication.sender_address,
+            destination(),
+        )
         .join(EventInbox, EventInbox.event_id == Event.id)
         .join(Delivery, and_(Delivery.campaign_id == Event.campaign_id, Delivery.n == Event.n))
         .join(Subscriber, Subscriber.id == Delivery.subscriber_id)
         .join(Campaign, Campaign.id == Event.campaign_id)
+        .join(Publication, Publication.id == Campaign.publication_id)
         .order_by(EventInbox.event_id)
         .limit(limit)
-        .with_for_update(of=EventInbox, skip_locked=True)
     )
     return [Pending(*row) for row in rows]
 
 
-def bounces_of(session: Session, subscriber_ids: Collection[int], since: datetime) -> dict[int, list[Event]]:
+class ToldBounce(NamedTuple):
+    """A bounce, and when a person undid what was made of it."""
+
+    bounce: Bounce
+    undone_at: datetime | None
+
+
+def bounces_of(
+    session: Session, subscriber_ids: Collection[int], since: datetime
+) -> dict[int, list[ToldBounce]]:
     """Return the bounces of these people's letters since an instant, oldest first."""
     rows = session.execute(
-        select(Delivery.subscriber_id, Event)
+        select(
+            Delivery.subscriber_id, Event.campaign_id, Event.n, Event.at, Event.category, Event.dead,
+            Decision.undone_at,
+        )
         .join(Event, _of_its_delivery(EventKind.BOUNCE))
+        .join(Decision, Decision.event_id == Event.id, isouter=True)
         .where(Delivery.subscriber_id.in_(subscriber_ids), Event.at >= since)
         .order_by(Event.at, Event.id)
-    )
-    found: dict[int, list[Event]] = defaultdict(list)
-    for subscriber_id, event in rows:
-        found[subscriber_id].append(event)
+    )  # fmt: skip
+    found: dict[int, list[ToldBounce]] = defaultdict(list)
+    for subscriber_id, campaign_id, n, at, category, dead, undone_at in rows:
+        bounce = Bounce(campaign_id, n, at, category or Category.UNKNOWN, dead)
+        found[subscriber_id].append(ToldBounce(bounce, undone_at))
     return found
 
 
@@ -181,6 +325,42 @@ def file_decisions(session: Session, decisions: Sequence[dict[str, object]]) -> 
     session.execute(insert(Decision), decisions)
     done = [decision["event_id"] for decision in decisions]
     session.execute(delete(EventInbox).where(EventInbox.event_id.in_(done)))
+
+
+def decision(session: Session, event_id: int) -> Decision | None:
+    """Return what was made of an event, its row held until the transaction ends; None: nothing yet."""
+    return session.get(Decision, event_id, with_for_update=True, populate_existing=True)
+
+
+def decisions_behind(session: Session, suppression_id: int) -> list[tuple[Decision, Event]]:
+    """Return the decisions that led to a suppression, each with its event, oldest first."""
+    rows = session.execute(
+        select(Decision, Event)
+        .join(Event, Event.id == Decision.event_id)
+        .where(Decision.suppression_id == suppression_id)
+        .order_by(Event.at, Event.id)
+    )
+    return [(decision, event) for decision, event in rows]
+
+
+# Settings
+
+
+def policy_settings(session: Session) -> list[PolicySetting]:
+    """Return the settings that differ from their defaults."""
+    return list(session.scalars(select(PolicySetting)))
+
+
+def put_settings(session: Session, values: Mapping[str, int], by: str, now: datetime) -> None:
+    """Write settings."""
+    for name, value in values.items():
+        session.merge(PolicySetting(name=name, value=value, set_by=by, set_at=now))
+    session.flush()
+
+
+def drop_settings(session: Session, names: Collection[str]) -> None:
+    """Have settings at their defaults again."""
+    session.execute(delete(PolicySetting).where(PolicySetting.name.in_(names)))
 
 
 def _of_its_delivery(*kinds: EventKind) -> ColumnElement[bool]:

@@ -40,7 +40,7 @@ from mailer.delivery.store import (
     Slowdown,
     Worker,
 )
-from mailer.feedback.policy import Action
+from mailer.feedback.rules import Action
 from mailer.feedback.store import Decision
 from mailer.issues.store import Publication
 
@@ -228,7 +228,9 @@ def with_event(campaign_id: int, kind: EventKind) -> Behind:
 
 def suppressed(campaign_id: int) -> Behind:
     """Return deliveries whose news silenced their address, each with the first such event."""
-    silencing = select(Decision.event_id).where(Decision.action == Action.SUPPRESS)
+    silencing = select(Decision.event_id).where(
+        Decision.action == Action.SUPPRESS, Decision.undone_at.is_(None)
+    )
     first = _first_events(campaign_id, Event.id.in_(silencing))
     return _told(first, func.coalesce(Event.category, "unknown"))
 

@@ -1,127 +1,20 @@
-"""Only words about the address silence it, and most of them only when they keep coming."""
+"""Events are decided about once, with all that is known of the reader; settings are kept and audited."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from mailer.audience.store import Subscriber, Suppression
 from mailer.database import Database
 from mailer.delivery.store import Delivery, DeliveryState, Event, EventInbox, EventKind
-from mailer.diagnosis import Category
 from mailer.feedback import policy
-from mailer.feedback.policy import RULES, Action, Past, decide
 from mailer.feedback.store import Decision
 from tests.make import NOON, Make
 
 DAY = timedelta(days=1)
-HARMLESS = [category for category in Category if category not in RULES]
-
-
-def bounce(category: Category, n: int = 1, **given: object) -> Event:
-    facts = {"campaign_id": 1, "n": n, "kind": EventKind.BOUNCE, "at": NOON, "source": "dsn", "detail": "",
-             "category": category, "status": None, "permanent": True, "dead": False}  # fmt: skip
-    return Event(**{**facts, **given})
-
-
-def series(category: Category, times: int, apart: timedelta, **given: object) -> list[Event]:
-    """``times`` letters that came back, ``apart`` from first to last, the last one at NOON."""
-    step = apart / max(times - 1, 1)
-    return [bounce(category, n, **{"at": NOON - step * (times - n), **given}) for n in range(1, times + 1)]
-
-
-def outcome(bounces: list[Event], alive_at: datetime | None = None) -> Action:
-    return decide(bounces[-1], Past(bounces, alive_at)).action
-
-
-@pytest.mark.parametrize("grounds", [{"source": "smtp"}, {"status": "5.1.1"}, {"status": "5.1.6"}])
-def test_a_mailbox_that_is_not_there_is_silenced_at_once(grounds: dict[str, str]) -> None:
-    """Said to our face, or with an explicit status."""
-    assert outcome([bounce(Category.BAD_MAILBOX, dead=True, **grounds)]) == Action.SUPPRESS
-
-
-def test_a_mailbox_that_a_vague_report_calls_gone_is_silenced_the_second_time() -> None:
-    """One report without a status may be a mistake; two a day apart are not."""
-    assert outcome([bounce(Category.BAD_MAILBOX, dead=True)]) == Action.COUNT
-    assert outcome(series(Category.BAD_MAILBOX, 2, DAY, dead=True)) == Action.SUPPRESS
-    assert outcome(series(Category.BAD_MAILBOX, 2, DAY / 2, dead=True)) == Action.COUNT
-
-
-@pytest.mark.parametrize("category", [Category.BAD_MAILBOX, Category.BAD_DOMAIN])
-def test_an_address_that_is_not_called_dead_is_not_silenced(category: Category) -> None:
-    """ "User unknown" with a temporary code is often a directory that was away."""
-    assert outcome(series(category, 9, 300 * DAY, source="smtp", status="4.1.1")) == Action.NONE
-
-
-@pytest.mark.parametrize("category", RULES)
-def test_it_takes_enough_letters_over_enough_time(category: Category) -> None:
-    """One letter fewer, or one hour less, and the reader stays."""
-    rule = RULES[category]
-    dead = {"dead": rule.needs_dead}
-    assert outcome(series(category, rule.times, rule.apart, **dead)) == Action.SUPPRESS
-    assert outcome(series(category, rule.times - 1, rule.apart * 3, **dead)) == Action.COUNT
-    assert outcome(series(category, rule.times, rule.apart - DAY / 24, **dead)) == Action.COUNT
-
-
-@pytest.mark.parametrize("category", RULES)
-def test_a_sign_of_life_begins_the_count_anew(category: Category) -> None:
-    """Whoever clicked last week has a mailbox."""
-    rule = RULES[category]
-    bounces = series(category, rule.times, rule.apart, dead=rule.needs_dead)
-    assert outcome(bounces, alive_at=bounces[0].at + timedelta(minutes=1)) == Action.COUNT
-
-
-def test_two_reports_about_one_letter_count_once() -> None:
-    """The run is of letters, not of reports."""
-    rule = RULES[Category.MAILBOX_FULL]
-    bounces = series(Category.MAILBOX_FULL, rule.times, rule.apart)
-    for event in bounces:
-        event.n = 1
-    assert outcome(bounces) == Action.COUNT
-
-
-def test_a_complaint_silences_one_publication() -> None:
-    """The reader did not want this newsletter; the mailbox is well."""
-    verdict = decide(bounce(Category.COMPLAINT, kind=EventKind.COMPLAINT), Past())
-    assert verdict.action == Action.SUPPRESS
-    assert not verdict.everywhere
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    category=st.sampled_from(HARMLESS),
-    times=st.integers(1, 40),
-    dead=st.booleans(),
-    source=st.sampled_from(["smtp", "dsn"]),
-    status=st.sampled_from([None, "5.1.1", "5.7.1", "4.2.2"]),
-)
-def test_nothing_else_ever_silences(
-    category: Category, times: int, dead: bool, source: str, status: str | None
-) -> None:
-    """Law 4: what is said about us, and what says nothing, however often it is said."""
-    bounces = series(category, times, 400 * DAY, dead=dead, source=source, status=status)
-    assert outcome(bounces) == Action.NONE
-
-
-@settings(max_examples=200, deadline=None)
-@given(
-    category=st.sampled_from(list(RULES)),
-    offsets=st.lists(st.integers(0, 24 * 90), min_size=1, max_size=8),
-)
-def test_silencing_agrees_with_counting_by_hand(category: Category, offsets: list[int]) -> None:
-    """Enough letters, first and last far enough apart: nothing more is in the rule."""
-    rule = RULES[category]
-    times = sorted(NOON - timedelta(hours=offset) for offset in offsets)
-    bounces = [bounce(category, n, at=at, dead=rule.needs_dead) for n, at in enumerate(times)]
-    expected = len(times) >= rule.times and times[-1] - times[0] >= rule.apart
-    assert (outcome(bounces) == Action.SUPPRESS) == expected
-
-
-# -- with rows ---------------------------------------------------------------------------------------------
 
 
 def apply(database: Database, at: datetime = NOON, limit: int = 500) -> int:
