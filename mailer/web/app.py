@@ -17,7 +17,20 @@ from mailer.database import Database
 from mailer.delivery.dkim_dns import LookUp
 from mailer.feedback.outbox import Outbox
 from mailer.settings import Settings, templates
-from mailer.web import access, admin, campaigns, i18n, pages, partner, secretariat, sending, subscriber
+from mailer.web import (
+    access,
+    admin,
+    campaigns,
+    feedback,
+    i18n,
+    pages,
+    partner,
+    rules,
+    secretariat,
+    sending,
+    subscriber,
+    suppressed,
+)
 from mailer.web.forms import UPLOAD_LIMIT
 from mailer.web.house import Doorkeeper, House, ask_dns, utc_now
 
@@ -48,7 +61,18 @@ def create_app(
     app = FastAPI(title="mailer", docs_url=None, redoc_url=None, openapi_url=None)
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up)
     app.state.house = house
-    for stage in (access, secretariat, campaigns, partner, admin, sending, subscriber):
+    for stage in (
+        access,
+        secretariat,
+        campaigns,
+        partner,
+        admin,
+        feedback,
+        rules,
+        suppressed,
+        sending,
+        subscriber,
+    ):
         app.include_router(stage.router)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
     pages.install(app)

@@ -42,6 +42,24 @@ _WORDS = {
     "auto_reply": N_("automatic answer"),
     "unknown": N_("reason not understood"),
     "manual": N_("set by a person"),
+    "dormant": N_("silent for long"),
+    # what a decision did
+    "did_suppress": N_("silenced"),
+    "did_hold": N_("held back"),
+    "did_count": N_("counted"),
+    "did_list": N_("listed as silent for long"),
+    "did_none": N_("nothing"),
+    "did_undone": N_("undone"),
+    # who told us
+    "source_smtp": N_("the relay, while we were sending"),
+    "source_dsn": N_("a report by mail"),
+    "source_arf": N_("a complaint by mail"),
+    "source_mail": N_("a mail"),
+    "source_web": N_("a page of ours"),
+    # verdicts on the rows of a file
+    "row_added": N_("added"),
+    "row_unchanged": N_("known already"),
+    "row_refused": N_("refused"),
     # how consent came about
     "consent_sign_up": N_("signed up themselves"),
     "consent_invited": N_("invited"),

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 
 def upgrade() -> None:
@@ -81,6 +81,8 @@ def upgrade() -> None:
         batch_op.create_index("ix_cases_partner", ["partner_id", "category", "at", "event_id"], unique=False)
         batch_op.create_index("ix_cases_provider", ["provider", "category", "at", "event_id"], unique=False)
         batch_op.create_index("ix_cases_rule", ["rule_id", "at", "event_id"], unique=False)
+    with op.batch_alter_table("decisions", schema=None) as batch_op:
+        batch_op.create_index("ix_decisions_action", ["action", "event_id"], unique=False)
     op.execute(
         """
         INSERT INTO cases (event_id, kind, at, campaign_id, n, category, provider, partner_id, reason, open)
