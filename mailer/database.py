@@ -6,33 +6,42 @@ fails late when two threads write. PostgreSQL is the production database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
+    ColumnElement,
     DateTime,
     Dialect,
     Engine,
     FunctionElement,
     Integer,
     MetaData,
+    Select,
+    Text,
     TypeDecorator,
+    Update,
+    bindparam,
     create_engine,
     event,
     func,
     select,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.engine import Connection, ExceptionContext, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeEngine
 
 from mailer.errors import MailerError
 
@@ -79,6 +88,31 @@ class db_time(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions
 
     type = UTCDateTime()
     inherit_cache = True
+
+
+class _Numbers(TypeDecorator[list[int]]):
+    """A list of numbers as one parameter."""
+
+    impl = Text
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """An array; SQLite has none, but reads JSON."""
+        return dialect.type_descriptor(ARRAY(Integer) if dialect.name == "postgresql" else Text())
+
+    def process_bind_param(self, value: list[int] | None, dialect: Dialect) -> Any:
+        """Write it."""
+        return value if dialect.name == "postgresql" else json.dumps(value)
+
+
+class is_among(FunctionElement[bool]):  # noqa: N801 - named as SQL functions are
+    """Whether a column is one of a list of numbers that stands in the parameter ``name``."""
+
+    type = Boolean()
+    inherit_cache = True
+
+    def __init__(self, column: ColumnElement[int], name: str) -> None:
+        super().__init__(column, bindparam(name, type_=_Numbers))
 
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -139,7 +173,13 @@ class Database:
     def steady(self) -> Iterator[Steady]:
         """Hold one connection for many short transactions: asking the pool for each costs as much as one."""
         with _one_sentence(), self._writer.connect() as connection:
-            yield Steady(connection)
+            _set(connection, _FEW_ROWS_BY_KEY)
+            try:
+                yield Steady(connection)
+            except BaseException:
+                connection.invalidate()  # nobody else gets it as it is set
+                raise
+            _set(connection, _AS_BEFORE)
 
     @contextmanager
     def reshape(self) -> Iterator[Session]:
@@ -172,6 +212,21 @@ class Database:
     def close(self) -> None:
         """Give back every connection."""
         self.engine.dispose()
+
+
+# Who holds a connection asks the same few rows by key again and again: planning each time costs as much as
+# the answer. A plan made for any values must not think that a range is a twentieth of the table.
+_FEW_ROWS_BY_KEY = (
+    "SET plan_cache_mode = force_generic_plan; SET enable_hashjoin = off; SET enable_mergejoin = off"
+)
+_AS_BEFORE = "RESET plan_cache_mode; RESET enable_hashjoin; RESET enable_mergejoin"
+
+
+def _set(connection: Connection, settings: str) -> None:
+    """Change settings of a connection to PostgreSQL."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(settings)
+        connection.commit()
 
 
 class Steady:
@@ -235,21 +290,110 @@ def _on_sqlite(_element: db_time, _compiler: Any, **_more: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # UTC, as UTCDateTime is stored
 
 
+@compiles(is_among)
+def _in_array(element: is_among, compiler: Any, **more: Any) -> str:
+    column, numbers = (compiler.process(each, **more) for each in element.clauses)
+    return f"{column} = ANY ({numbers})"
+
+
+@compiles(is_among, "sqlite")
+def _in_json(element: is_among, compiler: Any, **more: Any) -> str:
+    column, numbers = (compiler.process(each, **more) for each in element.clauses)
+    return f"{column} IN (SELECT value FROM json_each({numbers}))"  # noqa: S608 - both are made by the compiler
+
+
 def copy(session: Session, statement: str, rows: str) -> None:
     """Write rows, in the text format of COPY … FROM STDIN, the quickest way PostgreSQL has."""
-    from psycopg import Error  # only where there is a PostgreSQL
+    with _driver(session, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as stream:
+        stream.write(rows)
 
+
+class Prepared:
+    """A statement that is asked for every few letters: compiled once, and given straight to the driver.
+
+    SQLAlchemy takes longer to hand a statement over than the database to carry it out.
+    """
+
+    def __init__(self, statement: Select[Any] | Update) -> None:
+        """``statement`` has all its values as ``bindparam``, none of them expanding."""
+        self._statement = statement
+        self._compiled: dict[str, _Compiled] = {}
+
+    def rows(self, session: Session, **values: object) -> list[tuple[Any, ...]]:
+        """Execute it and return its rows."""
+        compiled = self._in(session.get_bind().dialect)
+        with _driver(session, compiled.sql) as driver:
+            return compiled.read(driver.execute(compiled.sql, compiled.parameters(values)).fetchall())
+
+    def run(self, session: Session, **values: object) -> None:
+        """Execute a statement that has no rows."""
+        compiled = self._in(session.get_bind().dialect)
+        with _driver(session, compiled.sql) as driver:
+            driver.execute(compiled.sql, compiled.parameters(values))
+
+    def _in(self, dialect: Dialect) -> _Compiled:
+        if dialect.name not in self._compiled:
+            self._compiled[dialect.name] = _Compiled(self._statement, dialect)
+        return self._compiled[dialect.name]
+
+
+class _Compiled:
+    """A statement in one dialect, and how values pass to the driver and back."""
+
+    def __init__(self, statement: Select[Any] | Update, dialect: Dialect) -> None:
+        compiled: Any = statement.compile(dialect=dialect)  # of SQL, whatever else may be compiled
+        self.sql = str(compiled)
+        self._order: Sequence[str] | None = compiled.positiontup  # None: by name
+        binds = {name: bind for bind, name in compiled.bind_names.items()}
+        self._fixed = {name: _plain(bind.value) for name, bind in binds.items() if not bind.required}
+        writers = {
+            name: bind.type.dialect_impl(dialect).bind_processor(dialect) for name, bind in binds.items()
+        }
+        self._writers = [(name, write) for name, write in writers.items() if write]
+        columns = compiled.statement.selected_columns if compiled.statement.is_select else ()
+        readers = [column.type.dialect_impl(dialect).result_processor(dialect, None) for column in columns]
+        self._readers = [(place, read) for place, read in enumerate(readers) if read]
+
+    def parameters(self, values: dict[str, object]) -> Any:
+        """Return values as the driver takes them."""
+        told = self._fixed | values
+        for name, write in self._writers:
+            told[name] = write(told[name])
+        return told if self._order is None else [told[name] for name in self._order]
+
+    def read(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Return rows as the columns' types read them."""
+        if not self._readers:
+            return rows
+        read = [list(row) for row in rows]
+        for row in read:
+            for place, reader in self._readers:
+                row[place] = reader(row[place])
+        return [tuple(row) for row in read]
+
+
+def _plain(value: object) -> object:
+    """Return an enumeration's value: drivers take long to find out what to do with the member."""
+    return value.value if isinstance(value, Enum) else value
+
+
+@contextmanager
+def _driver(session: Session, statement: str) -> Iterator[Any]:
+    """Give the driver's own connection within the session's transaction; its errors are SQLAlchemy's."""
     connection = session.connection()
-    driver: Any = connection.connection.driver_connection  # COPY is a word of the driver's own
+    driver: Any = connection.connection.driver_connection
+    errors: Any = connection.dialect.dbapi
     try:
-        with driver.cursor() as cursor, cursor.copy(statement) as stream:
-            stream.write(rows)
-    except Error as error:
-        if driver.closed:
+        yield driver
+    except errors.Error as error:
+        lost = connection.dialect.is_disconnect(error, driver, None)
+        if lost:
             connection.invalidate(error)
-        raise OperationalError(
-            statement, None, _first_line(error), connection_invalidated=driver.closed
-        ) from error
+        told = DBAPIError.instance(
+            statement, None, _first_line(error), errors.Error,
+            hide_parameters=True, connection_invalidated=lost, dialect=connection.dialect,
+        )  # fmt: skip
+        raise told from error
 
 
 @contextmanager

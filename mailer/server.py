@@ -1,7 +1,7 @@
 """The server: everything ``mailer serve`` runs in one process tree.
 
-Embedded: web app, worker, beat and the listener that catches letters. With a Redis configured, the web app
-alone: workers, beat and listener run as their own services.
+Embedded: web app, worker, beat, the listener that catches letters, and who reads mailboxes. With a Redis
+configured, the web app alone: workers, beat, listener and readers run as their own services.
 """
 
 from __future__ import annotations
@@ -23,8 +23,10 @@ from mailer.database import Database, private_folder
 from mailer.delivery import sweep
 from mailer.delivery.relay import Relay
 from mailer.errors import MailerError
-from mailer.feedback.listener import Listener, Manners
+from mailer.feedback.boxes.watch import Watcher
+from mailer.feedback.listener import Listener
 from mailer.feedback.outbox import Outbox
+from mailer.feedback.reception import Manners
 from mailer.settings import Settings
 from mailer.web.app import create_app
 from workers.embedded import Embedded
@@ -55,7 +57,7 @@ class NoFolder(MailerError):
 
 @dataclass
 class Server:
-    """A server on one data folder, from ``start`` to ``stop``. ``manners``: see ``feedback.listener``."""
+    """A server on one data folder, from ``start`` to ``stop``. ``manners``: see ``feedback.reception``."""
 
     settings: Settings
     manners: Manners | None = None
@@ -100,6 +102,9 @@ class Server:
         embedded = Embedded(self.settings)
         embedded.start()
         parts.callback(embedded.stop)
+        watcher = Watcher(self.settings, self.database)
+        watcher.start()
+        parts.callback(watcher.stop)
 
     def _retire(self) -> None:
         with suppress(MailerError), self.database.write() as session:  # without a database nobody can ask

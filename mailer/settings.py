@@ -74,6 +74,23 @@ class Settings(BaseSettings):
         description="Proxies before the web app, addresses or networks separated by commas: their"
         " X-Forwarded-For says who asks, and limits count by that. Empty: whoever connects is who asks.",
     )
+    listener_certificate: Path | None = Field(
+        None,
+        description="PEM file of certificate and key with which the listener offers STARTTLS; read anew when"
+        " it changes. Unset: it offers none.",
+    )
+    lmtp_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port on which the listener speaks LMTP as well, for a mail server that hands over what"
+        " comes to the bounce domain; 0: any free one. Unset: none.",
+    )
+    raw_mail_days: int = Field(
+        180,
+        ge=1,
+        description="How long mail that came back is kept as it came. What it told, its events, stays.",
+    )
     lease_seconds: int = Field(
         30,
         ge=3,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import signals
@@ -12,7 +12,7 @@ from mailer import queue
 from mailer.accounts import sessions
 from mailer.delivery import lanes
 from mailer.delivery import sweep as sweeping
-from mailer.feedback import policy
+from mailer.feedback import answers, policy, retention
 from mailer.feedback import watch as watching
 from workers.app import app, context, leave
 from workers.timetable import LOOK_UP, SWEEP, TIDY, WATCH
@@ -53,11 +53,20 @@ def watch(**_newer: object) -> None:
         watching.watch(session, now=datetime.now(UTC))
 
 
+@app.task(name=queue.PASS_ON)  # type: ignore[untyped-decorator]
+def pass_on(**_newer: object) -> None:
+    """Pass readers' answers on to the desks."""
+    answers.pass_on(context().database, settings=context().settings, now=datetime.now(UTC))
+
+
 @app.task(name=TIDY)  # type: ignore[untyped-decorator]
 def tidy(**_newer: object) -> None:
-    """Forget sessions and sign-in links that have run out."""
+    """Forget sessions and sign-in links that have run out, and mail that came back long ago."""
+    now = datetime.now(UTC)
     with context().database.write() as session:
-        sessions.forget_expired(session, now=datetime.now(UTC))
+        sessions.forget_expired(session, now=now)
+    kept_for = timedelta(days=context().settings.raw_mail_days)
+    retention.forget_old_mail(context().database, before=now - kept_for)
 
 
 @app.task(name=LOOK_UP)  # type: ignore[untyped-decorator]

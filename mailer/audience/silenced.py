@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
     Select,
+    Table,
     and_,
     column,
     func,
@@ -84,7 +85,8 @@ def add(session: Session, rows: Sequence[dict[str, Any]]) -> list[int]:
     """Write suppressions, as columns, and return their ids in order."""
     if not rows:
         return []
-    statement = insert(Suppression).returning(Suppression.id, sort_by_parameter_order=True)
+    its = cast(Table, Suppression.__table__)  # of the table: rows differ in what is None
+    statement = insert(its).returning(its.c.id, sort_by_parameter_order=True)
     return list(session.scalars(statement, rows))
 
 
@@ -150,7 +152,7 @@ def reasons(session: Session, now: datetime) -> dict[str, int]:
         .group_by(Suppression.reason)
         .order_by(func.count().desc(), Suppression.reason)
     )
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def addresses(session: Session, hashes: Collection[str]) -> dict[str, str]:
@@ -204,7 +206,7 @@ def export(session: Session, now: datetime) -> Iterator[Exported]:
 def publication_ids(session: Session) -> dict[str, int]:
     """Return the publications by their codes."""
     rows = session.execute(select(_publications.c.code, _publications.c.id))
-    return dict(rows.tuples().all())
+    return dict(rows.all())
 
 
 def said(session: Session, hashes: Sequence[str], now: datetime) -> list[Suppression]:
@@ -226,6 +228,17 @@ def import_by_public_id(session: Session, public_id: UUID) -> SuppressionImport 
     return session.scalar(
         select(SuppressionImport).where(SuppressionImport.public_id == public_id).with_for_update()
     )
+
+
+def take_back(session: Session, ids: Sequence[int], why: str, now: datetime, by: str) -> None:
+    """Release those of these suppressions that nobody has released."""
+    for start in range(0, len(ids), _CHUNK):
+        session.execute(
+            update(Suppression)
+            .where(Suppression.id.in_(ids[start : start + _CHUNK]), Suppression.released_at.is_(None))
+            .values(released_at=now, released_by=by, released_why=why)
+            .execution_options(synchronize_session=False)
+        )
 
 
 def release_imported(session: Session, import_id: int, now: datetime, by: str) -> int:

@@ -120,9 +120,9 @@ def take_in(session: Session, found: Sheet, *, keys: Keyring, now: datetime, act
     session.add(made)
     session.flush()
     wanted, refusals = _judged(session, found, keys, now, actor, made.id)
-    verdicts = _verdicts(session, wanted, refusals, now)
+    verdicts = tuple(_verdicts(session, wanted, refusals, now))
     suppressions.suppress_many(session, list(wanted.values()), now=now)
-    report = Report(made.public_id, tuple(verdicts))
+    report = Report(made.public_id, verdicts)
     made.added, made.unchanged, made.refused = report.counts.values()
     session.flush()
     audit.record(

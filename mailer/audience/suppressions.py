@@ -99,9 +99,12 @@ def suppress_many(session: Session, wanted: Sequence[Silence], *, now: datetime)
         (row.address_hash, row.reason, Scope(row.publication_id, row.sender)): row
         for row in reversed(silenced.said(session, hashes, now))
     }
-    fresh = {each.key: each for each in reversed(wanted) if each.key not in standing}
+    fresh: dict[tuple[str, str, Scope], Silence] = {}
     for each in wanted:
-        if (known := standing.get(each.key)) and known.until is not None:
+        known = standing.get(each.key)
+        if known is None:
+            fresh.setdefault(each.key, each)
+        elif known.until is not None:
             known.until = max(known.until, each.until) if each.until else None
     rows = [{**asdict(each), **asdict(each.scope), "since": now} for each in fresh.values()]
     for row in rows:
@@ -159,11 +162,7 @@ def release(session: Session, id: int, now: datetime, actor: Actor, why: str = "
 
 def take_back(session: Session, ids: Iterable[int], *, why: str, now: datetime) -> None:
     """Release suppressions that the policy itself no longer stands by; what it counted still counts."""
-    for id in ids:
-        found = session.get_one(Suppression, id)
-        if found.released_at is None:
-            found.released_at, found.released_by, found.released_why = now, SYSTEM.name, why
-    session.flush()
+    silenced.take_back(session, sorted(ids), why, now, SYSTEM.name)
 
 
 def get(session: Session, id: int) -> Suppression:

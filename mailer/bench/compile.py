@@ -17,9 +17,9 @@ from mailer.bench.readers import Readers
 from mailer.content import letter as content
 from mailer.content import slots
 from mailer.content.letter import Blueprint
-from mailer.delivery import batches, campaigns, store
-from mailer.delivery.batches import Addressee
+from mailer.delivery import campaigns, slices, store
 from mailer.delivery.letters import Compositor
+from mailer.delivery.slices import Addressee
 from mailer.settings import Settings
 from mailer.signing import Purpose
 
@@ -49,7 +49,7 @@ def _measured(given: Settings, script: Script) -> dict[str, Any]:
         with ground.database.read() as session:
             now = datetime.now(UTC)
             publication_id = campaigns.get(session, campaign_id).publication_id
-            people = batches.addressees(
+            people = slices.addressees(
                 session,
                 campaign_id=campaign_id,
                 numbers=range(1, READERS + 1),

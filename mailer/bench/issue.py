@@ -53,7 +53,7 @@ def on_wire(session: Session, campaign: Campaign, settings: Settings, now: datet
     """Weigh a letter, header and all."""
     reader = parse("reader-000001@north.example")
     letter = letters.trial(session, campaign, recipient=reader, language=None, settings=settings, now=now)
-    return len(letter.body)
+    return letter.octets
 
 
 def in_text(session: Session, campaign: Campaign, settings: Settings, now: datetime) -> int:

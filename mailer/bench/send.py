@@ -235,20 +235,18 @@ class Bench:
 
     def _baselines(self, sample: Envelope) -> list[Baseline]:
         host, _, port = self._address.rpartition(":")
-        message = email.message_from_bytes(sample.body, _class=EmailMessage, policy=policy.default)
+        message = email.message_from_bytes(bytes(sample.body), _class=EmailMessage, policy=policy.default)
         task = Task(
             host=host.strip("[]"),
             port=int(port),
             seconds=LASTS,
-            octets=len(sample.body),
+            octets=sample.octets,
             subject=str(message["Subject"]),
             greeting=salutation(Names(), LANGUAGE[self._plan.script]),
             html=_part(message, "html"),
             text=_part(message, "plain"),
         )
-        source = SmtpSource(
-            address=self._address, octets=len(sample.body), connections=self._plan.connections
-        )
+        source = SmtpSource(address=self._address, octets=sample.octets, connections=self._plan.connections)
         known: tuple[Baseline, ...] = (Smtplib(task), source)
         return [it for it in known if it.name in self._plan.against]
 
@@ -280,7 +278,7 @@ class Bench:
                 it.name: _against(own, [found[it.name] for found in rates if it.name in found], it.missing)
                 for it in baselines
             },
-            "wire_bytes": len(sample.body),
+            "wire_bytes": sample.octets,
             "launch_seconds": round(median(it.launch_seconds for it in rounds), 3),
             "launch_cpu_us_per_letter": round(
                 median((it.launch_cpu.postgres or 0.0) / it.sent.letters * 1e6 for it in rounds), 1

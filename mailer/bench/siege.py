@@ -36,7 +36,7 @@ from mailer.bench.readers import Readers
 from mailer.bench.reckoning import Reckoning, reckon
 from mailer.bench.servers import Postgres, Redis
 from mailer.database import clock
-from mailer.delivery import batches, campaigns, ledger, send
+from mailer.delivery import campaigns, ledger, send, slices
 from mailer.delivery.store import Batch, BatchState, Campaign, CampaignState, DeliveryState, Slowdown
 from mailer.errors import MailerError
 from mailer.settings import Settings
@@ -248,7 +248,7 @@ class Siege:
             campaigns.settle_uncertain(
                 session, campaign_id=self._campaign, resend=False, now=clock(session), actor=_SHELL
             )
-            return len(batches.in_state(session, self._campaign, DeliveryState.UNCERTAIN))
+            return len(slices.in_state(session, self._campaign, DeliveryState.UNCERTAIN))
 
     # -- inside --
 

@@ -125,8 +125,9 @@ class _Commands(click.Group):
     """Finds a noun's module when it is asked for: starting stays fast."""
 
     nouns = (
-        "bench", "campaign", "db", "demo", "dkim", "doctor", "feedback", "issue", "pace", "partner",
-        "policy", "publication", "segment", "serve", "subscribers", "suppressions", "user",
+        "bench", "campaign", "db", "demo", "dkim", "doctor", "feedback", "issue", "mailbox", "pace",
+        "partner", "policy", "publication", "segment", "serve", "subscribers", "suppressions", "user",
+        "webhook",
     )  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -20,19 +20,29 @@ from mailer import migrations, queue
 from mailer import settings as settings_module
 from mailer.cli import Shell, now, pass_shell, say
 from mailer.database import Database, clock
-from mailer.delivery import dkim_dns, dkim_keys, lanes, store, sweep
+from mailer.delivery import dkim_dns, dkim_keys, lanes, refresh_tokens, store, sweep
 from mailer.delivery.pace import warm_up
 from mailer.delivery.relay import Relay, is_loopback
 from mailer.delivery.relays import Relays
 from mailer.delivery.store import CampaignState
 from mailer.errors import MailerError
-from mailer.feedback import alerts
+from mailer.feedback import alerts, answers
+from mailer.feedback import store as feedback
 from mailer.feedback.alerts import About
+from mailer.feedback.boxes import mailboxes
+from mailer.feedback.boxes import store as boxes
+from mailer.feedback.webhooks import hooks
+from mailer.feedback.webhooks import store as webhook_rows
+from mailer.feedback.webhooks.hear import Outcome
+from mailer.feedback.webhooks.store import Counted
 from mailer.issues.publications import UNSET_DOMAIN
 from mailer.issues.store import publications
 from mailer.settings import Settings
 
 _ROOM = 500_000_000  # bytes of disk below which a campaign may fill it: caught letters, journal, database
+_UNREAD = timedelta(minutes=30)  # after which a mailbox that nobody looked into is not read
+_RECENT = timedelta(days=1)  # and today so far: what webhooks are judged by
+_BELIEVED = (Outcome.HEARD, Outcome.REPEATED, Outcome.PASSED, Outcome.UNKNOWN, Outcome.STRAY)
 _DRIFT = timedelta(seconds=5)  # between this machine's clock and the database's
 _FAR_DISKS = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "ceph", "glusterfs"}
 _MOUNTS = Path("/proc/self/mounts")  # Linux
@@ -204,15 +214,28 @@ def _relays(settings: Settings) -> Iterator[Finding]:
         mend = "Set MAILER_SMTP_URL: the listener of a production installation catches nothing."
         yield Finding("relay", State.PROBLEM, "none set", mend)
     for url in settings.smtp_url.split():
-        yield _guarded("relay", partial(_relay, url))
+        yield _guarded("relay", partial(_relay, settings, url))
 
 
-def _relay(url: str) -> Finding:
+def _relay(settings: Settings, url: str) -> Finding:
     relay = Relay.from_url(url)
-    with Relays([url]) as relays:
+    if relay.token_url and not _is_current(settings):  # an answer may hold a token that has to be kept
+        mend = "Run `mailer db upgrade`: its tokens are kept in the database."
+        return Finding("relay", State.PROBLEM, f"{relay.name} is not asked", mend)
+    with Relays([url], shelf=refresh_tokens.shelf(settings)) as relays:
         relays.check()
     signed_in = ["signed in"] if relay.user else []
     return Finding("relay", State.OK, ", ".join([f"{relay.name} answers", *signed_in, *_limits(relay)]))
+
+
+def _is_current(settings: Settings) -> bool:
+    if not settings.database_url and not (settings.data / "mailer.db").exists():
+        return False
+    database = Database(settings.database)
+    try:
+        return migrations.current(database) == migrations.head()
+    finally:
+        database.close()
 
 
 def _limits(relay: Relay) -> Iterator[str]:
@@ -278,6 +301,8 @@ def _in_session(session: Session, settings: Settings) -> Iterator[Finding]:
     yield from _destinations(session)
     for alert in alerts.standing(session):
         yield Finding("alert", State.NOTE, str(alert.said), _ALERTS[About(alert.kind)])
+    yield from _mailboxes(session)
+    yield from _webhooks(session, settings)
     sending = store.campaigns(session, CampaignState.SENDING)
     for campaign in sending:
         if campaign.trouble:
@@ -325,6 +350,47 @@ def _destinations(session: Session) -> Iterator[Finding]:
             found = f"{row.lane} asked us to slow down and rests until {row.until:%H:%M} UTC: {row.said}"
             mend = f"It goes on by itself; if this comes often, lower `mailer pace set {row.lane}`."
             yield Finding("destination", State.NOTE, found, mend)
+
+
+def _mailboxes(session: Session) -> Iterator[Finding]:
+    """Say of each mailbox whether it is read, and of readers' answers whether any waits for a person."""
+    for mailbox in boxes.mailboxes(session):
+        if trouble := mailboxes.trouble_of(mailbox):
+            yield Finding("mailbox", State.PROBLEM, mailbox.url, str(trouble))
+        elif mailbox.looked_at is None or clock(session) - mailbox.looked_at > _UNREAD:
+            mend = "Start `mailer serve`, or in production `mailer feedback listen`."
+            yield Finding("mailbox", State.PROBLEM, f"{mailbox.url} is not read", mend)
+        else:
+            yield Finding("mailbox", State.OK, f"{mailbox.url}, {mailbox.heard} mails heard")
+    if kept := len(feedback.answers_in(session, answers.State.KEPT)):
+        found = f"{kept} of readers' answers were not passed on"
+        yield Finding("answers", State.NOTE, found, "`mailer feedback answers` shows them and says why.")
+
+
+def _webhooks(session: Session, settings: Settings) -> Iterator[Finding]:
+    """Say which providers tell us of letters, and whose posts were not believed or not kept."""
+    counted = webhook_rows.counted(session, (now() - _RECENT).date())
+    for name in sorted({row.provider for row in hooks.listing(session)}):
+        yield _guarded("webhook", partial(_webhook, session, settings, name, counted))
+
+
+def _webhook(session: Session, settings: Settings, name: str, counted: list[Counted]) -> Finding:
+    hooks.secrets_of(session, name, settings.keys)  # they can be opened
+    numbers = {row.outcome: row.number for row in counted if row.provider == name}
+    told = ", ".join(f"{number} {outcome}" for outcome, number in numbers.items()) or "nothing yet"
+    believed = sum(numbers.get(outcome, 0) for outcome in _BELIEVED)
+    state, mend = State.OK, ""
+    if numbers.get(Outcome.FAILED):
+        state = State.PROBLEM
+        mend = "What failed is told again by itself: the web app's log says why it failed."
+    elif numbers.get(Outcome.REFUSED, 0) > believed:
+        state = State.PROBLEM
+        mend = f"Compare its secret there, or `mailer webhook add {name}` anew."
+    elif numbers.get(Outcome.STALE):
+        state, mend = State.NOTE, "Some were signed too long ago, or this machine's clock is wrong."
+    elif numbers.get(Outcome.UNKNOWN):
+        state, mend = State.NOTE, "Some words are not known to this version: they are kept for a person."
+    return Finding("webhook", state, f"{name}, since yesterday: {told}", mend)
 
 
 # --- ports ----------------------------------------------------------------------------------------------

@@ -68,7 +68,10 @@ def _change(text: str) -> tuple[str, float | None]:
 @_WHY
 @pass_shell
 def undo(shell: Shell, event: int, why: str) -> None:
-    """Undo what was made of an event: its address may be written to again, and counting begins anew."""
+    """Undo what was made of an event.
+
+    Its address may be written to again, and counting begins anew.
+    """
     with shell.database.write() as session:
         decisions.undo(session, event, why=why, now=now(), actor=shell.actor)
     click.echo(f"What was made of event {event} is undone.")
@@ -76,16 +79,18 @@ def undo(shell: Shell, event: int, why: str) -> None:
 
 @command.command("dormant")
 @click.option("--decide", type=Id, metavar="NUMBER", help="The line to decide about.")
-@click.option("--answer", type=click.Choice([*Answer]), help="What is to become of it.")
+@click.option(
+    "--answer", type=click.Choice([answer.value for answer in Answer]), help="What is to become of it."
+)
 @click.option("--why", default="", metavar="TEXT", help="For whoever looks later.")
 @click.option("--search", default="", metavar="START", help="Only addresses that begin so.")
 @click.option("--page", default=1, type=click.IntRange(1), help="Of fifty lines each.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line.")
 @pass_shell
 def dormant_(
-    shell: Shell, decide: int | None, answer: Answer | None, why: str, search: str, page: int, as_json: bool
+    shell: Shell, decide: int | None, answer: str | None, why: str, search: str, page: int, as_json: bool
 ) -> None:
-    """List addresses whose letters come back unexplained, or decide about one."""
+    """Show or settle what comes back unexplained."""
     if (decide is None) != (answer is None):
         raise click.UsageError("Say both: --decide NUMBER and --answer suppress, keep or ask.")
     if decide is not None and answer is not None:
@@ -114,7 +119,10 @@ def dormant_(
 @click.option("--json", "as_json", is_flag=True, help="One object per line.")
 @pass_shell
 def storms_(shell: Shell, release: int | None, confirm: int | None, why: str, as_json: bool) -> None:
-    """List times in which a provider called far too many mailboxes missing, or decide about one."""
+    """Show or settle storms of missing mailboxes.
+
+    In a storm a provider calls far more mailboxes missing than usual, and what that silences is held.
+    """
     if release is not None and confirm is not None:
         raise click.UsageError("Say one: --release or --confirm.")
     if release is not None or confirm is not None:

@@ -61,7 +61,10 @@ def add(
 @click.option("--why", default="", metavar="TEXT", help="For whoever looks later.")
 @pass_shell
 def release(shell: Shell, number: int, why: str) -> None:
-    """Let an address be written to again: NUMBER is the suppression's, as `list` shows it."""
+    """Let an address be written to again.
+
+    NUMBER is the suppression's, as `list` shows it.
+    """
     with shell.database.write() as session:
         suppressions.release(session, number, now(), shell.actor, why)
     click.echo(f"Suppression {number} is released.")
@@ -70,7 +73,12 @@ def release(shell: Shell, number: int, why: str) -> None:
 @command.command("list")
 @click.argument("search", default="")
 @click.option("--reason", type=click.Choice(REASONS), default=None)
-@click.option("--state", type=click.Choice([*State]), default=State.IN_FORCE, show_default=True)
+@click.option(
+    "--state",
+    type=click.Choice([state.value for state in State]),
+    default=State.IN_FORCE.value,
+    show_default=True,
+)
 @click.option("--page", default=1, type=click.IntRange(1), help="Of fifty lines each.")
 @click.option("--json", "as_json", is_flag=True, help="One object per line.")
 @pass_shell

@@ -10,7 +10,9 @@ import re
 from binascii import b2a_base64, b2a_qp
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from operator import itemgetter
+from itertools import chain
+from operator import itemgetter, mul
+from typing import NamedTuple
 
 from mailer.errors import Invalid
 
@@ -187,25 +189,45 @@ def line_of(value: str) -> str:
     return value if value.isprintable() else one_line(value)
 
 
+class Pieces(NamedTuple):
+    """A message, or a run of one, in pieces: most of them are the same for every reader."""
+
+    pieces: tuple[bytes, ...]
+    octets: int  # in all
+
+    def __bytes__(self) -> bytes:
+        return b"".join(self.pieces)
+
+
 class Pattern:
     """Texts and, between them, slots. A slot that stands in many places is filled once."""
 
     def __init__(self, texts: Sequence[bytes], slots: Sequence[Fill]) -> None:
         """``slots`` are one fewer than ``texts``; those that are the same function hold the same."""
-        self._texts = tuple(texts)
         self._fills = tuple(dict.fromkeys(slots))
-        self._pick = _alternating(len(texts), [self._fills.index(fill) for fill in slots])
+        self._weave = _Weave(texts, [self._fills.index(fill) for fill in slots])
 
-    def write(self, values: Values) -> Sequence[bytes]:
-        """Return the pieces, texts and slots in turn."""
-        return self._pick((*self._texts, *[fill(values) for fill in self._fills]))
+    def write(self, values: Values) -> Pieces:
+        """Return the texts and slots in turn."""
+        return self._weave([fill(values) for fill in self._fills])
 
 
-def _alternating(texts: int, slots: Sequence[int]) -> Callable[[Sequence[bytes]], Sequence[bytes]]:
-    """Return what puts a table in order: texts first in the table, then what goes between them."""
-    if not slots:
-        return tuple
-    return itemgetter(0, *(index for place, slot in enumerate(slots, 1) for index in (texts + slot, place)))
+class _Weave:
+    """Texts and between them, each in any number of places, what is given."""
+
+    def __init__(self, texts: Sequence[bytes], places: Sequence[int]) -> None:
+        """``places`` are one fewer than ``texts``: which of what is given stands there."""
+        self._texts = tuple(texts)
+        self._octets = sum(map(len, texts))
+        self._times = [places.count(place) for place in range(max(places, default=-1) + 1)]
+        self._pick: Callable[[Sequence[bytes]], tuple[bytes, ...]] = tuple
+        if places:
+            between = ((len(texts) + place, after) for after, place in enumerate(places, 1))
+            self._pick = itemgetter(0, *chain.from_iterable(between))
+
+    def __call__(self, given: Sequence[bytes]) -> Pieces:
+        octets = self._octets + sum(map(mul, map(len, given), self._times))
+        return Pieces(self._pick((*self._texts, *given)), octets)
 
 
 # --- base64 ---------------------------------------------------------------------------------------------
@@ -239,8 +261,8 @@ class Base64Body:
         ]
         self._layouts: dict[tuple[int, ...], _Layout] = {}
 
-    def write(self, values: Values) -> Sequence[bytes]:
-        """Return the pieces of the body."""
+    def write(self, values: Values) -> Pieces:
+        """Return the body."""
         filled = [fill(values) for fill in self._fills]
         lengths = tuple([len(value) % 3 for value in filled])
         layout = self._layouts.get(lengths)
@@ -267,17 +289,16 @@ class _Layout:
     """A base64 body for values of certain lengths: encoded texts, and groups that hold a value each."""
 
     def __init__(self, texts: Sequence[bytes], groups: Sequence[Group]) -> None:
-        self._texts = tuple(texts)
         self._groups = tuple(dict.fromkeys(groups))  # few: a token has the same neighbours in many places
-        self._pick = _alternating(len(texts), [self._groups.index(group) for group in groups])
+        self._weave = _Weave(texts, [self._groups.index(group) for group in groups])
 
-    def write(self, filled: Sequence[bytes]) -> Sequence[bytes]:
+    def write(self, filled: Sequence[bytes]) -> Pieces:
         groups = [before + filled[field] + after for before, field, after in self._groups]
         encoded = [
             b2a_base64(group, newline=False) if len(group) <= _BASE64_LINE else _wrapped(group)
             for group in groups
         ]
-        return self._pick((*self._texts, *encoded))
+        return self._weave(encoded)
 
 
 def _filling(field: Field, escape: Callable[[str], str]) -> Fill:

@@ -15,7 +15,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from functools import cache, cached_property
 from html import escape
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Literal
 
 from mailer.content import slots
@@ -24,6 +24,7 @@ from mailer.content.encoding import (
     Base64Body,
     Fill,
     Pattern,
+    Pieces,
     Values,
     encode_quoted,
     line_of,
@@ -151,29 +152,40 @@ class Blueprint:
         """
         return Blueprint(_merged(_bound(segment, texts) for segment in self.segments))
 
+    def carrying(self, fields: str) -> Blueprint:
+        """Return the blueprint with more header fields in front: whole lines, which may hold slots."""
+        return Blueprint(_merged((_segment("head", fields), *self.segments)))
+
     def letter(self, values: Values) -> bytes:
         """Return a complete message (RFC 5322): CRLF line ends, no line of more than 998 octets.
+
+        :raises KeyError, BadHeader: as ``pieces``
+        """
+        return bytes(self.pieces(values))
+
+    def pieces(self, values: Values) -> Pieces:
+        """Return a message that is to be joined when it leaves.
 
         :raises KeyError: a value named by ``names`` is missing
         :raises BadHeader: an address, date or identifier could not stand in a header
         """
-        pieces: list[bytes] = []
-        for write in self._writers:
-            pieces += write(values)
-        return b"".join(pieces)
+        if len(self._writers) == 1:
+            return self._writers[0](values)
+        runs, octets = zip(*[write(values) for write in self._writers], strict=True)
+        return Pieces(tuple(chain.from_iterable(runs)), sum(octets))
 
     @cached_property
-    def _writers(self) -> tuple[Callable[[Values], Sequence[bytes]], ...]:
+    def _writers(self) -> tuple[Callable[[Values], Pieces], ...]:
         """Return one for every base64 body, and one for all that stands between two of them."""
         runs = groupby(self.segments, key=lambda segment: segment.kind == "base64")
         return tuple(_base64(*run) if is_base64 else _pattern(run) for is_base64, run in runs)
 
 
-def _base64(segment: Segment) -> Callable[[Values], Sequence[bytes]]:
+def _base64(segment: Segment) -> Callable[[Values], Pieces]:
     return Base64Body([text.encode() for text in segment.texts], segment.slots, segment.escape).write
 
 
-def _pattern(run: Iterable[Segment]) -> Callable[[Values], Sequence[bytes]]:
+def _pattern(run: Iterable[Segment]) -> Callable[[Values], Pieces]:
     texts, fills = [b""], list[Fill]()
     for segment in run:
         first, *rest = (text.encode() for text in segment.texts)

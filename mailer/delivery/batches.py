@@ -1,4 +1,4 @@
-"""Batches: cut, leased, split and closed, and the letters of their slices. The SQL of sending.
+"""Batches: cut, leased, split and closed; the letters of their slices are in ``slices``.
 
 A batch belongs to whom its row says until it is closed: to anybody who leases it while it waits, to its
 owner while the lease runs, and, once the owner is gone, its begun slice to the owner's journal alone.
@@ -6,31 +6,25 @@ owner while the lease runs, and, once the owner is gone, its begun slice to the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Sequence, Set
 from datetime import datetime
-from functools import cache
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from sqlalchemy import (
     ColumnElement,
-    Select,
     Table,
-    Update,
     and_,
     bindparam,
-    case,
     func,
-    insert,
     select,
     update,
 )
 from sqlalchemy.orm import Session
 
-from mailer.audience import suppressions
-from mailer.audience.store import Subscriber, Subscription, SubscriptionState
-from mailer.database import UTCDateTime, copy, db_time
-from mailer.delivery import windows
-from mailer.delivery.store import Attempt, Batch, BatchState, Campaign, CampaignState, Delivery, DeliveryState
+from mailer.audience.store import Subscriber, Subscription
+from mailer.database import Prepared, db_time
+from mailer.delivery import slices, windows
+from mailer.delivery.store import Batch, BatchState, Campaign, CampaignState, Delivery, DeliveryState
 from mailer.issues.store import Publication
 
 SIZE = 1000  # deliveries: taking a batch costs as much as a slice does, so its share of a letter is a tenth
@@ -39,8 +33,6 @@ SIZE = 1000  # deliveries: taking a batch costs as much as a slice does, so its 
 _batches, _campaigns, _deliveries, _publications, _subscribers, _subscriptions = (
     cast(Table, each.__table__) for each in (Batch, Campaign, Delivery, Publication, Subscriber, Subscription)
 )
-
-OPEN = (DeliveryState.WAITING, DeliveryState.DEFERRED)  # what still may be written
 
 
 def add(
@@ -186,11 +178,11 @@ class Standing(NamedTuple):
 
 def standing(session: Session, batch_id: int, owner: str) -> Standing | None:
     """Return where a batch's campaign stands, the batch's row locked; None: ``owner`` has no lease on it."""
-    found = session.execute(_STANDING, {"batch": batch_id, "owner": owner}).one_or_none()
-    return None if found is None else Standing(*found)
+    found = _STANDING.rows(session, batch=batch_id, owner=owner)
+    return Standing(*found[0]) if found else None
 
 
-_STANDING = (
+_STANDING = Prepared(
     select(db_time(), _campaigns.c.state, _campaigns.c.publication_id, _campaigns.c.trouble)
     .join_from(_batches, _campaigns, _batches.c.campaign_id == _campaigns.c.id)
     .where(
@@ -204,11 +196,10 @@ _STANDING = (
 
 def move(session: Session, batch_id: int, *, done_to: int, begun_to: int, lease_until: datetime) -> None:
     """Set the cursor of a batch whose row is locked, and renew its lease."""
-    place = {"batch": batch_id, "done": done_to, "begun": begun_to, "until": lease_until}
-    session.execute(_MOVE, place)
+    _MOVE.run(session, batch=batch_id, done=done_to, begun=begun_to, until=lease_until)
 
 
-_MOVE = (
+_MOVE = Prepared(
     update(_batches)
     .where(_batches.c.id == bindparam("batch"))
     .values(done_to=bindparam("done"), begun_to=bindparam("begun"), lease_until=bindparam("until"))
@@ -368,223 +359,6 @@ def close(batch: Batch) -> None:
 
 def withdraw(session: Session, batch: Batch, reason: str) -> None:
     """Take every letter of a batch that nobody has begun out of the campaign."""
-    rest = in_states(session, batch.campaign_id, numbers(batch)[batch.begun_to :], OPEN)
-    set_state(session, batch.campaign_id, rest, DeliveryState.WITHDRAWN, reason)
+    rest = slices.still_open(session, batch.campaign_id, numbers(batch)[batch.begun_to :])
+    slices.set_state(session, batch.campaign_id, rest, DeliveryState.WITHDRAWN, reason)
     close(batch)
-
-
-# Letters of a slice, and where they stand
-
-
-class Addressee(NamedTuple):
-    """What a letter needs, and what forbids it. ``barrier`` "" when it may be written."""
-
-    n: int
-    subscriber_id: int
-    language: str
-    salutation: str
-    state: int
-    address: str | None
-    barrier: str
-
-
-def addressees(
-    session: Session, *, campaign_id: int, numbers: Sequence[int], publication_id: int, now: datetime
-) -> list[Addressee]:
-    """Return deliveries with their addresses, and whether each may still be written to, in order of ``n``."""
-    rows = session.execute(
-        _addressees(_is_range(numbers)),
-        {"campaign": campaign_id, "publication": publication_id, "now": now, **_span(numbers)},
-    )
-    return [Addressee(*row) for row in rows]
-
-
-@cache
-def _addressees(in_a_range: bool) -> Select[Any]:
-    delivery, subscriber, subscription = _deliveries.c, _subscribers.c, _subscriptions.c
-    barrier = case(
-        (subscriber.address.is_(None), "erased"),
-        (subscription.state.is_(None), "left"),
-        (subscription.state == SubscriptionState.LEFT, "left"),
-        (subscription.state != SubscriptionState.CONFIRMED, "pending"),
-        (suppressions.in_force(bindparam("now", type_=UTCDateTime), bindparam("publication")), "suppressed"),
-        else_="",
-    )
-    return (
-        select(
-            delivery.n,
-            delivery.subscriber_id,
-            delivery.language,
-            delivery.salutation,
-            delivery.state,
-            subscriber.address,
-            barrier,
-        )
-        .join_from(_deliveries, _subscribers, subscriber.id == delivery.subscriber_id)
-        .outerjoin(
-            _subscriptions,
-            (subscription.subscriber_id == delivery.subscriber_id)
-            & (subscription.publication_id == bindparam("publication")),
-        )
-        .where(_of_slice(in_a_range))
-        .order_by(delivery.n)
-    )
-
-
-def in_states(
-    session: Session, campaign_id: int, numbers: Sequence[int], states: Iterable[DeliveryState]
-) -> list[int]:
-    """Return those of ``numbers`` (in order) that are in one of ``states``."""
-    if not numbers:
-        return []
-    return list(
-        session.scalars(
-            select(Delivery.n)
-            .where(Delivery.campaign_id == campaign_id, _among(numbers), Delivery.state.in_(list(states)))
-            .order_by(Delivery.n)
-        )
-    )
-
-
-def in_state(session: Session, campaign_id: int, state: DeliveryState) -> list[int]:
-    """Return the numbers of a campaign's letters in ``state``, in order."""
-    return list(
-        session.scalars(
-            select(Delivery.n)
-            .where(Delivery.campaign_id == campaign_id, Delivery.state == state)
-            .order_by(Delivery.n)
-        )
-    )
-
-
-def set_state(
-    session: Session, campaign_id: int, numbers: Sequence[int], state: DeliveryState, reason: str = ""
-) -> None:
-    """Say where letters (in order) stand."""
-    if numbers:
-        values = {"campaign": campaign_id, "new_state": state, "new_reason": reason, **_span(numbers)}
-        session.execute(_set_state(_is_range(numbers)), values)
-
-
-@cache
-def _set_state(in_a_range: bool) -> Update:
-    return (
-        update(_deliveries)
-        .where(_of_slice(in_a_range))
-        .values(state=bindparam("new_state"), reason=bindparam("new_reason"))
-    )
-
-
-class Destination(NamedTuple):
-    """Where a letter goes: its domain, and who answers for that ("": nobody known)."""
-
-    domain: str
-    provider: str
-
-
-def destinations(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, Destination]:
-    """Return where each letter (in order) goes, as the launch has written it down."""
-    if not numbers:
-        return {}
-    rows = session.execute(
-        select(Delivery.n, Delivery.domain, Delivery.provider).where(
-            Delivery.campaign_id == campaign_id, _among(numbers)
-        )
-    )
-    return {row.n: Destination(row.domain, row.provider) for row in rows}
-
-
-def _among(numbers: Sequence[int]) -> ColumnElement[bool]:
-    """A range where it is one: the planner and the wire like it better than a list."""
-    if _is_range(numbers):
-        return Delivery.n.between(numbers[0], numbers[-1])
-    return Delivery.n.in_(numbers)
-
-
-def _of_slice(in_a_range: bool) -> ColumnElement[bool]:
-    """The same for a statement that is built once; ``_span`` gives its values."""
-    among = (
-        _deliveries.c.n.between(bindparam("first"), bindparam("last"))
-        if in_a_range
-        else _deliveries.c.n.in_(bindparam("numbers", expanding=True))
-    )
-    return and_(_deliveries.c.campaign_id == bindparam("campaign"), among)
-
-
-def _is_range(numbers: Sequence[int]) -> bool:
-    return len(numbers) == numbers[-1] - numbers[0] + 1
-
-
-def _span(numbers: Sequence[int]) -> dict[str, object]:
-    if _is_range(numbers):
-        return {"first": numbers[0], "last": numbers[-1]}
-    return {"numbers": numbers}
-
-
-# Attempts
-
-
-def not_recorded(session: Session, campaign_id: int, attempt: int, numbers: Sequence[int]) -> list[int]:
-    """Return those of ``numbers`` (in order) whose attempt of that number is not in the ledger yet."""
-    if not numbers:
-        return []
-    there = set(
-        session.scalars(
-            select(Attempt.n).where(
-                Attempt.campaign_id == campaign_id,
-                Attempt.attempt == attempt,
-                Attempt.n.between(numbers[0], numbers[-1]),
-            )
-        )
-    )
-    return [n for n in numbers if n not in there]
-
-
-def first_attempts(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, datetime]:
-    """Return when each letter was first tried."""
-    rows = session.execute(
-        select(Attempt.n, func.min(Attempt.at))
-        .where(Attempt.campaign_id == campaign_id, Attempt.n.in_(numbers))
-        .group_by(Attempt.n)
-    )
-    return {row.n: row[1] for row in rows}
-
-
-def last_attempts(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, int]:
-    """Return each letter's last attempt's number."""
-    rows = session.execute(
-        select(Attempt.n, func.max(Attempt.attempt))
-        .where(Attempt.campaign_id == campaign_id, Attempt.n.in_(numbers))
-        .group_by(Attempt.n)
-    )
-    return {row.n: row[1] for row in rows}
-
-
-_TRY = ("n", "state", "relay", "code", "status", "category", "reply")
-Try = tuple[int, DeliveryState, str, int | None, str | None, str | None, str]
-"""A row of ``attempts`` to be: those columns, which differ within a slice."""
-
-
-def add_attempts(
-    session: Session, campaign_id: int, attempt: int, at: datetime, tries: Sequence[Try]
-) -> None:
-    """Append attempts, in bulk."""
-    if not tries:
-        return
-    if session.get_bind().dialect.name == "sqlite":
-        common = {"campaign_id": campaign_id, "attempt": attempt, "at": at}
-        session.execute(insert(Attempt), [common | dict(zip(_TRY, each, strict=True)) for each in tries])
-        return
-    common_ = f"{campaign_id}\t{attempt}\t{at.isoformat()}"
-    copy(session, _COPY, "".join([_copied(common_, each) for each in tries]))
-
-
-_COPY = f"COPY attempts (campaign_id, attempt, at, {', '.join(_TRY)}) FROM STDIN"
-_SPECIAL = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})  # of COPY's text format
-
-
-def _copied(common: str, row: Try) -> str:
-    n, state, relay, code, status, category, reply = row
-    code_, status_, category_ = code or r"\N", status or r"\N", category or r"\N"
-    reply = reply.translate(_SPECIAL) if not reply.isprintable() or "\\" in reply else reply
-    return f"{common}\t{n}\t{state.value}\t{relay}\t{code_}\t{status_}\t{category_}\t{reply}\n"

@@ -8,7 +8,6 @@ Instants are those of ``time.monotonic()``, in seconds.
 
 from __future__ import annotations
 
-from mailer.delivery.smtp import Outcome
 from mailer.sentence import Sentence
 
 REST = 30.0  # seconds of the first rest; it doubles
@@ -20,10 +19,12 @@ class Breaker:
     """What one relay has done of late.
 
     ``why`` is what it failed with, None when it works; ``rests_until`` is when it may be tried again.
+    ``of_content``: it failed with what letters say, and may well take others.
     """
 
     def __init__(self) -> None:
         self.why: Sentence | None = None
+        self.of_content = False
         self.rests_until = 0.0
         self._failures = 0
         self._refused = 0  # letters in a row
@@ -37,33 +38,25 @@ class Breaker:
         """Whether it is to be left alone."""
         return now < self.rests_until
 
-    def fail(self, why: Sentence, now: float) -> float:
+    def fail(self, why: Sentence, now: float, *, of_content: bool = False) -> float:
         """It cannot be used; return the seconds it rests: 30, 60, 120 … 600."""
         rest = min(REST * 2.0 ** min(self._failures, 10), LONGEST_REST)
-        self.why, self.rests_until = why, now + rest
+        self.why, self.rests_until, self.of_content = why, now + rest, of_content
         self._failures += 1
         self._refused = 0
         return rest
 
     def accept(self) -> None:
         """It has accepted a letter."""
-        self.why = None
+        self.why, self.of_content = None, False
         self._failures = self._refused = 0
+
+    def excuse(self) -> None:
+        """What it failed with was the letters' fault: it is as good as before."""
+        self.accept()
+        self.rests_until = 0.0
 
     def refuse(self) -> bool:
         """It has not taken a letter for reasons of its own; return whether it is the one that fails."""
         self._refused += 1
         return self.on_trial or self._refused >= PATIENCE
-
-
-def is_own_no(outcome: Outcome) -> bool:
-    """Whether a refusal may be about us and not about the letter.
-
-    That is every refusal of MAIL, and of DATA or the body one for reasons of policy (RFC 3463 §3.8: x.7.x).
-    A refusal of RCPT is about the recipient.
-    """
-    if outcome.code is None or outcome.code < 400:
-        return False
-    return outcome.command == "MAIL" or (
-        outcome.command in ("DATA", "BODY") and (outcome.status or "")[1:4] == ".7."
-    )

@@ -15,13 +15,14 @@ from mailer import queue
 from mailer.accounts import audit
 from mailer.accounts.audit import SYSTEM, Actor
 from mailer.audience import segments
-from mailer.delivery import batches, lanes, states, store, windows
+from mailer.delivery import batches, lanes, slices, states, store, windows
 from mailer.delivery import launch as launching
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign, CampaignState, DeliveryState
-from mailer.errors import Conflict, Forbidden, Invalid, NotFound
+from mailer.errors import Conflict, Forbidden, Invalid, MailerError, NotFound
 from mailer.issues import editions, freeze, publications
 from mailer.issues import store as issues
+from mailer.sentence import Sentence
 from mailer.settings import Settings
 
 WITHDRAWN_AT_ONCE = 25  # batches in a transaction: well under a second
@@ -241,6 +242,7 @@ def launch(
     if not ledger.deliveries:
         raise NobodyMeant
     campaign.candidates, campaign.launched_at, campaign.trouble = ledger.candidates, now, ""
+    _forget_failures(campaign)
     _note(session, campaign, "launch", now=now, actor=actor)
     queue.ring(session, queue.WORK)
     return campaign
@@ -275,9 +277,36 @@ def launch_scheduled(session: Session, *, campaign_id: int, settings: Settings, 
     return True
 
 
+def put_off_launch(session: Session, *, campaign_id: int, error: Exception, now: datetime) -> None:
+    """A launch has failed for no reason of the campaign's: say so on it, and try again after a pause.
+
+    It stays scheduled.
+    """
+    campaign = launching.claim(session, campaign_id)
+    if campaign is None or campaign.state != CampaignState.SCHEDULED:
+        return
+    campaign.launch_failures += 1
+    wait = launching.pause(campaign.launch_failures)
+    campaign.launch_after = now + wait
+    campaign.trouble = Sentence(
+        "The launch failed ({reason}) and is tried again by itself after {minutes} min: should it fail"
+        " again, ask whoever runs this server to look for campaign {campaign} in its log.",
+        minutes=int(wait.total_seconds()) // 60,
+        reason=error.sentence if isinstance(error, MailerError) else type(error).__name__,
+        campaign=campaign_id,
+    )
+
+
 def pause(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -> Campaign:
     """Stop sending; workers notice before their next letter."""
     return _steer(session, campaign_id, Move.PAUSE, now=now, actor=actor)
+
+
+def hold(session: Session, *, campaign_id: int, why: Sentence, now: datetime) -> None:
+    """Pause a campaign whose letters nobody takes, and say why, until a person resumes it."""
+    if get(session, campaign_id, lock=True).state == CampaignState.SENDING:
+        campaign = _steer(session, campaign_id, Move.PAUSE, now=now, actor=SYSTEM)
+        campaign.trouble = why
 
 
 def resume(session: Session, *, campaign_id: int, now: datetime, actor: Actor) -> Campaign:
@@ -333,14 +362,14 @@ def settle_uncertain(session: Session, *, campaign_id: int, resend: bool, now: d
     :raises WrongMoment: to be sent again, but the campaign was cancelled
     """
     campaign = get(session, campaign_id, lock=True)
-    numbers = batches.in_state(session, campaign_id, DeliveryState.UNCERTAIN)
+    numbers = slices.in_state(session, campaign_id, DeliveryState.UNCERTAIN)
     if not numbers:
         return 0
     if not resend:
-        batches.set_state(session, campaign_id, numbers, DeliveryState.ACCEPTED, "declared")
+        slices.set_state(session, campaign_id, numbers, DeliveryState.ACCEPTED, "declared")
     else:
         campaign.state, campaign.finished_at = states.after(campaign.state, Move.RESEND), None
-        batches.set_state(session, campaign_id, numbers, DeliveryState.WAITING)
+        slices.set_state(session, campaign_id, numbers, DeliveryState.WAITING)
         for (attempt, lane), again in _by_attempt_and_lane(session, campaign_id, numbers).items():
             batches.add(session, campaign_id, again, attempt=attempt + 1, lane=lane, due_at=now)
         queue.ring(session, queue.WORK)
@@ -376,8 +405,8 @@ def _by_attempt_and_lane(
     session: Session, campaign_id: int, numbers: Sequence[int]
 ) -> dict[tuple[int, str], list[int]]:
     """Group letters (in order) by how often they were tried and where they go."""
-    tried = batches.last_attempts(session, campaign_id, numbers)
-    going, limits = batches.destinations(session, campaign_id, numbers), lanes.limits(session)
+    tried = slices.last_attempts(session, campaign_id, numbers)
+    going, limits = slices.destinations(session, campaign_id, numbers), lanes.limits(session)
     groups: dict[tuple[int, str], list[int]] = {}
     for n in numbers:
         groups.setdefault((tried[n], lanes.lane_of(*going[n], limits)), []).append(n)
@@ -408,7 +437,12 @@ def _steer(session: Session, campaign_id: int, move: Move, *, now: datetime, act
 def _reopen(campaign: Campaign) -> None:
     """Take a campaign back to the desk: whatever was approved is void."""
     campaign.state = states.after(campaign.state, Move.REOPEN)
+    _forget_failures(campaign)
     campaign.hash = campaign.approved_hash = campaign.approved_by = campaign.approved_at = None
+
+
+def _forget_failures(campaign: Campaign) -> None:
+    campaign.launch_failures, campaign.launch_after = 0, None
 
 
 def _authors(session: Session, campaign: Campaign) -> set[str]:

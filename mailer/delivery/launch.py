@@ -28,6 +28,7 @@ from sqlalchemy import (
     insert,
     join,
     literal,
+    or_,
     select,
     text,
     update,
@@ -50,13 +51,20 @@ from mailer.delivery.store import (
 from mailer.diagnosis import provider_of
 from mailer.issues.store import Publication
 
+_FIRST_PAUSE = timedelta(minutes=1)
+_LONGEST_PAUSE = timedelta(hours=1)
+
 
 def due(session: Session, now: datetime) -> list[int]:
-    """Return the scheduled campaigns whose time has come: where it comes first, if readers' clocks count."""
+    """Return the scheduled campaigns whose time has come: where it comes first, if readers' clocks count.
+
+    One whose launch failed is left out until it is to be tried again.
+    """
     rows: Iterable[Any] = session.execute(
         select(Campaign.id, Campaign.scheduled_at, Campaign.local_time, Publication.zone)
         .join(Publication, Publication.id == Campaign.publication_id)
         .where(Campaign.state == CampaignState.SCHEDULED, Campaign.scheduled_at <= now + _FROM_EAST_TO_WEST)
+        .where(or_(Campaign.launch_after.is_(None), Campaign.launch_after <= now))
         .order_by(Campaign.scheduled_at)
     )
     return [
@@ -67,6 +75,11 @@ def due(session: Session, now: datetime) -> list[int]:
 
 
 _FROM_EAST_TO_WEST = timedelta(hours=26)  # UTC+14 to UTC-12
+
+
+def pause(failures: int) -> timedelta:
+    """Return how long a launch waits that failed so often in a row (>= 1): 1, 2, 4 … 60 minutes."""
+    return min(_FIRST_PAUSE * (1 << min(failures - 1, 10)), _LONGEST_PAUSE)
 
 
 def claim(session: Session, campaign_id: int) -> Campaign | None:

@@ -14,11 +14,12 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from mailer import queue
-from mailer.delivery import batches, events, lanes, own_rules, pace
-from mailer.delivery.batches import Destination, Try
+from mailer.delivery import batches, events, lanes, own_rules, pace, slices
 from mailer.delivery.events import News
 from mailer.delivery.journal import Leftover
+from mailer.delivery.refusals import speaks_of_sender
 from mailer.delivery.retry import next_attempt
+from mailer.delivery.slices import Destination, Try
 from mailer.delivery.smtp import Kind, Outcome
 from mailer.delivery.store import Batch, BatchState, DeliveryState, EventKind
 from mailer.diagnosis import Category, Diagnosis, OwnRule, diagnose, provider_of
@@ -52,22 +53,26 @@ def record(
     """
     told = {outcome.key: outcome for outcome in outcomes if outcome.kind is not Kind.UNSENT}
     if not untold:
-        told = {n: told[n] for n in batches.not_recorded(session, campaign_id, attempt, sorted(told))}
+        told = {n: told[n] for n in slices.not_recorded(session, campaign_id, attempt, sorted(told))}
     if not told:
         return None
     troubled = sorted(n for n, outcome in told.items() if outcome.kind is not Kind.ACCEPTED)
-    going = batches.destinations(session, campaign_id, troubled)
+    going = slices.destinations(session, campaign_id, troubled)
     own = own_rules.in_force(session) if troubled else ()
     diagnoses = {n: _diagnosis(told[n], going[n], own) for n in troubled}
-    states = dict.fromkeys(told, DeliveryState.ACCEPTED) | {n: _STATE[told[n].kind] for n in troubled}
+    states = {n: _STATE[told[n].kind] for n in troubled}
     due = _due(session, campaign_id, attempt, [n for n in troubled if told[n].kind is Kind.DEFERRED], now)
     for n in troubled:
         if states[n] is DeliveryState.DEFERRED and n not in due:
             states[n] = DeliveryState.REJECTED  # tried for as long as RFC 5321 asks
-    tries = [_try(outcome, states[n], diagnoses.get(n)) for n, outcome in told.items()]
-    batches.add_attempts(session, campaign_id, attempt, now, tries)
+    tries = [
+        _try(outcome, states.get(n, DeliveryState.ACCEPTED), diagnoses.get(n)) for n, outcome in told.items()
+    ]
+    slices.add_attempts(session, campaign_id, attempt, now, tries)
+    accepted = sorted(told.keys() - states.keys()) if states else sorted(told)
+    slices.set_state(session, campaign_id, accepted, DeliveryState.ACCEPTED)
     for state, numbers in _grouped(states).items():
-        batches.set_state(session, campaign_id, numbers, state)
+        slices.set_state(session, campaign_id, numbers, state)
     for due_at, numbers in _grouped(due).items():
         batches.add(session, campaign_id, numbers, attempt=attempt + 1, lane=lane, due_at=due_at)
     if not troubled:
@@ -78,9 +83,10 @@ def record(
 
 
 def _asks_to_slow(outcome: Outcome, diagnosis: Diagnosis) -> bool:
-    """Tell whether a destination asks for fewer letters; the relay speaks for itself before RCPT."""
+    """Tell whether a destination asks for fewer letters, and not the relay for itself."""
     asks = pace.asks_to_slow(outcome.code, outcome.status, diagnosis.category)
-    return asks and outcome.kind is Kind.DEFERRED and outcome.command in ("RCPT", "DATA", "BODY")
+    of_a_letter = outcome.kind is Kind.DEFERRED and outcome.command in ("RCPT", "DATA", "BODY")
+    return asks and of_a_letter and not speaks_of_sender(outcome)
 
 
 def settle(session: Session, *, owner: str, leftover: Leftover, trusted: bool, now: datetime) -> int:
@@ -112,7 +118,7 @@ def give_back(
     session: Session, *, campaign_id: int, numbers: Sequence[int], attempt: int, lane: str, due_at: datetime
 ) -> None:
     """Have letters that were never begun sent by whoever comes first, as the same attempt."""
-    waiting = batches.in_states(session, campaign_id, numbers, batches.OPEN)
+    waiting = slices.still_open(session, campaign_id, numbers)
     if waiting:
         batches.add(session, campaign_id, waiting, attempt=attempt, lane=lane, due_at=due_at)
         queue.ring(session, queue.WORK)
@@ -128,8 +134,8 @@ def _settle(session: Session, batch: Batch, told: Sequence[Outcome], *, trusted:
     session.flush()
     note = partial(record, session, campaign_id=campaign_id, attempt=attempt, lane=lane, now=now)
     note(outcomes=told)
-    silent = batches.in_states(
-        session, campaign_id, batches.not_recorded(session, campaign_id, attempt, begun), batches.OPEN
+    silent = slices.still_open(
+        session, campaign_id, slices.not_recorded(session, campaign_id, attempt, begun)
     )
     doubted = sum(outcome.kind is Kind.UNCERTAIN for outcome in told)
     if trusted:
@@ -155,7 +161,7 @@ def _diagnosis(outcome: Outcome, going: Destination, own: Sequence[OwnRule]) -> 
 def _due(
     session: Session, campaign_id: int, attempt: int, numbers: Sequence[int], now: datetime
 ) -> dict[int, datetime]:
-    first = batches.first_attempts(session, campaign_id, numbers) if numbers and attempt > 1 else {}
+    first = slices.first_attempts(session, campaign_id, numbers) if numbers and attempt > 1 else {}
     due = {n: next_attempt(attempts=attempt, first_at=first.get(n, now), now=now) for n in numbers}
     return {n: at for n, at in due.items() if at is not None}
 

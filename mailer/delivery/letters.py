@@ -20,9 +20,10 @@ from mailer.audience.store import Subscriber
 from mailer.content import letter as content
 from mailer.content import slots
 from mailer.content.letter import Blueprint
-from mailer.delivery import dkim_keys, store
-from mailer.delivery.batches import Addressee
+from mailer.delivery import dkim_keys, echo, store
 from mailer.delivery.dkim import Signer, sender_domain
+from mailer.delivery.relay import Relay
+from mailer.delivery.slices import Addressee
 from mailer.delivery.smtp import Envelope
 from mailer.delivery.store import Campaign, DeliveryState
 from mailer.errors import NotFound
@@ -59,11 +60,24 @@ class Compositor:
         return list(_compose(forms, campaign_id, people, signers, self._settings, now))
 
     def _forms(self, session: Session, campaign_id: int) -> Forms:
-        known = self._known.pop(campaign_id, None) or _frozen(session, campaign_id, self._settings)
+        known = self._known.pop(campaign_id, None) or self._echoing(
+            _frozen(session, campaign_id, self._settings)
+        )
         self._known[campaign_id] = known
         if len(self._known) > _KEPT:
             del self._known[next(iter(self._known))]
         return known
+
+    def _echoing(self, forms: Forms) -> Forms:
+        """Have letters carry what the relays' owners repeat in their news of them."""
+        relays = map(Relay.from_url, self._settings.relay_urls)
+        fields = echo.fields([relay.through or relay.host for relay in relays], slots.mark(_IDENTITY))
+        if not fields:
+            return forms
+        return {
+            language: form._replace(blueprint=form.blueprint.carrying(fields))
+            for language, form in forms.items()
+        }
 
 
 _KEPT = 8  # campaigns; a letter readied for joining takes 200 KB, a Chinese one 500
@@ -125,7 +139,7 @@ def _compose(
     settings: Settings,
     now: datetime,
 ) -> Iterator[Envelope]:
-    """Compose letters, and sign those whose sender's domain has one of ``signers``."""
+    """Compose letters, to be signed where their sender's domain has one of ``signers``."""
     sign = partial(settings.keys.sign_all, first=campaign_id, seconds=[person.n for person in people])
     date = format_datetime(now.astimezone(UTC))
     for person, link, leave, identity, back in zip(
@@ -148,12 +162,11 @@ def _compose(
             content.TO_ADDRESS: person.address,
             content.DATE: date,
         }
-        letter = form.blueprint.letter(values)
+        letter = form.blueprint.pieces(values)
         signer = signers.get(form.domain)
-        if signer is not None:
-            letter = signer.sign(letter, now) + letter
+        seal = partial(signer.sign, now=now) if signer else None
         sender = f"b-{back}@{settings.bounce_domain}"
-        yield Envelope(person.n, sender, person.address, letter, clean=person.address.isascii())
+        yield Envelope(person.n, sender, person.address, letter, person.address.isascii(), seal)
 
 
 def again(session: Session, *, campaign_id: int, n: int, settings: Settings, now: datetime) -> bytes:
@@ -171,7 +184,7 @@ def again(session: Session, *, campaign_id: int, n: int, settings: Settings, now
         n, subscriber.id, delivery.language, delivery.salutation, delivery.state, subscriber.address, ""
     )
     [letter] = _compose(_frozen(session, campaign_id, settings), campaign_id, [person], {}, settings, now)
-    return letter.body
+    return bytes(letter.body)
 
 
 def trial(
@@ -197,7 +210,8 @@ def trial(
     form = _form(blueprint, other, settings)
     signer = dkim_keys.signer(session, form.domain, settings=settings, now=now)
     [letter] = _compose({chosen: form}, campaign.id, [colleague], {form.domain: signer}, settings, now)
-    return letter
+    letter = letter.sealed()
+    return letter._replace(body=bytes(letter.body))
 
 
 def _others(session: Session, campaign_id: int, settings: Settings) -> dict[str, str]:

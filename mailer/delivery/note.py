@@ -9,7 +9,7 @@ from email.utils import format_datetime, formataddr, make_msgid
 
 from sqlalchemy.orm import Session
 
-from mailer.delivery import dkim_keys
+from mailer.delivery import dkim_keys, refresh_tokens
 from mailer.delivery.relay import RelayUnavailable
 from mailer.delivery.relays import hand_over
 from mailer.delivery.smtp import Envelope, Kind
@@ -51,7 +51,7 @@ def send(
     message.set_content(text, cte="quoted-printable")
     try:
         letter = dkim_keys.signed(session, message.as_bytes(), settings=settings, now=now)
-        outcome = hand_over(Envelope(0, "", to, letter), settings.relay_urls)
+        outcome = hand_over(Envelope(0, "", to, letter), settings.relay_urls, refresh_tokens.shelf(settings))
     except (RelayUnavailable, dkim_keys.UnreadableKey) as error:
         raise NoteRefused from error
     if outcome.kind is not Kind.ACCEPTED:

@@ -1,24 +1,33 @@
 """Access tokens for relays that take no password (RFC 6749): fetched, kept while they last, renewed.
 
-A token is asked for with the relay's refresh token (§6) or in the client's own name (§4.4). What a relay's
+A token is asked for with the relay's refresh token (§6), the newest that is known (``refresh_tokens``), or in
+the client's own name (§4.4). What a relay's
 URL holds, and what comes back, stands in no message and in no log.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import ssl
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from functools import lru_cache
 from http.client import HTTPException
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from mailer.delivery.relay import Relay, RelayUnavailable, TokenGrant
+from mailer.errors import MailerError
 from mailer.sentence import Sentence
+
+_log = logging.getLogger(__name__)
 
 _TIMEOUT = 10.0  # seconds
 _MARGIN = 60.0  # seconds before its end after which a token is not used any more
@@ -40,13 +49,40 @@ class _Stay(urllib.request.HTTPRedirectHandler):
         """Do not follow."""
 
 
+class Shelf(Protocol):
+    """Where refresh tokens outlive a process; ``refresh_tokens.Shelf`` is one."""
+
+    def alone(self, relay: Relay) -> AbstractContextManager[str]: ...
+    def put(self, relay: Relay, token: str) -> None: ...
+    def __hash__(self) -> int: ...
+
+
+class Pocket:
+    """A shelf for one process: what it holds is gone with it."""
+
+    def __init__(self) -> None:
+        self._held: dict[Relay, str] = {}
+
+    @contextmanager
+    def alone(self, relay: Relay) -> Iterator[str]:
+        """Yield the token to ask with."""
+        yield self._held.get(relay, relay.password)
+
+    def put(self, relay: Relay, token: str) -> None:
+        """Keep ``token`` in place of the one before."""
+        self._held[relay] = token
+
+
+POCKET = Pocket()
+
+
 class Tokens:
     """One relay's access tokens. For any number of threads: one asks, the others wait for what it gets."""
 
-    def __init__(self, relay: Relay) -> None:
+    def __init__(self, relay: Relay, shelf: Shelf) -> None:
         """Ask nobody yet."""
-        self._relay = relay
-        self._refresh_token = relay.password
+        self._relay, self._shelf = relay, shelf
+        self._unshelved = ""  # a refresh token that the shelf did not take yet
         self._token = ""
         self._until = 0.0  # time.monotonic()
         self._lock = threading.Lock()
@@ -58,7 +94,10 @@ class Tokens:
         """
         with self._lock:
             if not self._token or time.monotonic() >= self._until:
-                self._keep(self._fetch())
+                with self._shelf.alone(self._relay) as refresh_token:
+                    self._keep(self._fetch(self._unshelved or refresh_token))
+            if self._unshelved:
+                self._put_away()
             return self._token
 
     def forget(self, token: str) -> None:
@@ -75,13 +114,28 @@ class Tokens:
         self._until = time.monotonic() + _life(answer.get("expires_in")) - _MARGIN
         renewed = answer.get("refresh_token")
         if isinstance(renewed, str) and renewed:
-            self._refresh_token = renewed  # RFC 6749 §6: the one before may be dead now
+            self._unshelved = renewed  # RFC 6749 §6: the one before may be dead now
+            self._put_away()
 
-    def _fetch(self) -> dict[str, Any]:
+    def _put_away(self) -> None:
+        """Shelve the newest refresh token; what goes wrong is tried again with the next letters."""
+        try:
+            self._shelf.put(self._relay, self._unshelved)
+            self._unshelved = ""
+        except (MailerError, SQLAlchemyError) as error:
+            _log.warning(
+                "the new refresh token of relay %s is not kept yet: %s",
+                self._relay.name,
+                type(error).__name__,
+            )
+
+    def _fetch(self, refresh_token: str) -> dict[str, Any]:
         """Ask for a token; return the answer as it came."""
         relay = self._relay
         request = urllib.request.Request(  # noqa: S310  https alone is read from a URL
-            relay.token_url, data=urlencode(self._question()).encode(), headers={"Accept": "application/json"}
+            relay.token_url,
+            data=urlencode(self._question(refresh_token)).encode(),
+            headers={"Accept": "application/json"},
         )
         try:
             context = _trusted(relay)
@@ -100,13 +154,13 @@ class Tokens:
             )
         return answer
 
-    def _question(self) -> dict[str, str]:
+    def _question(self, refresh_token: str) -> dict[str, str]:
         relay = self._relay
         asked = {"grant_type": str(relay.grant), "client_id": relay.client_id}
         if relay.grant is TokenGrant.CLIENT_CREDENTIALS:
             asked["client_secret"] = relay.client_secret or relay.password
         else:
-            asked |= {"refresh_token": self._refresh_token, "client_secret": relay.client_secret}
+            asked |= {"refresh_token": refresh_token, "client_secret": relay.client_secret}
         return {name: text for name, text in (asked | {"scope": relay.scope}).items() if text}
 
     def _refused(self, status: int, answer: dict[str, Any]) -> NoReturn:

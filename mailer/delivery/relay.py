@@ -94,6 +94,7 @@ class Relay:
     per_hour: int | None = None
     total: int | None = None  # connections at once
     warmup: date | None = None  # the first day of a ramp, see ``pace.warm_up``
+    through: str = ""  # the host it hands letters to, where that is a provider's: see ``echo``
     connect_timeout: float = 30
     timeout: float = 300
     final_timeout: float = 600
@@ -232,6 +233,7 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
     "per_hour": (_count(1_000_000_000), Sentence("letters per hour, 1 to 1000000000")),
     "total": (_count(10_000), Sentence("connections of all workers together, 1 to 10000")),
     "warmup": (date.fromisoformat, Sentence("the first day, like 2026-12-01")),
+    "through": (_word, Sentence("the name of the provider's host that it hands letters to")),
     "connect_timeout": (_seconds, Sentence("seconds, up to 3600")),
     "timeout": (_seconds, Sentence("seconds, up to 3600")),
     "final_timeout": (_seconds, Sentence("seconds, up to 3600")),

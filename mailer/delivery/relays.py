@@ -16,9 +16,10 @@ from datetime import date, datetime
 from typing import NamedTuple, Protocol, Self
 
 from mailer.delivery.breaker import REST as REST  # how long letters wait that no relay took
-from mailer.delivery.breaker import Breaker, is_own_no
-from mailer.delivery.oauth import tokens_of
+from mailer.delivery.breaker import Breaker
+from mailer.delivery.oauth import POCKET, Shelf, tokens_of
 from mailer.delivery.pace import Grant, Limit, asks_to_slow
+from mailer.delivery.refusals import is_of_content, is_own_no, speaks_of_sender
 from mailer.delivery.relay import Relay, RelayUnavailable
 from mailer.delivery.smtp import Envelope, Kind, Outcome
 from mailer.delivery.transport import HALTED, NoNotes, Notes, Transport, never
@@ -54,6 +55,10 @@ class Unmetered:
         return want
 
 
+class LettersRefused(RelayUnavailable):
+    """Every relay refuses letters for what they say. The relays are well, and may take others."""
+
+
 class RelayState(NamedTuple):
     """How a relay is doing. ``rest``: seconds it is still left alone; ``why`` is None when it works."""
 
@@ -68,12 +73,12 @@ class Relays:
     ``wait`` is in how many seconds a relay at its limit would take more than was granted last.
     """
 
-    def __init__(self, urls: Iterable[str], meter: Meter | None = None) -> None:
-        """Connect to nothing yet.
+    def __init__(self, urls: Iterable[str], meter: Meter | None = None, shelf: Shelf = POCKET) -> None:
+        """Connect to nothing yet. ``shelf`` is where refresh tokens are kept that are given anew.
 
         :raises BadRelay: a URL cannot be used
         """
-        self._routes = [Route(Relay.from_url(url), meter or Unmetered()) for url in urls]
+        self._routes = [Route(Relay.from_url(url), meter or Unmetered(), shelf) for url in urls]
         self.wait = 0.0
 
     def __enter__(self) -> Self:
@@ -131,7 +136,8 @@ class Relays:
         destination's. It is told of the letter and ends the call; it does not count against the relay, nor
         send letters to the next one.
 
-        :raises RelayUnavailable: no relay can be used, after what is known was told
+        :raises LettersRefused: every relay refuses them for what they say, after what is known was told
+        :raises RelayUnavailable: no relay can be used, likewise
         """
         left = {envelope.key: envelope for envelope in letters}
         refused: dict[int, Outcome] = {}
@@ -153,7 +159,20 @@ class Relays:
             if key in left:
                 yield outcome._replace(kind=Kind.DEFERRED)
         if trouble is not None and left:
-            raise trouble
+            raise self._the_letters_fault(trouble) or trouble
+
+    def _the_letters_fault(self, trouble: RelayUnavailable) -> LettersRefused | None:
+        """Excuse the relays if all of them, whenever each was asked, failed with what letters say."""
+        if not all(route.breaker.of_content for route in self._routes):
+            return None
+        for route in self._routes:
+            route.breaker.excuse()
+        return LettersRefused(
+            "Every relay refuses these letters for what they say, or for their size ({reply}). The campaign"
+            " is paused and nothing of it is lost: have the relay's operator let them through and resume it,"
+            " or cancel it and send a changed issue.",
+            reply=trouble.sentence.values["reply"],
+        )
 
     def check(self) -> None:
         """Connect to every relay and sign in, send nothing.
@@ -188,19 +207,21 @@ class Job:
     def is_of_destination(self, outcome: Outcome) -> bool:
         """Whether an answer is a destination's request to slow down; before RCPT the relay speaks of us."""
         of_a_letter = self.paced and outcome.command in ("RCPT", "DATA", "BODY")
-        return of_a_letter and asks_to_slow(outcome.code, outcome.status, None)
+        return (
+            of_a_letter and not speaks_of_sender(outcome) and asks_to_slow(outcome.code, outcome.status, None)
+        )
 
 
 class Route:
     """One relay: its connections, its breaker, its tokens, and what is counted of it."""
 
-    def __init__(self, relay: Relay, meter: Meter) -> None:
+    def __init__(self, relay: Relay, meter: Meter, shelf: Shelf) -> None:
         self.relay = relay
         self.breaker = Breaker()
         self.today: date | None = None
         self.wait = 0.0  # seconds until more would be granted than was last
         self._transport = Transport(relay)
-        self._tokens = tokens_of(relay) if relay.token_url else None
+        self._tokens = tokens_of(relay, shelf) if relay.token_url else None
         self._meter = meter
         self._key = f"relay:{relay.name}"
         self._reserved = 0  # letters granted and not sent yet
@@ -292,9 +313,9 @@ class Route:
         self._tokens.forget(self._transport.relay.password)
         return True
 
-    def fail(self, error: RelayUnavailable) -> None:
+    def fail(self, error: RelayUnavailable, *, of_content: bool) -> None:
         """Leave the relay alone for a while."""
-        rest = self.breaker.fail(error.sentence, time.monotonic())
+        rest = self.breaker.fail(error.sentence, time.monotonic(), of_content=of_content)
         _log.warning("relay %s rests for %d seconds: %s", self.relay.name, rest, error)
 
     def close(self) -> None:
@@ -312,6 +333,7 @@ class Attempt:
         self._answered: set[int] = set()
         self._broken: dict[int, Outcome] = {}
         self._failure: RelayUnavailable | None = None
+        self._of_content = False  # the failure: all it refused it refused for what the letters say
         self._slowed = False  # the destination has had enough for now
 
     def outcomes(self) -> Iterator[Outcome]:
@@ -325,7 +347,7 @@ class Attempt:
             for part in self._parts(self._letters[:granted]):
                 yield from self._offer(part)
         except RelayUnavailable as error:
-            route.fail(error)
+            route.fail(error, of_content=error is self._failure and self._of_content)
             raise
         finally:
             route.spend(len(self._answered))
@@ -390,6 +412,7 @@ class Attempt:
     def _count_against(self, outcome: Outcome) -> None:
         """The relay refused a letter, or broke the connection under it: too many of those, and it fails."""
         if self._route.breaker.refuse() and self._failure is None:
+            self._of_content = all(map(is_of_content, [outcome, *self.refused.values()]))
             said = " ".join(outcome.text.split())
             reply = f"{outcome.code} {said}" if outcome.command and outcome.code else said
             self._failure = RelayUnavailable(
@@ -415,11 +438,11 @@ class Cautious:
         self._notes.end(outcome._replace(kind=Kind.DEFERRED) if is_own_no(outcome) else outcome)
 
 
-def hand_over(envelope: Envelope, urls: Iterable[str]) -> Outcome:
-    """Send one letter outside the ledger; return what became of it.
+def hand_over(envelope: Envelope, urls: Iterable[str], shelf: Shelf = POCKET) -> Outcome:
+    """Send one letter outside the ledger; return what became of it. For ``shelf`` see ``Relays``.
 
     :raises RelayUnavailable: no relay can be used
     """
-    with Relays(urls) as relays:
+    with Relays(urls, shelf=shelf) as relays:
         [outcome] = relays.send([envelope], notes=NoNotes())
         return outcome

@@ -21,7 +21,7 @@ from sqlalchemy.orm import Session
 
 from mailer import queue
 from mailer.database import Database, Unreachable, clock
-from mailer.delivery import batches, lanes, ledger, letters, store
+from mailer.delivery import batches, campaigns, lanes, ledger, letters, refresh_tokens, slices, store
 from mailer.delivery.batches import Shut, Standing
 from mailer.delivery.gate import TAKEN, Gate
 from mailer.delivery.journal import (
@@ -35,7 +35,7 @@ from mailer.delivery.journal import (
 from mailer.delivery.meter import Meter
 from mailer.delivery.pace import Grant
 from mailer.delivery.relay import BadRelay
-from mailer.delivery.relays import REST, Relays
+from mailer.delivery.relays import REST, LettersRefused, Relays
 from mailer.delivery.smtp import Envelope, Kind, Outcome
 from mailer.delivery.store import Batch, CampaignState, DeliveryState, Spent
 from mailer.errors import MailerError
@@ -120,7 +120,7 @@ class Shift:
         self.journal = _open_journal(settings)
         try:
             self._meter = Meter(settings.redis_url, holder=self.owner, workers=self._colleagues)
-            self.relays = Relays(settings.relay_urls, self._meter)
+            self.relays = Relays(settings.relay_urls, self._meter, refresh_tokens.shelf(settings))
             self.gate = Gate(self._meter, self.relays)
             self._settle(self.journal.owner, self.journal.leftover, self.journal.trusted)
             self.journal.checkpoint()
@@ -395,7 +395,11 @@ class Turn:
         """Say on the campaign why its letters wait, or that they do not any more."""
         self._in_trouble = trouble is not None
         said = trouble.sentence if trouble else ""
-        if (trouble or outcomes) and standing.trouble != said:
+        if isinstance(trouble, LettersRefused):
+            campaigns.hold(
+                session, campaign_id=self._place["campaign_id"], why=trouble.sentence, now=standing.now
+            )
+        elif (trouble or outcomes) and standing.trouble != said:
             store.tell_trouble(session, said, self._place["campaign_id"])
 
     def _begin(self, session: Session, standing: Standing, granted: int, now: datetime) -> list[Envelope]:
@@ -428,13 +432,13 @@ class Turn:
     ) -> list[Envelope]:
         """Compose the letters that may be written; withdraw those that may not be any more."""
         campaign_id = self._place["campaign_id"]
-        people = batches.addressees(
+        people = slices.addressees(
             session, campaign_id=campaign_id, numbers=slice_, publication_id=publication_id, now=now
         )
-        waiting = [person for person in people if person.state in batches.OPEN]
+        waiting = [person for person in people if person.state in slices.OPEN]
         for reason in sorted({person.barrier for person in waiting} - {""}):
             barred = [person.n for person in waiting if person.barrier == reason]
-            batches.set_state(session, campaign_id, barred, DeliveryState.WITHDRAWN, reason)
+            slices.set_state(session, campaign_id, barred, DeliveryState.WITHDRAWN, reason)
         began = time.monotonic()
         people = [person for person in waiting if not person.barrier]
         envelopes = self._shift.compositor.slice(session, campaign_id, people, now) if people else []

@@ -102,6 +102,8 @@ class Campaign(Base):
     trouble: Mapped[str] = mapped_column(Told, default="")  # why it waits or paused by itself, for a person
     window: Mapped[str] = mapped_column(String(200), default="", server_default="")  # ``windows`` reads it
     local_time: Mapped[bool] = mapped_column(default=False, server_default=false())  # each at home's hour
+    launch_failures: Mapped[int] = mapped_column(SmallInteger, default=0, server_default="0")  # in a row
+    launch_after: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it is tried again
 
 
 class CampaignEdition(Base):
@@ -324,6 +326,7 @@ class Worker(Base):
     composing: Mapped[float] = mapped_column(default=0.0, server_default="0")  # seconds, as the next two
     wire: Mapped[float] = mapped_column(default=0.0, server_default="0")
     recording: Mapped[float] = mapped_column(default=0.0, server_default="0")
+    relays: Mapped[Any | None] = mapped_column(Json)  # that failed and took no letter since; ``standing``
 
 
 class MailDomain(Base):
@@ -375,6 +378,20 @@ class DkimKey(Base):
     made_at: Mapped[datetime] = mapped_column(UTCDateTime)
     signs_from: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: not published yet
     signs_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: until another word
+
+
+class RefreshToken(Base):
+    """The newest refresh token of a relay whose token address gives a new one with each answer (RFC 6749 §6).
+
+    ``id`` is a digest of the relay and the token its URL holds: with another in the URL, this one is of no
+    more use. ``secret`` is encrypted under the keyring.
+    """
+
+    __tablename__ = "refresh_tokens"
+
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    secret: Mapped[str] = mapped_column(Text)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 # Campaigns

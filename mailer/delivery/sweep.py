@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import logging
+import traceback
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
 from mailer import queue
-from mailer.database import Database, clock
+from mailer.database import Database, Unreachable, clock
 from mailer.delivery import batches, campaigns, launch, store
 from mailer.settings import Settings
 
 WORKER_FORGOTTEN = timedelta(days=7)
 SWEEPER = "sweep"  # the row that tells that some server sweeps this database
+
+_log = logging.getLogger(__name__)
 
 
 def sweep(session: Session, *, now: datetime) -> None:
@@ -30,17 +34,28 @@ def launch_due(database: Database, *, settings: Settings, now: datetime) -> int:
     """Launch the scheduled campaigns whose time has come, and return how many.
 
     Each in a transaction of its own, for a million letters take a while: other sweeps go on meanwhile and
-    pass over a campaign that is being launched.
+    pass over a campaign that is being launched. One that fails holds up no other: it is tried again later.
+
+    :raises Unreachable: the database does not answer, so that none can be launched
     """
     with database.read() as session:
         due = launch.due(session, now)
-    launched = 0
-    for campaign_id in due:
+    return sum(_launch(database, campaign_id, settings, now) for campaign_id in due)
+
+
+def _launch(database: Database, campaign_id: int, settings: Settings, now: datetime) -> bool:
+    try:
         with database.write() as session:
-            launched += campaigns.launch_scheduled(
-                session, campaign_id=campaign_id, settings=settings, now=now
-            )
-    return launched
+            return campaigns.launch_scheduled(session, campaign_id=campaign_id, settings=settings, now=now)
+    except Unreachable:
+        raise
+    except Exception as error:
+        where = "".join(traceback.format_tb(error.__traceback__))  # its words may quote rows (law 9)
+        _log.error("campaign %d was not launched: %s\n%s", campaign_id, type(error).__name__, where)
+        failed = error
+    with database.write() as session:
+        campaigns.put_off_launch(session, campaign_id=campaign_id, error=failed, now=now)
+    return False
 
 
 def free_expired(session: Session) -> int:

@@ -249,14 +249,17 @@ class Sending:
         return self._waiting.popleft() if self._waiting else self._take()
 
     def _take(self) -> Envelope | None:
-        """Take a letter from the caller, who may be assembling it right then."""
+        """Take a letter from the caller, who may be assembling it right then, and seal it.
+
+        Signing takes longer than all else of a letter: meanwhile the relay reads those before it.
+        """
         if self._exhausted or self._halted:
             return None
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self._exhausted = True
             return None
         try:
-            return next(self._letters)
+            return next(self._letters).sealed()
         except StopIteration:
             self._exhausted = True
         except Exception as error:

@@ -7,7 +7,7 @@ from datetime import datetime
 from sqlalchemy.orm import Session
 
 from mailer import address
-from mailer.delivery import campaigns, letters
+from mailer.delivery import campaigns, letters, refresh_tokens
 from mailer.delivery.relays import hand_over
 from mailer.delivery.smtp import Kind, Outcome
 from mailer.errors import MailerError
@@ -44,7 +44,7 @@ def send(
         settings=settings,
         now=now,
     )
-    outcome = hand_over(envelope, settings.relay_urls)
+    outcome = hand_over(envelope, settings.relay_urls, refresh_tokens.shelf(settings))
     if outcome.kind is not Kind.ACCEPTED:
         raise Refused(
             "The test letter to {recipient} was not taken: {reply}",

@@ -1,13 +1,15 @@
 """Attribution: which delivery a mail speaks of, by what only we could have signed.
 
 The token is in the address the mail came to. A complaint may come to another address and have the reader's
-redacted: then the letter it encloses tells, by its own return path or Message-ID. The address a report
-names decides nothing here: after forwarding it is not the one we wrote to.
+redacted: then the letter it encloses tells, by its own return path or Message-ID. A person's answer may come
+to a mailbox of ours: then it says what it answers. The address a report names decides nothing here: after
+forwarding it is not the one we wrote to.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -19,6 +21,7 @@ from mailer.signing import BadToken, Keyring, Purpose
 _SIGNED = re.compile(r"(b|leave|m)-([a-z2-7]{34})@", re.IGNORECASE)
 _PURPOSES = {"b": Purpose.RETURN_PATH, "leave": Purpose.LEAVE, "m": Purpose.MESSAGE_ID}
 _MAILBOXES = frozenset({Purpose.RETURN_PATH, Purpose.LEAVE})
+_IDENTIFIERS = frozenset({Purpose.RETURN_PATH, Purpose.MESSAGE_ID})
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +50,21 @@ def delivery_of(
     for address in (envelope_to, *found.delivered_to):
         if sealed := mailbox(address, keys, now):
             return sealed
-    if kind is not Kind.COMPLAINT:
+    inside = [(found.original_message_id, Purpose.MESSAGE_ID)]
+    if kind is Kind.COMPLAINT:
+        inside.insert(0, (found.original_return_path, Purpose.RETURN_PATH))
+    elif kind is not Kind.ORDINARY:  # which changes nothing: it is passed on
         return None
-    inside = (
-        (found.original_return_path, Purpose.RETURN_PATH),
-        (found.original_message_id, Purpose.MESSAGE_ID),
-    )
     for text, purpose in inside:
         if sealed := _read(text or "", keys, now, frozenset({purpose})):
+            return sealed
+    return None
+
+
+def letter_named(texts: Iterable[str], keys: Keyring, now: datetime) -> Sealed | None:
+    """Return the letter that one of these identifiers names, by Message-ID or by return path."""
+    for text in texts:
+        if sealed := _read(text, keys, now, _IDENTIFIERS):
             return sealed
     return None
 

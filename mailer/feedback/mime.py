@@ -14,7 +14,6 @@ import quopri
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 
 DEPTH_LIMIT = 8  # levels of multipart and message; real reports nest three
 PART_LIMIT = 64  # parts looked at in one message
@@ -23,11 +22,19 @@ HEADER_LIMIT = 65_536  # characters of one header block
 TEXT_LIMIT = 262_144  # characters of one part that are decoded and read
 STATUS_LIMIT = 1_048_576  # the same for a delivery-status part: one block for each recipient
 
-_FIELD = re.compile(r"^([!-9;-~]{1,100})[ \t]{0,10}:[ \t]*([^\n]*(?:\n[ \t][^\n]*)*)", re.MULTILINE)
+_FIELD = re.compile(r"^[!-9;-~]{1,100}[ \t]{0,10}:", re.MULTILINE)
+_SPACE_BEFORE_COLON = re.compile(r"^([!-9;-~]{1,100})[ \t]{1,10}:", re.MULTILINE)
+_FIELD_END = re.compile(r"\n(?![ \t])")
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,40})\?([bBqQ])\?([^?]{0,2000})\?=(?:\s+(?==\?))?")
 _PARAMETER = re.compile(r';\s*([\w-]{1,40})\*?\s*=\s*(?:"([^"]{0,500})"|([^\s;]{0,500}))')
 _BLANK_LINE = re.compile(r"\n[ \t]*\n")
-_CHARSETS = {"gb2312": "gb18030", "gbk": "gb18030", "x-gbk": "gb18030", "ks_c_5601-1987": "cp949"}
+_CHARSETS = {
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "x-gbk": "gb18030",
+    "big5": "big5hkscs",
+    "ks_c_5601-1987": "cp949",
+}
 _CHARSETS |= {
     "unicode-1-1-utf-7": "utf-7",
     "iso-8859-8-i": "iso-8859-8",
@@ -36,49 +43,71 @@ _CHARSETS |= {
 }
 
 
-@dataclass(slots=True)
 class Headers:
-    """Field names in lower case -> unfolded values, in order of appearance."""
+    """A block of header fields, searched when one is asked for: of forty, a report's reader needs five.
 
-    fields: dict[str, list[str]] = field(default_factory=dict)
+    False when it holds none. Values come unfolded, those of one name in order of appearance.
+    """
+
+    __slots__ = ("_block", "_lower")
+
+    def __init__(self, block: str = "") -> None:
+        """``block``: lines that end with a line feed; lines that are no fields are passed over."""
+        block = "\n" + block.replace("\u0130", "I")  # the one character that lower() makes longer
+        if " :" in block or "\t:" in block:
+            block = _SPACE_BEFORE_COLON.sub(r"\1:", block)
+        self._block, self._lower = block, block.lower()
 
     def get(self, name: str, default: str = "") -> str:
         """Return the first value of ``name`` (lower case), or ``default``."""
-        values = self.fields.get(name)
-        return values[0] if values else default
+        at = self._lower.find(f"\n{name}:")
+        return default if at < 0 else self._value(at + len(name) + 2)
 
     def all(self, name: str) -> list[str]:
         """Return every value of ``name`` (lower case)."""
-        return self.fields.get(name, [])
+        values = []
+        at = -1
+        while (at := self._lower.find(f"\n{name}:", at + 1)) >= 0:
+            values.append(self._value(at + len(name) + 2))
+        return values
 
     def __contains__(self, name: str) -> bool:
-        return name in self.fields
+        return f"\n{name}:" in self._lower
 
-    def __len__(self) -> int:
-        return len(self.fields)
+    def __bool__(self) -> bool:
+        return len(self._block) > 1
+
+    def _value(self, start: int) -> str:
+        end = _FIELD_END.search(self._block, start)
+        value = self._block[start : end.start() if end else None]
+        return " ".join(value.split()) if "\n" in value else value.strip()
 
 
-@dataclass
+@dataclass(slots=True)
 class Part:
-    """A body with its headers; ``start`` and ``end`` are where the body lies in ``source`` (latin-1 text)."""
+    """A body with its headers; ``start`` and ``end`` are where the body lies in ``source`` (latin-1 text).
+
+    ``kind`` is its content type in lower case, "text/plain" where none is told (RFC 2045 §5.2).
+    """
 
     source: str
     headers: Headers
     start: int
     end: int
     depth: int
+    kind: str = field(init=False)
+    encoding: str = field(init=False)
 
-    @cached_property
-    def kind(self) -> str:
-        """Content type in lower case, "text/plain" where none is told (RFC 2045 §5.2)."""
+    def __post_init__(self) -> None:
         told = self.headers.get("content-type").partition(";")[0].strip().lower()
-        return told if "/" in told else "text/plain"
+        self.kind = told if "/" in told else "text/plain"
+        self.encoding = self.headers.get("content-transfer-encoding").lower()
 
-    @cached_property
-    def parameters(self) -> dict[str, str]:
-        """Parameters of Content-Type, names in lower case."""
+    def parameter(self, name: str) -> str:
+        """Return a parameter of Content-Type, "" where it has none by that name (lower case)."""
         value = self.headers.get("content-type")[:2_000]
-        return {name.lower(): quoted or bare for name, quoted, bare in _PARAMETER.findall(value)}
+        found = (quoted or bare for told, quoted, bare in _PARAMETER.findall(value) if told.lower() == name)
+        return next(found, "")
 
     def raw(self, limit: int = TEXT_LIMIT) -> str:
         """Return the body as it came, latin-1 characters, no longer than ``limit``."""
@@ -87,7 +116,7 @@ class Part:
     def content(self, limit: int = TEXT_LIMIT) -> bytes:
         """Return the body with its transfer encoding undone, no longer than ``limit`` before decoding."""
         raw = self.raw(limit)
-        match self.headers.get("content-transfer-encoding").strip().lower():
+        match self.encoding:
             case "base64":
                 return _from_base64(raw)
             case "quoted-printable":
@@ -96,7 +125,11 @@ class Part:
 
     def text(self, limit: int = TEXT_LIMIT) -> str:
         """Return the body as people read it; HTML loses its tags and keeps its lines."""
-        text = decode(self.content(limit), self.parameters.get("charset", ""))
+        charset = self.parameter("charset")
+        if self.encoding not in ("base64", "quoted-printable") and (raw := self.raw(limit)).isascii():
+            text = raw if _reads_ascii(charset) else decode(raw.encode("ascii"), charset)
+        else:
+            text = decode(self.content(limit), charset)
         return plain_of_html(text) if self.kind == "text/html" else text
 
 
@@ -115,15 +148,11 @@ def read_headers(source: str, start: int, end: int) -> tuple[Headers, int]:
     if source.startswith("\n", start):
         return Headers(), start + 1
     blank = _BLANK_LINE.search(source, start, min(end, start + HEADER_LIMIT))
-    stop = blank.start() if blank else min(end, start + HEADER_LIMIT)
-    fields: dict[str, list[str]] = {}
-    for name, value in _FIELD.findall(source[start:stop]):
-        fields.setdefault(name.lower(), []).append(
-            " ".join(value.split()) if "\n" in value else value.strip()
-        )
-    if not fields:
+    stop = blank.start() + 1 if blank else min(end, start + HEADER_LIMIT)
+    block = source[start:stop]
+    if not _FIELD.search(block):
         return Headers(), start
-    return Headers(fields), blank.end() if blank else stop
+    return Headers(block), blank.end() if blank else stop
 
 
 def parts_of(message: Part) -> Iterator[Part]:
@@ -142,8 +171,7 @@ def parts_of(message: Part) -> Iterator[Part]:
 
 def inner(part: Part) -> Part:
     """Return the message a message/rfc822 (or text/rfc822-headers) part carries."""
-    encoding = part.headers.get("content-transfer-encoding").strip().lower()
-    if encoding in ("base64", "quoted-printable"):
+    if part.encoding in ("base64", "quoted-printable"):
         source = part.content().decode("latin-1").replace("\r\n", "\n")
         start, end = 0, len(source)
     else:
@@ -157,7 +185,7 @@ def inner(part: Part) -> Part:
 def _children(part: Part) -> list[Part]:
     if not part.kind.startswith("multipart/") or part.depth >= DEPTH_LIMIT:
         return []
-    boundary = part.parameters.get("boundary") or _boundary_guessed(part)
+    boundary = part.parameter("boundary") or _boundary_guessed(part)
     if not boundary:
         return []
     spans = _spans(part.source, "--" + boundary.rstrip(), part.start, part.end)
@@ -202,6 +230,12 @@ def _boundary_guessed(part: Part) -> str:
     return found[1] if found else ""
 
 
+def _reads_ascii(charset: str) -> bool:
+    """Tell whether ASCII letters mean themselves in a charset: not so in UTF-7, UTF-16, ISO-2022, HZ."""
+    name = charset.strip("'\" ").lower()
+    return not name or name.startswith(("us-ascii", "utf-8", "iso-8859", "windows-", "gb", "big5"))
+
+
 def _from_base64(raw: str) -> bytes:
     letters = re.sub(r"[^A-Za-z0-9+/]", "", raw)
     letters = letters[: len(letters) - (len(letters) % 4 == 1)]
@@ -211,18 +245,26 @@ def _from_base64(raw: str) -> bytes:
         return b""
 
 
-def decode(content: bytes, charset: str) -> str:
-    """Turn bytes into text by the named charset, else UTF-8, else GB18030, else latin-1. Never raises.
+_COMMON = frozenset("的不在有您件信收邮郵箱无無法送地址退用户戶被系统統请請对對方原因人")
 
-    GB18030 stands before latin-1 because Chinese systems leave the charset out; it refuses most other text.
+
+def decode(content: bytes, charset: str) -> str:
+    """Turn bytes into text by the named charset, else UTF-8, GB18030 or Big5, latin-1. Never raises.
+
+    Chinese systems leave the charset out; the two Chinese ones read each other's bytes as rare characters,
+    so the one that yields more common ones is taken. Both refuse most other text.
     """
     name = charset.strip().strip("'\"").lower()
     if name and (decoded := _try(content, _CHARSETS.get(name, name))) is not None:
         return decoded
-    for guess in ("utf-8", "gb18030"):
-        if (decoded := _try(content, guess)) is not None:
-            return decoded
-    return content.decode("latin-1")
+    if (decoded := _try(content, "utf-8")) is not None:
+        return decoded
+    guesses = [guess for name in ("gb18030", "big5hkscs") if (guess := _try(content, name)) is not None]
+    return max(guesses, key=_commonness) if guesses else content.decode("latin-1")
+
+
+def _commonness(text: str) -> int:
+    return sum(character in _COMMON for character in text[:2_000])
 
 
 def _try(content: bytes, charset: str) -> str | None:
@@ -248,7 +290,7 @@ def _decoded_word(found: re.Match[str]) -> str:
 
 
 _HIDDEN = re.compile(r"<(?:(style|script|head|title)\b|!--)", re.IGNORECASE)
-_LINE_ENDS = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h\d|/?table|/?pre|hr)\b[^>]{0,2000}>", re.I)
+_LINE_ENDS = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h\d|/?table|/?pre|hr)\b[^<>]{0,2000}>", re.I)
 _TAG = re.compile(r"</?[a-zA-Z!][^<>@]{0,2000}>")
 
 

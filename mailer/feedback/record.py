@@ -13,7 +13,7 @@ from mailer.delivery import events, leaving, own_rules
 from mailer.delivery.events import News
 from mailer.delivery.store import EventKind
 from mailer.diagnosis import Category
-from mailer.feedback import store
+from mailer.feedback import answers, store
 from mailer.feedback.attribution import Sealed, delivery_of, same_mailbox
 from mailer.feedback.kind import Kind
 from mailer.feedback.message import FailedRecipient, Returned, addresses_to, classify
@@ -32,13 +32,19 @@ class Heard:
     """What became of a mail. ``delivery`` None: backscatter, or a delivery that is gone; nothing changed.
 
     ``mail_id`` None: the same mail was heard before, and nothing changed. ``events`` are ids; ordinary mail
-    has none.
+    has none. ``answer``: a person's own words about a letter, which are passed on.
     """
 
     kind: str
     delivery: tuple[int, int] | None
     events: tuple[int, ...]
     mail_id: int | None
+    answer: bool = False
+
+    @property
+    def concerns_us(self) -> bool:
+        """Whether it may leave a mailbox that people share; others' letters, and reports of them, may not."""
+        return self.answer or (self.delivery is not None and self.kind != Kind.ORDINARY)
 
 
 def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys: Keyring) -> Heard:
@@ -69,6 +75,17 @@ def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys:
     if leaves:
         told = leaving.leave(session, *sealed.delivery, now=now, source="mail", mail_id=mail_id)
         return Heard(kind, delivery, (told,) if told else (), mail_id)
+    if returned.kind in answers.OF_PEOPLE:
+        answer = answers.take(
+            session,
+            returned.kind,
+            raw,
+            mail_id=mail_id,
+            delivery=sealed.delivery,
+            sent_to=envelope_to,
+            now=now,
+        )
+        return Heard(kind, delivery, (), mail_id, answer)
     told_events = events.record_many(session, _news(returned, sealed, written_to or "", now, mail_id))
     return Heard(kind, delivery, tuple(told_events), mail_id)
 

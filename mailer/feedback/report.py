@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mailer.feedback.prose import ADDRESS
+
 RECIPIENT_LIMIT = 1_000  # recipients read from one report; each of our letters has one
 
 _FIELD = re.compile(r"^[ \t]{0,4}([A-Za-z][A-Za-z0-9-]{1,60})[ \t]*:[ \t]*(.*)$")
 _ADDRESS_TYPE = re.compile(r"^\s*[\w/.-]{1,20}\s*;\s*")
 _UNICODE_ESCAPE = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")  # RFC 6533 §3
+_NEEDLESS_QUOTES = re.compile(r"^\"([\w.!#$%&'*+/=?^`{|}~-]+)\"@")  # RFC 5321 §4.1.2: the same mailbox
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")  # RFC 3461 §4
 _MAILTO = re.compile(r"(?i)\bmailto:")
 _TELLS_RECIPIENT = frozenset({"final-recipient", "original-recipient", "x-actual-recipient"})
@@ -33,31 +36,52 @@ class Fate:
     status: str = ""
     diagnostic: str = ""
     remote_mta: str = ""
+    reporting_mta: str = ""
 
     @property
     def address(self) -> str:
-        """The name that is an address, the one last tried before the one first written."""
+        """The name that is an address, the one last tried before the one first written.
+
+        A host inside the system that reports (ann@store1) is an address only where no other is told.
+        """
         named = [name for name in (self.final, self.original, self.actual) if name]
-        return next((name for name in named if "@" in name), named[0] if named else "")
+        known = [name for name in named if "@" in name]
+        public = (name for name in known if "." in name.rpartition("@")[2])
+        return next(public, None) or (known or named or [""])[0]
+
+    @property
+    def arrived(self) -> bool:
+        """Whether it went on: delivered, relayed or expanded (RFC 3464 §2.3.3)."""
+        return self.action.startswith(("deliver", "relay", "expand"))
+
+    @property
+    def failed(self) -> bool:
+        """RFC 3464 §2.3.3 knows five actions; others in use ("error", "expired") mean failed."""
+        if self.action:
+            return not (self.arrived or self.action.startswith("delay"))
+        return self.status.startswith(("4", "5")) or bool(self.diagnostic)
 
 
 def read_fates(text: str) -> list[Fate]:
     """Return the recipients of a delivery-status part, in order, RECIPIENT_LIMIT at most."""
     fates: list[Fate] = []
     current: dict[str, str] = {}
+    reporting = ""
     closed = False
     for name, value in _fields(text):
         if not name:
             closed = bool(_TELLS_RECIPIENT & current.keys())
             continue
+        if name == "reporting-mta":
+            reporting = _ADDRESS_TYPE.sub("", value).strip()
         if name in _OPENS and (name in current or (closed and name in _TELLS_RECIPIENT)):
-            _keep(fates, current)
+            _keep(fates, current, reporting)
             if len(fates) >= RECIPIENT_LIMIT:
                 return fates
             current = {}
         closed = False
         current.setdefault(name, value)
-    _keep(fates, current)
+    _keep(fates, current, reporting)
     return fates
 
 
@@ -71,12 +95,16 @@ def read_feedback(text: str) -> dict[str, list[str]]:
 
 
 def address_in(value: str) -> str:
-    """Return the address of an "rfc822; <ann@example.org>" field, "" if it holds none."""
+    """Return the address of an "rfc822; <ann@example.org> (Ann)" field, else what stands there, or "".
+
+    A pipe or a file, where Sendmail and Exim deliver to one, is left as it is.
+    """
     value = _ADDRESS_TYPE.sub("", value).strip()
     if "<" in value and "@" in value[value.find("<") :]:
         value = value[value.find("<") + 1 :].partition(">")[0]
-    value = _MAILTO.sub("", value).strip(" \t<>'\"")
-    value = _UNICODE_ESCAPE.sub(_unescaped, value)
+    value = _UNICODE_ESCAPE.sub(_unescaped, _MAILTO.sub("", value).strip(" \t<>'"))
+    if "@" in value and not value.startswith(("|", "/")) and (found := ADDRESS.search(value)):
+        value = _NEEDLESS_QUOTES.sub(r"\1@", found[0])
     return value[:320]
 
 
@@ -85,7 +113,7 @@ def _unescaped(found: re.Match[str]) -> str:
     return chr(point) if 0x20 <= point < 0xD800 or 0xDFFF < point < 0x110000 else ""
 
 
-def _keep(fates: list[Fate], fields: dict[str, str]) -> None:
+def _keep(fates: list[Fate], fields: dict[str, str], reporting_mta: str) -> None:
     if not (_OPENS | {"diagnostic-code"}) & fields.keys():
         return  # the block about the whole message
     get = fields.get
@@ -101,6 +129,7 @@ def _keep(fates: list[Fate], fields: dict[str, str]) -> None:
                 "", get("diagnostic-code") or get("status", "").partition(" ")[2], count=1
             ),
             remote_mta=_ADDRESS_TYPE.sub("", get("remote-mta", "")).strip(),
+            reporting_mta=reporting_mta,
         )
     )
 

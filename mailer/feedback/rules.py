@@ -102,7 +102,7 @@ class Rules:
     storm_ratio: int = _setting(
         5,
         Sentence("times"),
-        Sentence("Hold suppressions when a provider calls so many more mailboxes missing than usual"),
+        Sentence("Hold suppressions when a provider calls this many times more mailboxes missing than usual"),
         least=2,
     )
     storm_per_hour: int = _setting(
@@ -110,9 +110,11 @@ class Rules:
     )
     storm_hold_hours: int = _setting(24, _HOURS, Sentence("How long a suppression is held then"), most=10_000)
     refused_percent: int = _setting(
-        10, _PERCENT, Sentence("Slow or pause when a provider refuses an hour's letters because of us"),
+        10,
+        _PERCENT,
+        Sentence("Slow or pause a campaign when a provider refuses this share of an hour's letters over us"),
         most=100,
-    )  # fmt: skip
+    )
     refused_least: int = _setting(
         20, _TIMES, Sentence("but only when there are at least so many"), most=1_000_000
     )

@@ -28,9 +28,16 @@ class Shown:
 
 def read(raw: bytes) -> Shown:
     """Return any bytes as a page shows them; time and memory are bounded by ``mime``."""
+    if is_json(raw):
+        return Shown("", (Piece("application/json", raw[:TEXT_SHOWN].decode(errors="replace")),))
     message = mime.read(raw)
     headers = message.source[: message.start].strip()[:HEADERS_SHOWN]
     return Shown(headers, tuple(_piece(part) for part in mime.parts_of(message)))
+
+
+def is_json(raw: bytes) -> bool:
+    """Tell whether a provider's post is what was kept, and no mail."""
+    return raw[:1] == b"{"
 
 
 def _piece(part: mime.Part) -> Piece:

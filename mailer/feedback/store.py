@@ -5,8 +5,8 @@ from __future__ import annotations
 import zlib
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
-from typing import NamedTuple
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
     CheckConstraint,
@@ -15,6 +15,7 @@ from sqlalchemy import (
     Index,
     LargeBinary,
     String,
+    Table,
     Text,
     and_,
     delete,
@@ -23,21 +24,26 @@ from sqlalchemy import (
     insert,
     select,
     text,
+    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.audience.store import Subscriber
-from mailer.database import Base, BigId, UTCDateTime
+from mailer.database import Base, BigId, Json, UTCDateTime
 from mailer.delivery.events import MACHINE
 from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState, Event, EventInbox, EventKind
 from mailer.diagnosis import Category
+from mailer.feedback.kind import Kind
 from mailer.feedback.rules import Bounce
 from mailer.issues.store import Publication
 from mailer.sentence import Told
 
 KEPT = 2 * 1024 * 1024  # octets of a mail that are kept: its reports come first, then the letter it returns
 KEPT_OF_STRANGERS = 64 * 1024  # the same where no delivery is named: whoever wrote it owes us nothing
+KEPT_OF_ANSWERS = 20 * 1024 * 1024  # the same of what a person answers: it is passed on with all its files
+KEPT_IN_FLOOD = 2 * 1024  # the same of strangers, once FLOOD of theirs have come within an hour
+FLOOD = 1_000  # mails
 
 
 class ReturnedMail(Base):
@@ -161,6 +167,22 @@ class Alert(Base):
     settled_by: Mapped[str] = mapped_column(String(320), default="")
 
 
+class Answer(Base):
+    """A person's own answer to a letter, or a question of a person's filter; passed on, or why not."""
+
+    __tablename__ = "answers"
+    __table_args__ = (Index("ix_answers_delivery", "campaign_id", "n"),)
+
+    mail_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)  # of returned_mail
+    campaign_id: Mapped[int]
+    n: Mapped[int]
+    at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
+    state: Mapped[str] = mapped_column(String(10), index=True)  # answers.State
+    due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: nothing is to be done by itself
+    attempts: Mapped[int] = mapped_column(default=0)
+    said: Mapped[Any | None] = mapped_column(Json)  # Sentence.stored: why it is kept, or did not go
+
+
 def keep_mail(
     session: Session,
     *,
@@ -174,7 +196,7 @@ def keep_mail(
     """Store a mail, the end of a long one cut off, and return its id; None when it is stored already."""
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
     campaign_id, n = delivery or (None, None)
-    kept = raw[: KEPT if delivery else KEPT_OF_STRANGERS]
+    kept = raw[: _limit(session, kind, delivery, now)]
     statement = dialect.insert(ReturnedMail).values(
         received_at=now,
         fingerprint=fingerprint,
@@ -188,10 +210,35 @@ def keep_mail(
     return stored
 
 
+def _limit(session: Session, kind: str, delivery: tuple[int, int] | None, now: datetime) -> int:
+    """Return how much of a mail is kept, in octets: a flood of backscatter fills no disk."""
+    if delivery:
+        return KEPT_OF_ANSWERS if kind == Kind.ORDINARY else KEPT
+    of_strangers = (ReturnedMail.received_at > now - timedelta(hours=1), ReturnedMail.campaign_id.is_(None))
+    late = select(ReturnedMail.id).where(*of_strangers).offset(FLOOD - 1).limit(1)
+    return KEPT_OF_STRANGERS if session.scalar(late) is None else KEPT_IN_FLOOD
+
+
 def mail_content(session: Session, mail_id: int) -> bytes | None:
     """Return a stored mail as it came; None when its retention is over."""
     content = session.scalar(select(ReturnedMail.content).where(ReturnedMail.id == mail_id))
-    return None if content is None else zlib.decompress(content)
+    return zlib.decompress(content) if content else None
+
+
+def forget_mail(session: Session, before: datetime, limit: int) -> int:
+    """Erase the oldest mails that came before an instant, ``limit`` at most; return how many.
+
+    The newest row of all is emptied instead: SQLite would give its number to the next mail, and events that
+    named the old one would show the new.
+    """
+    newest = session.scalar(select(func.max(ReturnedMail.id)))
+    old = select(ReturnedMail.id).where(ReturnedMail.received_at < before, ReturnedMail.content != b"")
+    ids = list(session.scalars(old.order_by(ReturnedMail.received_at).limit(limit)))
+    session.execute(delete(Answer).where(Answer.mail_id.in_(ids)))
+    if newest in ids:
+        session.execute(update(ReturnedMail).where(ReturnedMail.id == newest).values(content=b""))
+    session.execute(delete(ReturnedMail).where(ReturnedMail.id.in_(ids), ReturnedMail.id != newest))
+    return len(ids)
 
 
 def written_to(session: Session, campaign_id: int, n: int) -> str | None:
@@ -323,7 +370,8 @@ def signs_of_life(
 
 def file_decisions(session: Session, decisions: Sequence[dict[str, object]]) -> None:
     """Write one decision for each event, as columns of ``Decision``, and take the events out of the inbox."""
-    session.execute(insert(Decision), decisions)
+    # into the table, not the class: the ORM would send a statement for each run of rows with the same gaps
+    session.execute(insert(cast(Table, Decision.__table__)), decisions)
     done = [decision["event_id"] for decision in decisions]
     session.execute(delete(EventInbox).where(EventInbox.event_id.in_(done)))
 
@@ -366,3 +414,43 @@ def drop_settings(session: Session, names: Collection[str]) -> None:
 
 def _of_its_delivery(*kinds: EventKind) -> ColumnElement[bool]:
     return and_(Event.campaign_id == Delivery.campaign_id, Event.n == Delivery.n, Event.kind.in_(kinds))
+
+
+# -- answers ----------------------------------------------------------------------------------------------
+
+
+def publication_of(session: Session, campaign_id: int) -> Publication:
+    """Return the publication that a campaign's letters are of."""
+    return session.scalars(
+        select(Publication)
+        .join(Campaign, Campaign.publication_id == Publication.id)
+        .where(Campaign.id == campaign_id)
+    ).one()
+
+
+def answers_since(session: Session, since: datetime, delivery: tuple[int, int] | None = None) -> int:
+    """Return how many answers came since an instant: to one letter, or to all."""
+    count = select(func.count()).select_from(Answer).where(Answer.at > since)
+    if delivery is not None:
+        count = count.where(Answer.campaign_id == delivery[0], Answer.n == delivery[1])
+    return session.scalar(count) or 0
+
+
+def answers_in(session: Session, *states: str, limit: int = 1_000) -> list[Answer]:
+    """Return the answers in these states, newest first."""
+    chosen = select(Answer).where(Answer.state.in_(states)).order_by(Answer.at.desc()).limit(limit)
+    return list(session.scalars(chosen))
+
+
+def due_answers(session: Session, now: datetime, limit: int) -> list[Answer]:
+    """Take answers that are to be passed on now; on PostgreSQL those that nobody else takes just now."""
+    due = select(Answer).where(Answer.due_at <= now).order_by(Answer.due_at).limit(limit)
+    return list(session.scalars(due.with_for_update(skip_locked=True)))
+
+
+def language_of(session: Session, campaign_id: int, n: int) -> str:
+    """Return the language a letter was in, "" when it is gone."""
+    language: str | None = session.scalar(
+        select(Delivery.language).where(Delivery.campaign_id == campaign_id, Delivery.n == n)
+    )
+    return language or ""

@@ -35,7 +35,7 @@ _BAD = Category.BAD_MAILBOX
 
 
 class NoStorm(NotFound):
-    """Nothing of this storm is held any more: reload the page."""
+    """There is no such storm: reload the page."""
 
 
 def is_storm(*, bad: int, letters: int, usual: float, rules: Rules) -> bool:
@@ -148,7 +148,7 @@ def listing(session: Session, *, limit: int = 20) -> list[Row]:
     found = list(session.scalars(select(Storm).order_by(Storm.id.desc()).limit(limit)))
     held = _held().subquery()
     rows = session.execute(select(held.c.destination, func.count()).group_by(held.c.destination))
-    counts: dict[str, int] = dict(rows.tuples().all())
+    counts: dict[str, int] = dict(rows.all())
     newest = {storm.destination: storm.id for storm in reversed(found)}
     return [
         Row(storm, counts.get(storm.destination, 0) if newest[storm.destination] == storm.id else 0)

@@ -80,8 +80,9 @@ def head() -> str:
 
 def models() -> MetaData:
     """Return the tables of every stage, each declared in its ``store.py``."""
-    for store in sorted(_HERE.parent.glob("*/store.py")):
-        importlib.import_module(f"mailer.{store.parent.name}.store")
+    root = _HERE.parent
+    for store in sorted(root.rglob("store.py")):
+        importlib.import_module(".".join(("mailer", *store.relative_to(root).with_suffix("").parts)))
     return Base.metadata
 
 

@@ -16,13 +16,19 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mailer.database import Database
 from mailer.delivery.dkim_dns import LookUp
 from mailer.feedback.outbox import Outbox
+from mailer.feedback.webhooks import certificates
+from mailer.feedback.webhooks.certificates import Fetch
+from mailer.feedback.webhooks.receiver import Receiver
 from mailer.settings import Settings, templates
+from mailer.tracking.machines import machine
 from mailer.web import (
     access,
     admin,
     campaigns,
     feedback,
+    hooks,
     i18n,
+    mailboxes,
     pages,
     partner,
     rules,
@@ -30,6 +36,7 @@ from mailer.web import (
     sending,
     subscriber,
     suppressed,
+    webhooks,
 )
 from mailer.web.forms import UPLOAD_LIMIT
 from mailer.web.house import Doorkeeper, House, ask_dns, utc_now
@@ -56,23 +63,20 @@ def create_app(
     outbox: Outbox | None = None,
     clock: Callable[[], datetime] = utc_now,
     look_up: LookUp = ask_dns,
+    fetch: Fetch = certificates.fetch,
 ) -> FastAPI:
-    """Make the application. ``outbox`` None: there is no Outbox page, letters really leave."""
+    """Make the application. ``outbox`` None: there is no Outbox page, letters really leave.
+
+    ``fetch`` gets the certificates that webhooks are signed with.
+    """
     app = FastAPI(title="mailer", docs_url=None, redoc_url=None, openapi_url=None)
-    house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up)
+    receiver = Receiver(settings, database, fetch, machine)
+    house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access,
-        secretariat,
-        campaigns,
-        partner,
-        admin,
-        feedback,
-        rules,
-        suppressed,
-        sending,
-        subscriber,
-    ):
+        access, secretariat, campaigns, partner, admin, feedback, rules, suppressed, sending, mailboxes, hooks,
+        subscriber, webhooks,
+    ):  # fmt: skip
         app.include_router(stage.router)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
     pages.install(app)

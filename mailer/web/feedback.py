@@ -113,12 +113,13 @@ def show_case(request: Request, session: Reading, now: Now, me: Watcher, event: 
 
 @router.get("/{event}/mail")
 def mail(session: Reading, me: Watcher, event: int) -> Response:
-    """The mail as it came, for a mail program to open; a browser only stores it."""
+    """The mail, or a provider's post, as it came: for a mail program to open; a browser only stores it."""
     raw = _mail(session, inbox.get(session, event))
     if raw is None:
         raise NotFound
-    name = {"Content-Disposition": f'attachment; filename="returned-{event}.eml"'}
-    return Response(raw, media_type="message/rfc822", headers=name)
+    ending, kind = ("json", "application/json") if shown.is_json(raw) else ("eml", "message/rfc822")
+    name = {"Content-Disposition": f'attachment; filename="returned-{event}.{ending}"'}
+    return Response(raw, media_type=kind, headers=name)
 
 
 class Why(Form):

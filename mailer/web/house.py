@@ -19,6 +19,7 @@ from mailer.delivery import dkim_dns
 from mailer.delivery.dkim_dns import LookUp
 from mailer.errors import MailerError
 from mailer.feedback.outbox import Outbox
+from mailer.feedback.webhooks.receiver import Receiver
 from mailer.settings import Settings
 
 
@@ -44,7 +45,7 @@ class Doorkeeper:
 class House:
     """What ``create_app`` was given. ``outbox`` None: letters really leave; ``clock`` says the time.
 
-    ``look_up`` asks the DNS for TXT records.
+    ``look_up`` asks the DNS for TXT records, ``receiver`` takes webhooks.
     """
 
     settings: Settings
@@ -53,6 +54,7 @@ class House:
     clock: Callable[[], datetime]
     doorkeeper: Doorkeeper
     look_up: LookUp
+    receiver: Receiver
 
     @property
     def secure(self) -> bool:

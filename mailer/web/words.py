@@ -41,6 +41,7 @@ _WORDS = {
     "complaint": N_("reader complained"),
     "auto_reply": N_("automatic answer"),
     "unknown": N_("reason not understood"),
+    "dormant": N_("came back unexplained"),
     "manual": N_("set by a person"),
     "dormant": N_("silent for long"),
     # what a decision did

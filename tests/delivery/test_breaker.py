@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.delivery.breaker import LONGEST_REST, PATIENCE, REST, Breaker, is_own_no
-from mailer.delivery.smtp import Kind, Outcome
+from mailer.delivery.breaker import LONGEST_REST, PATIENCE, REST, Breaker
 from mailer.sentence import Sentence
 
 WHY = Sentence("it does not answer")
@@ -58,23 +56,12 @@ def test_a_rest_is_never_shorter_nor_longer_than_said(happenings: list[str]) -> 
     assert REST <= breaker.fail(WHY, 0.0) <= LONGEST_REST
 
 
-@pytest.mark.parametrize(
-    ("kind", "code", "status", "command", "own"),
-    [
-        (Kind.REJECTED, 550, "5.7.1", "MAIL", True),
-        (Kind.DEFERRED, 451, None, "MAIL", True),
-        (Kind.REJECTED, 554, "5.7.1", "BODY", True),
-        (Kind.DEFERRED, 450, "4.7.26", "DATA", True),
-        (Kind.REJECTED, 554, None, "BODY", False),
-        (Kind.REJECTED, 552, "5.3.4", "BODY", False),
-        (Kind.REJECTED, 550, "5.7.1", "RCPT", False),
-        (Kind.REJECTED, 553, "5.1.3", "", False),
-        (Kind.ACCEPTED, 250, "2.7.0", "BODY", False),
-        (Kind.UNCERTAIN, None, None, "BODY", False),
-    ],
-)
-def test_a_refusal_that_may_be_about_us(
-    kind: Kind, code: int | None, status: str | None, command: str, own: bool
-) -> None:
-    """Of the sender, or for reasons of policy; never what is said of a recipient."""
-    assert is_own_no(Outcome(1, kind, code, status, "words", command, "relay.test:25")) is own
+def test_a_relay_that_is_excused_is_as_good_as_before() -> None:
+    """Awake, off trial, and with all its patience."""
+    breaker = Breaker()
+    breaker.fail(WHY, 100.0, of_content=True)
+    assert breaker.of_content
+    breaker.excuse()
+    assert (breaker.rests(100.0), breaker.on_trial, breaker.why, breaker.of_content) == (
+        False, False, None, False,
+    )  # fmt: skip

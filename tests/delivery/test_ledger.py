@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import update
 
-from mailer.delivery import batches, campaigns, ledger
+from mailer.delivery import batches, campaigns, ledger, slices
 from mailer.delivery.journal import Begun, Leftover
 from mailer.delivery.smtp import Kind, Outcome
 from mailer.delivery.states import WrongMoment
@@ -88,7 +88,7 @@ def test_sums_add_up_after_any_sequence_of_outcomes(desk: Desk, rounds: list[lis
             assert told(desk, campaign) == before
     assert sum(desk.counts(campaign).values()) == 4
     waiting = Counter(n for each in desk.batches(campaign, BatchState.WAITING) for n in batches.numbers(each))
-    open_ = {n for n, row in desk.ledger(campaign).items() if row.state in batches.OPEN}
+    open_ = {n for n, row in desk.ledger(campaign).items() if row.state in slices.OPEN}
     assert waiting == dict.fromkeys(open_, 1)
     for n, row in desk.ledger(campaign).items():
         tries = [each for each in desk.attempts(campaign) if each.n == n]

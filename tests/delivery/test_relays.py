@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailer.delivery import breaker, relays
+from mailer.delivery import breaker, campaigns, relays
 from mailer.delivery.journal import Journal, Leftover, read
 from mailer.delivery.link import trust
 from mailer.delivery.meter import Meter
 from mailer.delivery.pace import Grant, Limit
 from mailer.delivery.relay import Relay, RelayUnavailable
-from mailer.delivery.relays import Relays, hand_over
+from mailer.delivery.relays import LettersRefused, Relays, hand_over
 from mailer.delivery.smtp import Envelope, Kind, Outcome
+from mailer.delivery.store import CampaignState
 from mailer.delivery.transport import NoNotes
 from tests import servers
 from tests.delivery.desk import Desk
@@ -181,6 +182,9 @@ def test_a_relay_that_hangs_up_on_letter_after_letter_fails(first: SmtpHost) -> 
     [
         ("MAIL", REFUSES),
         ("MAIL", "451 4.7.1 Try again"),
+        ("RCPT", "554 5.7.1 <…>: Relay access denied"),
+        ("RCPT", "554 5.7.1 <…>: Client host rejected: Access denied"),
+        ("DATA", "554 Sending is paused for this account"),
         ("DATA", "554 5.7.1 No"),
         ("BODY", "554 5.7.1 Spam"),
         ("BODY", "451 4.7.500 Server busy"),
@@ -222,12 +226,56 @@ def test_a_letter_refused_alone_stays_refused(first: SmtpHost, second: SmtpHost)
     assert not second.commands
 
 
-def test_refused_recipients_say_nothing_about_us(first: SmtpHost, second: SmtpHost) -> None:
+@pytest.mark.parametrize(
+    "reply", ["550 5.7.1 No such user here", "550 5.1.1 User unknown", "554 5.7.1 Recipient address rejected"]
+)
+def test_refused_recipients_say_nothing_about_us(first: SmtpHost, second: SmtpHost, reply: str) -> None:
     """However many in a row."""
-    first.answers_rcpt("550 5.7.1 No such user here")
+    first.answers_rcpt(reply)
     with Relays([first.url, second.url]) as both:
         assert send(both, letters(20)).kinds() == {"rejected": 20}
     assert not second.commands
+
+
+def test_a_recipient_whom_a_relay_would_not_send_to_is_refused_alone(first: SmtpHost) -> None:
+    """It relays for the others: it is about that one."""
+    first.answers("RCPT", "554 5.7.1 Relay access denied", address="reader3@example.org")
+    with Relays([first.url]) as one:
+        told = send(one, letters(9))
+    assert told[3].kind is Kind.REJECTED
+    assert told.kinds() == {"accepted": 8, "rejected": 1}
+
+
+def test_letters_that_every_relay_refuses_for_what_they_say_are_told_apart(
+    first: SmtpHost, second: SmtpHost
+) -> None:
+    """The relays may take others, at once; none of the letters is ended."""
+    first.answers("BODY", "554 5.7.1 Spam")
+    second.answers("BODY", "552 5.3.4 Message too big")
+    with Relays([first.url, second.url]) as both:
+        told = send(both, letters(30))
+        assert isinstance(told.trouble, LettersRefused)
+        assert "(552 5.3.4 Message too big)" in str(told.trouble)
+        assert set(told.kinds()) == {"deferred"}
+        first.forgets()
+        assert [(state.rest, state.why) for state in both.states()] == [(0.0, None)] * 2
+        assert send(both, letters(30)).kinds() == {"accepted": 30}
+
+
+@pytest.mark.parametrize("other", ["550 5.7.1 You may not send here", None])
+def test_a_relay_that_has_not_seen_the_letters_might_still_take_them(
+    first: SmtpHost, second: SmtpHost, other: str | None
+) -> None:
+    """It refuses us, or cannot be reached: letters wait for it."""
+    first.answers("BODY", "554 5.7.1 Spam")
+    if other:
+        second.answers("MAIL", other)
+    url = second.url if other else f"smtp://127.0.0.1:{servers.free_port()}"
+    with Relays([first.url, url]) as both:
+        told = send(both, letters(30))
+        assert told.trouble is not None
+        assert not isinstance(told.trouble, LettersRefused)
+        assert both.awake == []
 
 
 @pytest.mark.parametrize(
@@ -531,6 +579,45 @@ def test_a_campaign_whose_relay_refuses_it_goes_out_by_the_next(
     assert desk.counts(campaign) == {"ACCEPTED": 30}
     assert keys(second) == list(range(1, 31))
     assert desk.campaign(campaign).trouble == ""
+
+
+def test_a_campaign_whose_letters_every_relay_refuses_for_what_they_say_is_paused(
+    desk: Desk, first: SmtpHost
+) -> None:
+    """With the reason, and without a letter lost; the other campaigns go on, and resumed it goes out."""
+    first.answers("BODY", "554 5.7.1 This is spam")
+    campaign = desk.launched(*readers(30))
+    worker = desk.sender(smtp_url=first.url)
+    desk.work(worker)
+    paused = desk.campaign(campaign)
+    assert paused.state == CampaignState.PAUSED
+    assert "for what they say, or for their size (554 5.7.1 This is spam)" in paused.trouble
+    assert desk.counts(campaign).keys() == {"DEFERRED", "WAITING"}
+    first.forgets()
+    other = desk.launched()
+    desk.work(worker)
+    assert desk.counts(other) == {"ACCEPTED": 30}
+    desk.do(campaigns.resume, campaign)
+    desk.hurry(campaign)
+    desk.work(worker)
+    assert desk.counts(campaign) == {"ACCEPTED": 30}
+    assert desk.campaign(campaign).trouble == ""
+
+
+def test_a_campaign_whose_relay_refuses_to_relay_loses_no_letter(desk: Desk, first: SmtpHost) -> None:
+    """As Postfix says it where it does not know us; the reader who is gone is still told apart."""
+    first.answers("RCPT", "554 5.7.1 Relay access denied")
+    campaign = desk.launched(*readers(30))
+    worker = desk.sender(smtp_url=first.url)
+    desk.work(worker)
+    assert "refuses our letters (554 5.7.1 Relay access denied)" in desk.campaign(campaign).trouble
+    assert desk.counts(campaign).keys() == {"DEFERRED", "WAITING"}
+    first.forgets()
+    first.answers("RCPT", "550 5.1.1 User unknown", address="reader7@example.org")
+    desk.close()
+    desk.hurry(campaign)
+    desk.work(desk.sender(smtp_url=first.url))
+    assert desk.counts(campaign) == {"ACCEPTED": 29, "REJECTED": 1}
 
 
 def test_a_campaign_is_told_what_its_only_relay_says(desk: Desk, first: SmtpHost) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from sqlalchemy import update
+import pytest
+from sqlalchemy import delete, select, update
 
 from mailer import queue
+from mailer.audience.store import Subscriber
 from mailer.database import clock
 from mailer.delivery import batches, campaigns, sweep
-from mailer.delivery.store import Batch, BatchState, CampaignState
+from mailer.delivery.store import Batch, BatchState, CampaignState, Delivery
 from tests.delivery.desk import MINUTE, Desk, now
 from tests.smtphost import SmtpHost
 
@@ -40,6 +42,41 @@ def test_one_campaign_that_cannot_be_launched_holds_up_no_other(desk: Desk) -> N
     assert desk.campaign(empty).state == CampaignState.DRAFT
     assert "audience is empty" in desk.campaign(empty).trouble
     assert desk.campaign(other).state == CampaignState.SENDING
+
+
+def test_a_launch_that_fails_unexpectedly_holds_up_no_other(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It stays scheduled, says so, and is tried again after 1, 2, 4 … 60 minutes until it works."""
+    start = now()
+    broken = desk.approved("one@example.org", scheduled_at=start - MINUTE)
+    other = desk.approved("two@example.org", scheduled_at=start)
+    with desk.database.write() as session:  # where its ledger belongs, a row stands that nobody expects
+        person = session.scalars(select(Subscriber.id)).first()
+        session.add(
+            Delivery(campaign_id=broken, n=1, subscriber_id=person, language="en", domain="", salutation="")
+        )
+    desk.sweep(start)
+    assert desk.campaign(other).state == CampaignState.SENDING
+    assert desk.campaign(broken).state == CampaignState.SCHEDULED
+    assert "failed (IntegrityError) and is tried again by itself after 1 min" in desk.campaign(broken).trouble
+    assert [record.getMessage().split("\n")[0] for record in caplog.records] == [
+        f"campaign {broken} was not launched: IntegrityError"
+    ]
+    assert "example.org" not in caplog.text
+
+    at = start
+    for minutes in (1, 2, 4, 8, 16, 32, 60, 60):
+        assert desk.campaign(broken).launch_after == at + timedelta(minutes=minutes)
+        desk.sweep(at + timedelta(minutes=minutes, seconds=-1))
+        at += timedelta(minutes=minutes)
+        desk.sweep(at)
+
+    with desk.database.write() as session:
+        session.execute(delete(Delivery).where(Delivery.campaign_id == broken))
+    desk.sweep(at + timedelta(hours=1))
+    launched = desk.campaign(broken)
+    assert (launched.state, launched.trouble, launched.launch_failures) == (CampaignState.SENDING, "", 0)
 
 
 def test_a_dead_machines_batch_is_freed_but_for_the_slice_it_had_begun(desk: Desk, host: SmtpHost) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from mailer.audience.store import Suppression
+from mailer.audience.store import Subscription, Suppression
 from mailer.database import Database
+from mailer.feedback import store
 from mailer.feedback.store import ReturnedMail
 from mailer.settings import Settings
 from mailer.signing import Purpose
@@ -136,3 +137,77 @@ def test_listen_hears_until_it_is_told_to_stop(data: Path, sqlite_database: Data
         assert "Traceback" not in process.stderr.read()
     with sqlite_database.read() as session:
         assert session.scalar(select(func.count()).select_from(ReturnedMail)) == 1
+
+
+def test_a_pipe_asks_to_come_again_while_the_database_is_away(tmp_path: Path) -> None:
+    """EX_TEMPFAIL: a mail server would take any other failure for a last word."""
+    report = samples.dsn(("ann@example.org", samples.GONE))
+    for url in ("postgresql+psycopg://u@127.0.0.1:9/none", "nonsense://"):
+        done = subprocess.run(
+            [sys.executable, "-m", "mailer.cli", "feedback", "ingest", "-", "--to", "x@example.net"],
+            input=report, capture_output=True, timeout=60, check=False,
+            env={**environment(tmp_path), "MAILER_DATABASE_URL": url},
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (75, b"")
+        assert done.stderr.startswith(b"mailer: ")
+        assert done.stderr.count(b"\n") == 1
+
+
+def test_a_pipe_asks_to_come_again_whatever_else_goes_wrong(data: Path, sqlite_database: Database) -> None:
+    """A fault of ours loses no mail."""
+    with sqlite_database.write() as session:
+        session.connection().exec_driver_sql("ALTER TABLE returned_mail RENAME TO away")
+    done = mailer("ingest", "-", data=data, stdin=samples.answer())
+    assert (done.returncode, b"come again: OperationalError" in done.stderr) == (75, True)
+
+
+def test_ingest_takes_mbox_files_and_maildirs(data: Path, sqlite_database: Database, tmp_path: Path) -> None:
+    """Each mail of an mbox for itself; of a Maildir what is written to its end."""
+    path = return_path(*((delivery := Make(sqlite_database).delivery()).campaign_id, delivery.n))
+    header = f"Delivered-To: {path}\n".encode()
+    postmark = b"From MAILER-DAEMON Fri Nov 20 12:00:00 2026\n"
+    gone = samples.dsn(("ann@example.org", samples.GONE)).replace(b"\r\n", b"\n")
+    quoting = samples.answer("Dear all,\n\n>From here it is far.\n\nFrom now on, write to Bob.")
+    folder = tmp_path / "mail"
+    for name in ("cur", "new", "tmp"):
+        (folder / name).mkdir(parents=True)
+    (folder / "archive.mbox").write_bytes(postmark + header + gone + b"\n" + postmark + quoting + b"\n")
+    (folder / "new" / "1.M1.host").write_bytes(header + samples.auto_reply())
+    (folder / "tmp" / "2.M2.host").write_bytes(header + gone)
+    told = printed(mailer("ingest", str(folder), "--json", data=data))
+    assert [(line["file"], line["kind"], line["n"]) for line in told] == [
+        ("archive.mbox:1", "bounce", 1),
+        ("archive.mbox:2", "ordinary", None),
+        ("new/1.M1.host", "auto_reply", 1),
+    ]
+    with sqlite_database.read() as session:
+        kept = store.mail_content(session, 2)
+    assert kept is not None
+    assert b"\nFrom here it is far." in kept
+    assert kept.rstrip().endswith(b"From now on, write to Bob.")
+
+
+def test_a_mail_to_a_leave_address_leaves_from_a_pipe(data: Path, sqlite_database: Database) -> None:
+    """List-Unsubscribe by mail, where Postfix pipes what comes."""
+    delivery = Make(sqlite_database).delivery()
+    to = samples.leave_address(delivery)
+    [line] = printed(mailer("ingest", "-", "--to", to, "--json", data=data, stdin=samples.answer("leave")))
+    assert (line["kind"], line["events"]) == ("leave", 1)
+    with sqlite_database.read() as session:
+        assert session.scalars(select(Subscription.state)).all() == ["left"]
+
+
+def test_answers_that_wait_are_listed_shown_and_passed_on(data: Path, sqlite_database: Database) -> None:
+    """A person decides about what a machine seems to have written."""
+    delivery = Make(sqlite_database).delivery()
+    path = return_path(delivery.campaign_id, delivery.n)
+    raw = b"Precedence: bulk\n" + samples.answer()
+    mailer("ingest", "-", "--to", path, data=data, stdin=raw)
+    [line] = printed(mailer("answers", "--json", data=data))
+    assert (line["id"], line["state"], line["why"]) == (1, "kept", "a machine seems to have written it")
+    assert mailer("show", "1", data=data).stdout == raw
+    assert mailer("pass-on", "1", data=data).returncode == 0
+    assert [line["state"] for line in printed(mailer("answers", "--json", data=data))] == ["waiting"]
+    for words in (("show", "9"), ("pass-on", "9")):
+        assert (done := mailer(*words, data=data)).returncode == 1
+        assert done.stderr.count(b"\n") == 1

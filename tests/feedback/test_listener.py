@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import smtplib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from sqlalchemy import func, select
@@ -18,17 +21,18 @@ from mailer.delivery.smtp import Envelope, Kind
 from mailer.delivery.store import Delivery, Event
 from mailer.delivery.transport import Transport
 from mailer.errors import MailerError
-from mailer.feedback import store
-from mailer.feedback.listener import RECIPIENTS, SIZE_LIMIT, CannotListen, Listener
+from mailer.feedback import reception, store
+from mailer.feedback.listener import PATIENCE, RECIPIENTS, SIZE_LIMIT, BadCertificate, CannotListen, Listener
 from mailer.feedback.outbox import Outbox
 from mailer.feedback.store import ReturnedMail
 from mailer.settings import Settings
 from mailer.signing import Purpose
 from tests.feedback import samples
-from tests.make import KEYS, Make
+from tests.make import KEYS, NOON, Make
+from tests.smtphost import self_signed
 
 Start = Callable[..., Listener]
-_SETTINGS = ("redis_url", "smtp_url", "listener_port")
+_SETTINGS = ("redis_url", "smtp_url", "listener_port", "lmtp_port", "listener_certificate")
 LETTER = b"From: observer@news.example\r\nSubject: Rivers return\r\n\r\n..and so do we.\r\n.\r\n"
 
 
@@ -332,3 +336,180 @@ def test_of_a_strangers_long_mail_only_the_beginning_is_kept(start: Start, sqlit
     assert kept is not None
     assert len(kept) == store.KEPT_OF_STRANGERS
     assert kept.startswith(b"Subject: hello")
+
+
+# -- LMTP -------------------------------------------------------------------------------------------------
+
+
+class Lmtp(smtplib.LMTP):
+    """The stdlib's client, which hears one reply to a body; a mail server hears one for each recipient."""
+
+    def body(self, content: bytes, recipients: int) -> list[int]:
+        self.docmd("DATA")
+        self.send(content + b".\r\n")
+        return [self.getreply()[0] for _ in range(recipients)]
+
+
+def lmtp(listener: Listener) -> Lmtp:
+    return Lmtp("127.0.0.1", listener.lmtp_port or 0, local_hostname="mail.example.net")
+
+
+def test_a_mail_server_hands_over_by_lmtp(start: Start, sqlite_database: Database) -> None:
+    """A transport of Postfix, say; strangers are refused there as well."""
+    delivery = Make(sqlite_database).delivery()
+    with lmtp(start(redis_url="redis://127.0.0.1:1", lmtp_port=0)) as server:
+        server.ehlo()
+        server.mail("")
+        assert [server.rcpt(to)[0] for to in (fresh_path(delivery), "ann@example.org")] == [250, 550]
+        assert server.body(samples.dsn(("ann@example.org", samples.GONE)), 1) == [250]
+        assert server.docmd("HELO", "x")[0] == 500
+    assert count(sqlite_database, Event) == 1
+
+
+def test_lmtp_answers_for_each_recipient(
+    start: Start, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RFC 2033: what one has got need not come again."""
+    make = Make(sqlite_database)
+    good, bad = make.delivery(), make.delivery()
+    hear = reception.record.hear
+
+    def stumbling(session: object, **given: object) -> object:
+        if given["envelope_to"] == fresh_path(bad):
+            raise OSError("this one not")
+        return hear(session, **given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(reception.record, "hear", stumbling)
+    with lmtp(start(lmtp_port=0, smtp_url="smtp://relay.example.net")) as server:
+        server.ehlo()
+        server.mail("")
+        for delivery in (good, bad, good):
+            assert server.rcpt(fresh_path(delivery))[0] == 250
+        assert server.body(samples.dsn(("ann@example.org", samples.GONE)), 3) == [250, 451, 250]
+        assert server.noop()[0] == 250
+    assert count(sqlite_database, Event) == 1
+
+
+def test_a_body_that_is_too_long_is_refused_for_each_recipient(
+    start: Start, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else peer and listener would no longer mean the same letter."""
+    monkeypatch.setattr("mailer.feedback.listener.SIZE_LIMIT", 1_000)
+    path = fresh_path(Make(sqlite_database).delivery())
+    with lmtp(start(lmtp_port=0, smtp_url="smtp://relay.example.net")) as server:
+        server.ehlo()
+        server.mail("")
+        server.rcpt(path)
+        server.rcpt(path.upper())
+        assert server.body(b"x" * 70 + b"\r\n" + b"y" * 2_000 + b"\r\n", 2) == [552, 552]
+        assert server.noop()[0] == 250
+
+
+# -- STARTTLS ---------------------------------------------------------------------------------------------
+
+
+def test_letters_may_come_by_tls(start: Start, outbox: Outbox, tmp_path: Path) -> None:
+    """Where a certificate is set; nobody is asked to sign in."""
+    certificate = self_signed(tmp_path)
+    listener = start(listener_certificate=certificate)
+    with client(listener) as smtp:
+        smtp.starttls(context=ssl.create_default_context(cafile=str(certificate)))
+        smtp.ehlo()
+        assert "starttls" not in smtp.esmtp_features
+        assert "auth" not in smtp.esmtp_features
+        assert "pipelining" in smtp.esmtp_features
+        smtp.sendmail("", ["ann@example.org"], LETTER)
+    assert outbox.letter(1) == LETTER
+    with client(listener) as smtp:  # and by none, as before
+        smtp.sendmail("", ["ann@example.org"], LETTER)
+    assert outbox.count() == 2
+
+
+def test_a_certificate_is_read_anew_when_it_changes(start: Start, outbox: Outbox, tmp_path: Path) -> None:
+    """It is renewed every few weeks, and the listener runs for months; half a file changes nothing."""
+    file = tmp_path / "listener.pem"
+    shutil.copy(self_signed(tmp_path, host="old.example"), file)
+    listener = start(listener_certificate=file)
+
+    def shown() -> str:
+        with client(listener) as smtp:
+            smtp.starttls(context=ssl._create_unverified_context())  # noqa: S323  looked at, not trusted
+            return ssl.DER_cert_to_PEM_cert(smtp.sock.getpeercert(binary_form=True))  # type: ignore[union-attr]
+
+    old = shown()
+    file.write_bytes(b"half of it")
+    assert shown() == old
+    shutil.copy(self_signed(tmp_path, host="new.example"), file)
+    assert shown() != old
+
+
+def test_a_certificate_that_cannot_be_read_is_said_at_once(start: Start, tmp_path: Path) -> None:
+    """Not when the first peer comes."""
+    (tmp_path / "bad.pem").write_text("no certificate")
+    for name in ("bad.pem", "none.pem"):
+        with pytest.raises(BadCertificate, match="MAILER_LISTENER_CERTIFICATE"):
+            start(listener_certificate=tmp_path / name)
+
+
+# -- floods -----------------------------------------------------------------------------------------------
+
+
+def test_one_return_path_takes_so_many_mails_an_hour(start: Start, sqlite_database: Database) -> None:
+    """Whoever has a letter knows a valid return path: it must not fill the disk. Others are heard."""
+    make = Make(sqlite_database)
+    path, other = fresh_path(make.delivery()), fresh_path(make.delivery())
+    with client(start()) as smtp:
+        smtp.ehlo()
+        smtp.mail("")
+        codes = [smtp.rcpt(path if n % 2 else path.upper())[0] for n in range(reception.PER_HOUR + 1)]
+        assert codes == [250] * reception.PER_HOUR + [450]
+        assert smtp.rcpt(other)[0] == 250
+
+
+def test_one_peer_does_not_take_every_connection(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those who leave make room, by TLS or not."""
+    monkeypatch.setattr("mailer.feedback.listener.PEER_CONNECTIONS", 2)
+    listener = start()
+    for _ in range(3):
+        with client(listener), client(listener), pytest.raises(smtplib.SMTPConnectError):
+            client(listener)
+
+
+def test_who_tries_one_stranger_after_the_other_waits(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first few are answered at once: a mail server may have old letters in its queue."""
+    waits: list[float] = []
+
+    async def sleep(seconds: float, *_: object) -> None:
+        waits.append(seconds)
+
+    monkeypatch.setattr("mailer.feedback.listener.asyncio.sleep", sleep)
+    with client(start(smtp_url="smtp://relay.example.net")) as smtp:
+        smtp.ehlo()
+        smtp.mail("")
+        for n in range(PATIENCE + 2):
+            assert smtp.rcpt(f"stranger{n}@example.org")[0] == 550
+    assert waits[: PATIENCE + 2] == [0.0] * PATIENCE + [1.0, 2.0]
+
+
+def test_a_disk_that_is_nearly_full_takes_nothing_more(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """452: peers keep their letters, and the database can still be written."""
+    monkeypatch.setattr(reception, "ROOM", 1 << 62)
+    assert refusal(start(), "ann@example.org")[0] == 452
+
+
+def test_in_a_flood_of_backscatter_little_is_kept_of_each(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Enough to see what it was; letters of ours are kept as ever."""
+    monkeypatch.setattr(store, "FLOOD", 3)
+    delivery = Make(database).delivery()
+    long = samples.dsn(("ann@example.org", samples.GONE)) + b"x" * 50_000
+    with database.write() as session:
+        for n in range(5):
+            heard = [reception.record.hear(session, raw=long + bytes(n), envelope_to="", now=NOON, keys=KEYS)]
+        ours = reception.record.hear(
+            session, raw=long, envelope_to=samples.return_path(delivery), now=NOON, keys=KEYS
+        )
+        kept = [len(store.mail_content(session, one) or b"") for one in (1, 3, 4, 5, ours.mail_id or 0)]
+    assert heard[-1].mail_id == 5
+    assert kept == [len(long), len(long) + 2, store.KEPT_IN_FLOOD, store.KEPT_IN_FLOOD, len(long)]

@@ -113,8 +113,8 @@ def test_an_issue_goes_from_a_file_to_the_outbox_and_its_report(site: Site, scre
 
     screen.get_by_role("link", name="Preview").last.click()
     screen.get_by_role("link", name="Phone").click()
-    letter = screen.frame_locator("iframe")
-    assert letter.locator("h1").first.is_visible()
+    letter = screen.frame_locator("iframe.phone")
+    expect(letter.locator("h1").first).to_be_visible()
     assert (
         letter.locator("img").first.evaluate("picture => picture.decode().then(() => picture.naturalWidth)")
         > 0
@@ -131,31 +131,33 @@ def test_an_issue_goes_from_a_file_to_the_outbox_and_its_report(site: Site, scre
     screen.get_by_label("Audience").fill("everyone")
     screen.get_by_role("button", name="Save").click()
     screen.get_by_role("button", name="Ask for approval").click()
+    expect(screen.locator(".head .tag")).to_have_text("Waiting for approval")
     campaign = screen.url
 
     site.sign_in(screen, "approver", "approver@secretariat.example")
     screen.set_viewport_size({"width": 375, "height": 740})
     screen.goto(campaign)
     screen.get_by_role("button", name="Approve").click()
+    expect(screen.locator(".head .tag")).to_have_text("Approved")
 
     site.sign_in(screen, "sender", "sender@secretariat.example")
     screen.set_viewport_size({"width": 1280, "height": 900})
     screen.goto(campaign)
     screen.get_by_role("link", name="Launch now").click()
-    assert "Send 40 letters now?" in screen.locator("h1").inner_text()
+    expect(screen.locator("h1")).to_contain_text("Send 40 letters now?")
     screen.get_by_role("button", name="Launch").click()
     # nobody reloads: the page follows by itself until everything is sent
     screen.locator('[data-state="sent"]').wait_for(timeout=60 * SECONDS)
-    assert screen.locator('[data-figure="accepted"]').inner_text() == "40"
+    expect(screen.locator('[data-figure="accepted"]')).to_have_text("40")
     screen.get_by_role("link", name="Accepted").click()
-    assert screen.locator("tbody tr").count() == READERS
+    expect(screen.locator("tbody tr")).to_have_count(READERS)
 
     screen.get_by_role("link", name="Outbox").click()
     screen.get_by_label("Recipient or subject").fill("reader7@")
     screen.get_by_role("button", name="Search").click()
     screen.get_by_role("link", name="reader7@mee.example").click()
     screen.get_by_role("link", name="Dark").click()
-    assert screen.frame_locator("iframe").locator("h1").first.is_visible()
+    expect(screen.frame_locator("iframe.dark").locator("h1").first).to_be_visible()
 
 
 def _upload(screen: Page, file: Path) -> None:
@@ -177,7 +179,7 @@ def letter(site: Site) -> str:
             given = {} if verb is campaigns.approve else {"settings": settings}
             verb(session, campaign_id=made.id, now=now, actor=SYSTEM, **given)
     outbox = Outbox(site.data)
-    for _ in range(200):
+    for _ in range(600):
         if found := outbox.listing("reader8@"):
             break
         time.sleep(0.1)

@@ -121,6 +121,7 @@ _OPEN = (
     "/issues/",
     "/figures",
     "/confirm",
+    "/webhooks",  # by the proof that a provider gives
 )
 _OWN = {"/partner", "/partner/people", "/partner/people/new", "/"}
 

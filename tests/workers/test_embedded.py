@@ -9,6 +9,7 @@ import pytest
 
 from mailer import queue
 from mailer.database import Database
+from mailer.delivery import store
 from mailer.delivery.store import CampaignState
 from mailer.settings import Settings
 from tests.delivery.desk import Desk, until
@@ -48,6 +49,25 @@ def test_it_starts_and_stops_and_starts_again(desk: Desk) -> None:
     until(lambda: threading.active_count() <= before + 1)  # a timer of Celery's may take its leave later
 
 
+def test_what_comes_back_is_decided_within_seconds_without_a_bell(desk: Desk) -> None:
+    """The timetable looks at the inbox every second; what waits beyond one portion is done in the same go."""
+    campaign = desk.make.campaign(CampaignState.SENT)
+    for _ in range(3):
+        delivery = desk.make.delivery(campaign=campaign)
+        desk.make.event(delivery, category="bad_mailbox", status="5.1.1", dead=True, applied=False)
+    embedded = Embedded(desk.settings)
+    embedded.start()
+    try:
+        until(lambda: not waiting(desk))
+    finally:
+        embedded.stop()
+
+
+def waiting(desk: Desk) -> int:
+    with desk.database.read() as session:
+        return store.unapplied(session)
+
+
 def test_bells_do_not_pile_up() -> None:
     """Workers that are busy for an hour find a few bells, not thousands."""
     queue.connect(Settings(secret="1:a-key-for-tests-only"))
@@ -64,7 +84,9 @@ def test_tasks_run_twice_do_what_they_do_once(desk: Desk) -> None:
     use(desk.settings)
     try:
         for _ in range(2):
-            for task in (tasks.sweep, tasks.work, tasks.apply, tasks.tidy):
+            for task in (
+                tasks.sweep, tasks.work, tasks.apply, tasks.watch, tasks.pass_on, tasks.tidy
+            ):  # fmt: skip
                 task()
     finally:
         leave()

@@ -1,0 +1,243 @@
+"""The letters of a slice: whom they go to and what forbids it, where they stand, and each try of them.
+
+A slice is up to a few hundred deliveries of one campaign, by their numbers in order: mostly a range, which
+the planner and the wire like better than a list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, cast
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    Update,
+    bindparam,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import Session
+
+from mailer.audience import suppressions
+from mailer.audience.store import Subscriber, Subscription, SubscriptionState
+from mailer.database import Prepared, UTCDateTime, copy, is_among
+from mailer.delivery.store import Attempt, Delivery, DeliveryState
+
+OPEN = (DeliveryState.WAITING, DeliveryState.DEFERRED)  # what still may be written
+
+_deliveries, _subscribers, _subscriptions = (
+    cast(Table, each.__table__) for each in (Delivery, Subscriber, Subscription)
+)
+
+
+class _OfSlice:
+    """A statement about a slice, prepared for a range of numbers and for a list of them."""
+
+    def __init__(self, about: Callable[[ColumnElement[bool]], Select[Any] | Update]) -> None:
+        """``about`` makes the statement of the condition that a delivery is in the slice."""
+        campaign, n = _deliveries.c.campaign_id == bindparam("campaign"), _deliveries.c.n
+        self._range = Prepared(about(campaign & n.between(bindparam("first"), bindparam("last"))))
+        self._list = Prepared(about(campaign & is_among(n, "numbers")))
+
+    def of(self, campaign_id: int, numbers: Sequence[int]) -> tuple[Prepared, dict[str, object]]:
+        """Return the statement for these numbers, of which there are some, and the values that say so."""
+        first, last = numbers[0], numbers[-1]
+        if len(numbers) == last - first + 1:
+            return self._range, {"campaign": campaign_id, "first": first, "last": last}
+        return self._list, {"campaign": campaign_id, "numbers": list(numbers)}
+
+
+class Addressee(NamedTuple):
+    """What a letter needs, and what forbids it. ``barrier`` "" when it may be written."""
+
+    n: int
+    subscriber_id: int
+    language: str
+    salutation: str
+    state: int
+    address: str | None
+    barrier: str
+
+
+def addressees(
+    session: Session, *, campaign_id: int, numbers: Sequence[int], publication_id: int, now: datetime
+) -> list[Addressee]:
+    """Return deliveries with their addresses, and whether each may still be written to, in order of ``n``."""
+    statement, slice_ = _ADDRESSEES.of(campaign_id, numbers)
+    rows = statement.rows(session, **slice_, publication=publication_id, now=now)
+    return [Addressee._make(row) for row in rows]
+
+
+def _addressees(of_slice: ColumnElement[bool]) -> Select[Any]:
+    delivery, subscriber, subscription = _deliveries.c, _subscribers.c, _subscriptions.c
+    barrier = case(
+        (subscriber.address.is_(None), "erased"),
+        (subscription.state.is_(None), "left"),
+        (subscription.state == SubscriptionState.LEFT, "left"),
+        (subscription.state != SubscriptionState.CONFIRMED, "pending"),
+        (suppressions.in_force(bindparam("now", type_=UTCDateTime), bindparam("publication")), "suppressed"),
+        else_="",
+    )
+    return (
+        select(
+            delivery.n,
+            delivery.subscriber_id,
+            delivery.language,
+            delivery.salutation,
+            delivery.state,
+            subscriber.address,
+            barrier,
+        )
+        .join_from(_deliveries, _subscribers, subscriber.id == delivery.subscriber_id)
+        .outerjoin(
+            _subscriptions,
+            (subscription.subscriber_id == delivery.subscriber_id)
+            & (subscription.publication_id == bindparam("publication")),
+        )
+        .where(of_slice)
+        .order_by(delivery.n)
+    )
+
+
+_ADDRESSEES = _OfSlice(_addressees)
+
+
+def still_open(session: Session, campaign_id: int, numbers: Sequence[int]) -> list[int]:
+    """Return those of ``numbers`` (in order) that still may be written."""
+    if not numbers:
+        return []
+    statement, slice_ = _STILL_OPEN.of(campaign_id, numbers)
+    return [n for (n,) in statement.rows(session, **slice_)]
+
+
+_STILL_OPEN = _OfSlice(
+    lambda of_slice: (
+        select(_deliveries.c.n)
+        .where(of_slice, or_(*[_deliveries.c.state == state.value for state in OPEN]))
+        .order_by(_deliveries.c.n)
+    )
+)
+
+
+def in_state(session: Session, campaign_id: int, state: DeliveryState) -> list[int]:
+    """Return the numbers of a campaign's letters in ``state``, in order."""
+    return list(
+        session.scalars(
+            select(Delivery.n)
+            .where(Delivery.campaign_id == campaign_id, Delivery.state == state)
+            .order_by(Delivery.n)
+        )
+    )
+
+
+def set_state(
+    session: Session, campaign_id: int, numbers: Sequence[int], state: DeliveryState, reason: str = ""
+) -> None:
+    """Say where letters (in order) stand."""
+    if numbers:
+        statement, slice_ = _SET_STATE.of(campaign_id, numbers)
+        statement.run(session, **slice_, new_state=state.value, new_reason=reason)
+
+
+def _set_state(of_slice: ColumnElement[bool]) -> Update:
+    changed = update(_deliveries).where(of_slice)
+    return changed.values(state=bindparam("new_state"), reason=bindparam("new_reason"))
+
+
+_SET_STATE = _OfSlice(_set_state)
+
+
+class Destination(NamedTuple):
+    """Where a letter goes: its domain, and who answers for that ("": nobody known)."""
+
+    domain: str
+    provider: str
+
+
+def destinations(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, Destination]:
+    """Return where each letter (in order) goes, as the launch has written it down."""
+    if not numbers:
+        return {}
+    statement, slice_ = _DESTINATIONS.of(campaign_id, numbers)
+    return {n: Destination(*going) for n, *going in statement.rows(session, **slice_)}
+
+
+_DESTINATIONS = _OfSlice(
+    lambda of_slice: select(_deliveries.c.n, _deliveries.c.domain, _deliveries.c.provider).where(of_slice)
+)
+
+
+# Attempts
+
+
+def not_recorded(session: Session, campaign_id: int, attempt: int, numbers: Sequence[int]) -> list[int]:
+    """Return those of ``numbers`` (in order) whose attempt of that number is not in the ledger yet."""
+    if not numbers:
+        return []
+    there = set(
+        session.scalars(
+            select(Attempt.n).where(
+                Attempt.campaign_id == campaign_id,
+                Attempt.attempt == attempt,
+                Attempt.n.between(numbers[0], numbers[-1]),
+            )
+        )
+    )
+    return [n for n in numbers if n not in there]
+
+
+def first_attempts(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, datetime]:
+    """Return when each letter was first tried."""
+    rows = session.execute(
+        select(Attempt.n, func.min(Attempt.at))
+        .where(Attempt.campaign_id == campaign_id, Attempt.n.in_(numbers))
+        .group_by(Attempt.n)
+    )
+    return {row.n: row[1] for row in rows}
+
+
+def last_attempts(session: Session, campaign_id: int, numbers: Sequence[int]) -> dict[int, int]:
+    """Return each letter's last attempt's number."""
+    rows = session.execute(
+        select(Attempt.n, func.max(Attempt.attempt))
+        .where(Attempt.campaign_id == campaign_id, Attempt.n.in_(numbers))
+        .group_by(Attempt.n)
+    )
+    return {row.n: row[1] for row in rows}
+
+
+_TRY = ("n", "state", "relay", "code", "status", "category", "reply")
+Try = tuple[int, DeliveryState, str, int | None, str | None, str | None, str]
+"""A row of ``attempts`` to be: those columns, which differ within a slice."""
+
+
+def add_attempts(
+    session: Session, campaign_id: int, attempt: int, at: datetime, tries: Sequence[Try]
+) -> None:
+    """Append attempts, in bulk."""
+    if not tries:
+        return
+    if session.get_bind().dialect.name == "sqlite":
+        common = {"campaign_id": campaign_id, "attempt": attempt, "at": at}
+        session.execute(insert(Attempt), [common | dict(zip(_TRY, each, strict=True)) for each in tries])
+        return
+    common_ = f"{campaign_id}\t{attempt}\t{at.isoformat()}"
+    copy(session, _COPY, "".join([_copied(common_, each) for each in tries]))
+
+
+_COPY = f"COPY attempts (campaign_id, attempt, at, {', '.join(_TRY)}) FROM STDIN"
+_SPECIAL = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})  # of COPY's text format
+
+
+def _copied(common: str, row: Try) -> str:
+    n, state, relay, code, status, category, reply = row
+    code_, status_, category_ = code or r"\N", status or r"\N", category or r"\N"
+    reply = reply.translate(_SPECIAL) if not reply.isprintable() or "\\" in reply else reply
+    return f"{common}\t{n}\t{state.value}\t{relay}\t{code_}\t{status_}\t{category_}\t{reply}\n"
