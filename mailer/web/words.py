@@ -43,7 +43,6 @@ _WORDS = {
     "unknown": N_("reason not understood"),
     "dormant": N_("came back unexplained"),
     "manual": N_("set by a person"),
-    "dormant": N_("silent for long"),
     # what a decision did
     "did_suppress": N_("silenced"),
     "did_hold": N_("held back"),
