@@ -62,11 +62,8 @@ class Listed:
 
 def listing(session: Session) -> Sequence[Listed]:
     """Return all rules in the order in which they are asked, those switched off among them."""
-    judged = dict(
-        session.execute(select(Case.rule_id, func.count()).where(Case.rule_id > 0).group_by(Case.rule_id))
-        .tuples()
-        .all()
-    )
+    query = select(Case.rule_id, func.count()).where(Case.rule_id > 0).group_by(Case.rule_id)
+    judged = {row[0]: row[1] for row in session.execute(query)}
     return [Listed(row, judged.get(row.id, 0)) for row in own_rules.rows(session)]
 
 

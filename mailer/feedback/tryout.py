@@ -201,7 +201,7 @@ def _bounces(session: Session, most: int, *, saying_nothing: bool = False) -> It
         .order_by(Case.at.desc(), Case.event_id.desc())
         .limit(most)
     )
-    yield from rows.tuples()
+    yield from ((row[0], row[1]) for row in rows)
 
 
 def _ahead(session: Session, place: int | None) -> list[OwnRule]:
