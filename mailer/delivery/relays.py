@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol, Self
 
 from mailer.delivery.breaker import REST as REST  # how long letters wait that no relay took
@@ -22,6 +22,7 @@ from mailer.delivery.pace import Grant, Limit, asks_to_slow
 from mailer.delivery.refusals import is_of_content, is_own_no, speaks_of_sender
 from mailer.delivery.relay import Relay, RelayUnavailable
 from mailer.delivery.smtp import Envelope, Kind, Outcome
+from mailer.delivery.store import Failing
 from mailer.delivery.transport import HALTED, NoNotes, Notes, Transport, never
 from mailer.sentence import Sentence
 
@@ -99,6 +100,14 @@ class Relays:
         return [
             RelayState(route.relay.name, max(0.0, route.breaker.rests_until - now), route.breaker.why)
             for route in self._routes
+        ]
+
+    def failing(self, now: datetime) -> list[Failing]:
+        """Return the relays that fail this process, for others to read; ``now`` tells when rests end."""
+        return [
+            Failing(state.name, now + timedelta(seconds=state.rest), state.why)
+            for state in self.states()
+            if state.why is not None
         ]
 
     def allowance(self, want: int, now: datetime) -> Grant:

@@ -174,8 +174,11 @@ class Shift:
     def _beat(self) -> None:
         """Say that we are alive, and what we have done since we last said so."""
         with self._database.write() as session:
-            machine = self.owner.split("/")[0]
-            store.beat(session, worker=self.owner, machine=machine, now=clock(session), spent=self.spent)
+            machine, now = self.owner.split("/")[0], clock(session)
+            failing = self.relays.failing(now)
+            store.beat(
+                session, worker=self.owner, machine=machine, now=now, spent=self.spent, failing=failing
+            )
         self.spent = Spent()
 
     def _nap(self, until: float) -> bool:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -28,7 +28,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.database import Base, BigId, Json, UTCDateTime
 from mailer.issues.store import FrozenEdition, Issue
-from mailer.sentence import Told
+from mailer.sentence import Sentence, Told
 
 
 class CampaignState(StrEnum):
@@ -326,7 +326,7 @@ class Worker(Base):
     composing: Mapped[float] = mapped_column(default=0.0, server_default="0")  # seconds, as the next two
     wire: Mapped[float] = mapped_column(default=0.0, server_default="0")
     recording: Mapped[float] = mapped_column(default=0.0, server_default="0")
-    relays: Mapped[Any | None] = mapped_column(Json)  # that failed and took no letter since; ``standing``
+    relays: Mapped[Any | None] = mapped_column(Json)  # that fail it: ``Failing`` as JSON
 
 
 class MailDomain(Base):
@@ -487,8 +487,33 @@ class Spent:
 _NOTHING = Spent()
 
 
-def beat(session: Session, *, worker: str, machine: str, now: datetime, spent: Spent = _NOTHING) -> None:
-    """Note that a worker is alive, and what it has done."""
+class Failing(NamedTuple):
+    """A relay that failed and has taken no letter since, as one worker sees it. ``until``: it rests."""
+
+    name: str
+    until: datetime
+    why: Sentence
+
+    def stored(self) -> dict[str, Any]:
+        """Return what JSON keeps of it."""
+        return {"name": self.name, "until": self.until.isoformat(), "why": self.why.stored()}
+
+    @classmethod
+    def restored(cls, row: Mapping[str, Any]) -> Failing:
+        """Return what was ``stored``."""
+        return cls(row["name"], datetime.fromisoformat(row["until"]), Sentence.restored(row["why"]))
+
+
+def beat(
+    session: Session,
+    *,
+    worker: str,
+    machine: str,
+    now: datetime,
+    spent: Spent = _NOTHING,
+    failing: Iterable[Failing] = (),
+) -> None:
+    """Note that a worker is alive, what it has done, and which relays fail it."""
     row = session.get(Worker, worker)
     if row is None:
         row = Worker(id=worker, machine=machine, started_at=now, letters=0, composing=0, wire=0, recording=0)
@@ -498,6 +523,7 @@ def beat(session: Session, *, worker: str, machine: str, now: datetime, spent: S
     row.composing += spent.composing
     row.wire += spent.wire
     row.recording += spent.recording
+    row.relays = [relay.stored() for relay in failing]
     session.flush()
 
 
@@ -505,6 +531,12 @@ def workers_seen(session: Session, since: datetime) -> int:
     """Count the workers seen since then."""
     seen = select(func.count()).where(Worker.seen_at >= since, Worker.machine != "")
     return session.scalar(seen) or 0
+
+
+def failing_relays(session: Session, since: datetime) -> list[Failing]:
+    """Return the relays that workers seen since then see failing: each as often as there are such workers."""
+    seen = select(Worker.relays).where(Worker.seen_at >= since, Worker.relays.is_not(None))
+    return [Failing.restored(row) for relays in session.scalars(seen) if relays for row in relays]
 
 
 def forget_workers(session: Session, before: datetime) -> None:

@@ -36,7 +36,7 @@ def composed(desk: Desk, campaign: int, relays: str) -> EmailMessage:
     settings = desk.settings.model_copy(update={"smtp_url": relays})
     with desk.database.read() as session:
         [letter] = Compositor(settings).slice(session, campaign, [ANN], datetime.now(UTC))
-    message = message_from_bytes(letter.body, policy=default)
+    message = message_from_bytes(bytes(letter.body), policy=default)
     assert isinstance(message, EmailMessage)
     return message
 

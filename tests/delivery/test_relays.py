@@ -6,14 +6,15 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailer.delivery import breaker, campaigns, relays
+from mailer.database import clock
+from mailer.delivery import breaker, campaigns, relays, store
 from mailer.delivery.journal import Journal, Leftover, read
 from mailer.delivery.link import trust
 from mailer.delivery.meter import Meter
@@ -24,7 +25,7 @@ from mailer.delivery.smtp import Envelope, Kind, Outcome
 from mailer.delivery.store import CampaignState
 from mailer.delivery.transport import NoNotes
 from tests import servers
-from tests.delivery.desk import Desk
+from tests.delivery.desk import MINUTE, Desk
 from tests.smtphost import SmtpHost
 
 NOW = datetime(2026, 12, 3, 12, tzinfo=UTC)
@@ -633,3 +634,21 @@ def test_a_campaign_is_told_what_its_only_relay_says(desk: Desk, first: SmtpHost
     desk.work(desk.sender(smtp_url=first.url))
     assert desk.counts(campaign) == {"ACCEPTED": 30}
     assert desk.campaign(campaign).trouble == ""
+
+
+def test_workers_tell_which_relays_fail_them(desk: Desk, first: SmtpHost, second: SmtpHost) -> None:
+    """In rows that pages read: until when, and why; no more once it takes letters."""
+    first.answers("CONNECT", "421 4.3.2 Come back later", times=1)
+    campaign = desk.launched(*readers(3))
+    worker = desk.sender(smtp_url=f"{first.url_with(connections=1)} {second.url}")
+    desk.work(worker)
+    assert desk.counts(campaign) == {"ACCEPTED": 3}
+    with desk.database.read() as session:
+        [failing] = store.failing_relays(session, clock(session) - MINUTE)
+        assert failing.name == f"127.0.0.1:{first.port}"
+        assert timedelta(seconds=20) < failing.until - clock(session) <= timedelta(seconds=30)
+        assert "Come back later" in failing.why
+    desk.close()
+    desk.work(desk.sender(smtp_url=first.url))
+    with desk.database.read() as session:
+        assert store.failing_relays(session, clock(session) - MINUTE) == []

@@ -206,11 +206,6 @@ def test_a_report_of_another_mailbox_kills_no_address(database, make: Make, told
 def test_a_report_whose_mail_is_gone_kills_no_address(database, make: Make) -> None:
     """Nobody can tell any more of which mailbox it spoke."""
     event = make.event(make.delivery(), source="dsn", detail=SAID, category="unknown", permanent=True)
-    with database.write() as session:
-        session.add(
-            Case(event_id=event.id, kind=EventKind.BOUNCE, at=event.at, campaign_id=event.campaign_id,
-                 n=event.n, category="unknown", provider="", open=True)
-        )  # fmt: skip
     assert judge(database, add(database)) == 1
     with database.read() as session:
         assert inbox.get(session, event.id).event.dead is False
@@ -236,14 +231,10 @@ def test_a_rule_for_everything_is_refused(database) -> None:
             rulebook.switch(session, 99, on=True, now=NOON, actor=ADMIN)
 
 
-def test_a_stored_rule_that_is_refused_today_is_passed_over(database) -> None:
+def test_a_stored_rule_that_is_refused_today_is_passed_over(database, make: Make) -> None:
     """Letters go on; the other rules are asked."""
     rule = add(database)
-    with database.write() as session:
-        session.add(
-            OwnRule(words="", code="", status="", category="policy", dead=False, active=True,
-                    made_by="x", made_at=NOON, changed_by="x", changed_at=NOON)
-        )  # fmt: skip
+    make.own_rule("")
     with database.read() as session:
         own_rules.forget(session)
         assert [each.name for each in own_rules.in_force(session)] == [str(rule)]

@@ -93,8 +93,8 @@ def test_filters_live_in_the_address_and_narrow_the_list(admin, make, tell):
                                                       provider="qq"))  # fmt: skip
     tell("bob@example.org", "rate", at=NOON - timedelta(days=9))
     for query in ("category=bad_mailbox", "kind=bounce&provider=qq", "partner=mee", "provider=qq",
-                  f"campaign={campaign.public_id}", "since=2026-11-20&until=2026-11-20", "action=none&partner=mee",
-                  "search=ANN@example.org"):  # fmt: skip
+                  f"campaign={campaign.public_id}", "since=2026-11-20&until=2026-11-20",
+                  "action=none&partner=mee", "search=ANN@example.org"):  # fmt: skip
         page = admin.get(f"{INBOX}?view=all&{query}").text
         assert "ann@example.org</a>" in page, query
         assert "bob@example.org</a>" not in page, query
@@ -152,7 +152,8 @@ def test_a_case_shows_its_grounds_its_letter_and_what_was_decided(admin, make, t
     event = tell(category="bad_mailbox", detail="RCPT: 550 no such user", letter=letter, dead=True,
                  reason='"no such user"')  # fmt: skip
     page = plain(admin.get(f"{INBOX}/{event}"))
-    for words in ("RCPT: 550 no such user", "mailbox does not exist", 'mail systems mean this by "no such user"',
+    for words in ("RCPT: 550 no such user", "mailbox does not exist",
+                  'mail systems mean this by "no such user"',
                   "The receiving system says outright", "The Ministry", "Green Observer", "QQ Mail",
                   "the relay, while we were sending", "silenced"):  # fmt: skip
         assert words in page
