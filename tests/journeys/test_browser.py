@@ -210,8 +210,8 @@ def test_no_page_is_wider_than_a_small_phone(site: Site, screen: Page, language:
         ("admin", admin): (
             "/desk/issues", "/desk/issues/new", "/desk/campaigns", "/admin/users", "/admin/partners",
             "/admin/subscribers", "/admin/suppressions", "/admin/activity", "/admin/outbox",
-            "/admin/feedback", "/admin/feedback?view=all", "/admin/rules", "/admin/rules/new", "/admin/dormant",
-            "/admin/storms", "/admin/suppressions/new", "/admin/suppressions/import",
+            "/admin/feedback", "/admin/feedback?view=all", "/admin/rules", "/admin/rules/new",
+            "/admin/dormant", "/admin/storms", "/admin/suppressions/new", "/admin/suppressions/import",
         ),
         ("partner", manager): ("/partner/people", "/partner/people/new"),
     }  # fmt: skip
