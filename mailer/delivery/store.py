@@ -21,6 +21,7 @@ from sqlalchemy import (
     false,
     func,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -241,6 +242,72 @@ class EventInbox(Base):
     __tablename__ = "event_inbox"
 
     event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True, autoincrement=False)
+
+
+_WAITS: Any = {"postgresql_where": text("open"), "sqlite_where": text("open")}
+
+
+class Case(Base):
+    """An event that a person may have to look at, and how it stands now. Written with the event.
+
+    Events never change; this is what lists are made of, so what they are filtered by stands here once more.
+    Kinds that mend themselves or mean well (opens, clicks, leaves) have none.
+    """
+
+    __tablename__ = "cases"
+    __table_args__ = (
+        Index("ix_cases_at", "at", "event_id"),
+        Index("ix_cases_category", "category", "at", "event_id"),
+        Index("ix_cases_kind", "kind", "category", "at", "event_id"),
+        Index("ix_cases_provider", "provider", "category", "at", "event_id"),
+        Index("ix_cases_partner", "partner_id", "category", "at", "event_id"),
+        Index("ix_cases_campaign", "campaign_id", "category", "at", "event_id"),
+        Index("ix_cases_campaign_at", "campaign_id", "at", "event_id"),  # its cases come all at one time
+        Index("ix_cases_letter", "campaign_id", "n"),
+        Index("ix_cases_rule", "rule_id", "at", "event_id"),
+        Index("ix_cases_judges", "judges"),
+        # few of millions: those that wait for a person
+        Index("ix_cases_open", "at", "event_id", **_WAITS),
+        Index("ix_cases_open_category", "category", "at", "event_id", **_WAITS),
+    )
+
+    event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True, autoincrement=False)
+    kind: Mapped[EventKind] = mapped_column(String(20))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    campaign_id: Mapped[int] = mapped_column(BigId)
+    n: Mapped[int]
+    category: Mapped[str] = mapped_column(String(20))
+    provider: Mapped[str] = mapped_column(String(40))  # who answers for the address; "": nobody known
+    partner_id: Mapped[int | None] = mapped_column(BigId)  # as the delivery has it
+    reason: Mapped[str] = mapped_column(String(300), default="")  # the rule that decided, as it names itself
+    open: Mapped[bool]  # nobody knows what is meant: a person has to look
+    judges: Mapped[int | None] = mapped_column(ForeignKey("events.id"))  # whose words it judges anew
+    rule_id: Mapped[int | None] = mapped_column(ForeignKey("own_rules.id"))  # the rule that does
+    settled_by: Mapped[str | None] = mapped_column(String(320))  # who looked at it
+    settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class OwnRule(Base):
+    """What an admin knows of replies that the tables do not: ``diagnosis.OwnRule`` says what the fields mean.
+
+    The newest is asked first.
+    """
+
+    __tablename__ = "own_rules"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    words: Mapped[str] = mapped_column(String(200))
+    provider: Mapped[str | None] = mapped_column(String(40))  # None: any
+    code: Mapped[str] = mapped_column(String(3))
+    status: Mapped[str] = mapped_column(String(12))
+    category: Mapped[str] = mapped_column(String(20))
+    dead: Mapped[bool]
+    note: Mapped[str] = mapped_column(Text, default="")  # why, in a person's words
+    active: Mapped[bool]  # False: switched off, kept for what it has judged
+    made_by: Mapped[str] = mapped_column(String(320))
+    made_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    changed_by: Mapped[str] = mapped_column(String(320))
+    changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Worker(Base):

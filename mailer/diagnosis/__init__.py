@@ -9,23 +9,28 @@ feedback's policy. It reads no mail (``feedback.message`` does) and holds no sta
 
 What systems say is data: ``providers`` holds what a provider documents of its own replies, ``phrases`` what
 the world's mail systems say in their languages, ``status`` the meaning of RFC 3463 codes.
+An administrator's ``own`` rules are asked before all of these.
 
 RFC 5321 (replies), RFC 3463 with its registry RFC 5248 (enhanced status), RFC 7372 and 7505 (later codes).
 """
 
 from mailer.diagnosis.judgement import best_status, diagnose, diagnose_reply
-from mailer.diagnosis.providers import provider_of
+from mailer.diagnosis.own import OwnRule, RuleRefused
+from mailer.diagnosis.providers import provider_of, providers
 from mailer.diagnosis.reply import Reply, command_within, read_reply
 from mailer.diagnosis.verdict import Category, Diagnosis
 
 __all__ = [
     "Category",
     "Diagnosis",
+    "OwnRule",
     "Reply",
+    "RuleRefused",
     "best_status",
     "command_within",
     "diagnose",
     "diagnose_reply",
     "provider_of",
+    "providers",
     "read_reply",
 ]

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from mailer.diagnosis.phrases import category_said, only_lasted
+from collections.abc import Sequence
+
+from mailer.diagnosis.own import OwnRule
+from mailer.diagnosis.phrases import category_said, normal, only_lasted
 from mailer.diagnosis.providers import provider_of, rule_for, self_evident_rule
-from mailer.diagnosis.reply import TEXT_LIMIT, read_reply, status_within
+from mailer.diagnosis.reply import read_reply, status_within
 from mailer.diagnosis.status import meaning_of, meaning_of_code
 from mailer.diagnosis.verdict import ABOUT_THE_ADDRESS, Category, Diagnosis
 
 
-def diagnose_reply(reply: str, provider_mx: str | None = None, command: str | None = None) -> Diagnosis:
+def diagnose_reply(
+    reply: str, provider_mx: str | None = None, command: str | None = None, own: Sequence[OwnRule] = ()
+) -> Diagnosis:
     """Judge a whole SMTP reply, several lines or one, as the MX ``provider_mx`` (or None) gave it."""
     heard = read_reply(reply)
     return diagnose(
@@ -18,6 +23,7 @@ def diagnose_reply(reply: str, provider_mx: str | None = None, command: str | No
         status=heard.status or None,
         text=heard.text,
         command=command,
+        own=own,
     )
 
 
@@ -29,6 +35,7 @@ def diagnose(
     text: str,
     command: str | None = None,
     heard: bool = True,
+    own: Sequence[OwnRule] = (),
 ) -> Diagnosis:
     """Return the judgement on one failure.
 
@@ -41,9 +48,12 @@ def diagnose(
         A reply quoted in a report kills no address by "user unknown" alone: it takes a status X.1.x, an
         answer to RCPT, or a provider that documents what it means (law 4). Without a reply code the
         reporting system speaks of its own mailboxes, and is believed
+    :param own: rules of the house, asked before all others; the first that fits decides
     """
     words = normal(text)
     status = best_status(status, status_within(words, code))
+    if ruled := _by_own_rule(own, provider, code, status, words):
+        return ruled
     category, reason = _category(provider, code, status, words, command)
     vouched = category is Category.BAD_DOMAIN or _vouched(status, command, reason)
     permanent = _permanent(code, status, category, words)
@@ -57,17 +67,23 @@ def diagnose(
     )
 
 
-def normal(text: str) -> str:
-    """Lower case, single spaces, straight quotes, "^" in front: the form phrases are written in."""
-    return "^" + " ".join(text[:TEXT_LIMIT].lower().replace("’", "'").replace("`", "'").split())
-
-
 def best_status(reported: str | None, said: str) -> str:
     """Prefer the code that says more: reporting systems often write 5.0.0 over a remote 5.1.1."""
     if not reported:
         return said
     vague = reported.endswith(".0.0") or meaning_of(reported) is None
     return said if said and vague else reported
+
+
+def _by_own_rule(
+    own: Sequence[OwnRule], provider: str | None, code: int | None, status: str, words: str
+) -> Diagnosis | None:
+    for rule in own:
+        if rule.fits_words(provider=provider, code=code, status=status, words=words):
+            permanent = _permanent(code, status, rule.category, words)
+            reason = f"own rule {rule.name or rule.words or rule.status}"
+            return Diagnosis(rule.category, status, permanent, permanent and rule.dead, provider, reason)
+    return None
 
 
 def _category(

@@ -7,6 +7,7 @@ so that "mail from 192.0.2.1 refused, no such user list" never silences a reader
 
 from __future__ import annotations
 
+from mailer.diagnosis.reply import TEXT_LIMIT
 from mailer.diagnosis.verdict import Category
 
 Phrase = tuple[str, ...]
@@ -877,6 +878,11 @@ PHRASES: tuple[tuple[Category, str], ...] = tuple(
     )
     for line in block.strip().splitlines()
 )
+
+
+def normal(text: str) -> str:
+    """Lower case, single spaces, straight quotes, "^" in front: the form phrases are written in."""
+    return "^" + " ".join(text[:TEXT_LIMIT].lower().replace("’", "'").replace("`", "'").split())
 
 
 def pieces(phrase: str) -> Phrase:

@@ -347,6 +347,12 @@ def provider_of(mx_or_domain: str) -> str | None:
     return None
 
 
+@cache
+def providers() -> tuple[str, ...]:
+    """Return the names ``provider_of`` can give, in alphabetical order."""
+    return tuple(sorted({*MX_DOMAINS.values(), *_OTHER_NAMES.values()}))
+
+
 def rule_for(provider: str, status: str, words: str) -> Rule | None:
     """Return the provider's first rule that fits these words (lower case), or None."""
     for rule, phrase in _table(_SHARED_TABLES.get(provider, provider)):
