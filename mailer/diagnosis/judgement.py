@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from mailer.diagnosis.matching import grams, normal
 from mailer.diagnosis.own import OwnRule
-from mailer.diagnosis.phrases import category_said, normal, only_lasted
-from mailer.diagnosis.providers import provider_of, rule_for, self_evident_rule
+from mailer.diagnosis.phrases import category_said, only_lasted
+from mailer.diagnosis.providers import provider_of
 from mailer.diagnosis.reply import read_reply, status_within
+from mailer.diagnosis.rules import rule_for
 from mailer.diagnosis.status import meaning_of, meaning_of_code
 from mailer.diagnosis.verdict import ABOUT_THE_ADDRESS, Category, Diagnosis
 
@@ -56,15 +58,20 @@ def diagnose(
         return ruled
     category, reason = _category(provider, code, status, words, command)
     vouched = category is Category.BAD_DOMAIN or _vouched(status, command, reason)
+    believed = heard or vouched or not (code or any(said in words for said in _REPLIES_OF_OTHERS))
     permanent = _permanent(code, status, category, words)
     return Diagnosis(
         category=category,
         status=status,
         permanent=permanent,
-        dead=permanent and category in ABOUT_THE_ADDRESS and (heard or not code or vouched),
+        dead=permanent and category in ABOUT_THE_ADDRESS and believed,
         provider=provider,
         reason=reason,
     )
+
+
+_REPLIES_OF_OTHERS = ("that you tried to reach", "this user doesn't have a")
+"""Gmail's and Yahoo's: where a report tells them without the reply code, it does not speak for itself."""
 
 
 def best_status(reported: str | None, said: str) -> str:
@@ -89,16 +96,17 @@ def _by_own_rule(
 def _category(
     provider: str | None, code: int | None, status: str, words: str, command: str | None
 ) -> tuple[Category, str]:
-    if provider and (rule := rule_for(provider, status, words)):
-        return rule.category, f"{rule.provider}: {rule.phrase or rule.status}"
-    if rule := self_evident_rule(status, words):
-        return rule.category, f"{rule.provider}: {rule.phrase}"
-    if code in (521, 556) and status in ("", "5.3.2", "5.1.10"):
+    known = grams(words)
+    if rule := rule_for(provider, status, words, known):
+        return rule.category, f"{rule.provider}: {rule.words or rule.status}"
+    if code == 556 or (code == 521 and status == "5.3.2"):
         return Category.BAD_DOMAIN, f"code {code}: takes no mail at all (RFC 7504)"
-    if "mailbox unavailable" in words and code:
-        return _mailbox_unavailable(code, status, command)
-    if said := category_said(words):
-        return _in_reply_to(command, status, *said)
+    if said := category_said(words, known):
+        if said[1] == _MAILBOX_UNAVAILABLE and code:
+            return _mailbox_unavailable(code, status, command)
+        if said[0] is Category.BAD_DOMAIN and not code and status.startswith("4"):
+            return Category.TECHNICAL, "name servers may heal"
+        return _in_reply_to(command, status, said[0], f'"{said[1]}"')
     if category := meaning_of(status):
         return category, f"status {status}"
     if category := meaning_of_code(code):
@@ -106,6 +114,9 @@ def _category(
     if command == "MAIL" and code:
         return Category.POLICY, f"{code} to MAIL"
     return Category.UNKNOWN, "nothing known is said"
+
+
+_MAILBOX_UNAVAILABLE = "mailbox unavailable"
 
 
 def _mailbox_unavailable(code: int, status: str, command: str | None) -> tuple[Category, str]:

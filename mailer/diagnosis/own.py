@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
-from mailer.diagnosis.phrases import Phrase, normal, says
+from mailer.diagnosis.matching import Phrase, normal, says
 from mailer.diagnosis.providers import providers
 from mailer.diagnosis.verdict import ABOUT_THE_ADDRESS, Category
 from mailer.errors import Invalid

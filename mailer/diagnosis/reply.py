@@ -54,32 +54,54 @@ def _code_within(text: str) -> int | None:
     return int(found[1]) if found else None
 
 
-_COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (command, re.compile(pattern, re.IGNORECASE))
-    for command, pattern in (
-        # how Postfix, Exim, Sendmail, qmail, DragonFly and X6 tell which command was refused
+_COMMANDS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # how Postfix, Exim, Sendmail, qmail, DragonFly and X6 tell which command was refused
+    (
+        "DATA",
         (
-            "DATA",
-            r"end of data|\(in reply to DATA|command:?\s+DATA|final DATA|>>> DATA|after i sent the message",
+            "end of data",
+            "(in reply to data",
+            "command data",
+            "command: data",
+            "final data",
+            ">>> data",
+            "after i sent the message",
         ),
-        ("MAIL", r"to MAIL FROM|after MAIL FROM|>>> MAIL FROM|sender was rejected|our MAIL FROM"),
+    ),
+    ("MAIL", ("to mail from", "after mail from", ">>> mail from", "sender was rejected", "our mail from")),
+    (
+        "EHLO",
         (
-            "EHLO",
-            r"to (?:EHLO|HELO)|after (?:EHLO|HELO|initial connection)|>>> (?:EHLO|HELO)|my name was rejected",
+            "to ehlo",
+            "to helo",
+            "after ehlo",
+            "after helo",
+            "after initial connection",
+            ">>> ehlo",
+            ">>> helo",
+            "my name was rejected",
         ),
+    ),
+    (
+        "RCPT",
         (
-            "RCPT",
-            r"to RCPT TO|after RCPT TO|>>> RCPT TO|following RCPT|does not like recipient|our RCPT TO"
-            r"|\[RCPT_TO\]|SMTP:RCPT",
+            "to rcpt to",
+            "after rcpt to",
+            ">>> rcpt to",
+            "following rcpt",
+            "does not like recipient",
+            "our rcpt to",
+            "[rcpt_to]",
+            "smtp:rcpt",
         ),
-    )
+    ),
 )
 
 
 def command_within(words: str) -> str | None:
     """Return the command a report says was refused ("RCPT", "DATA", …), or None if it does not say."""
-    words = words[:TEXT_LIMIT]
-    for command, pattern in _COMMANDS:
-        if pattern.search(words):
+    words = " ".join(words[:TEXT_LIMIT].lower().split())
+    for command, signs in _COMMANDS:
+        if any(sign in words for sign in signs):
             return command
     return None

@@ -38,7 +38,7 @@ MEANINGS: dict[tuple[int, int], Category] = {
     (4, 2): _C.TECHNICAL,
     (4, 3): _C.TECHNICAL,
     (4, 4): _C.TECHNICAL,  # unable to route; permanent: see meaning_of
-    (4, 5): _C.RATE,  # mail system congestion
+    (4, 5): _C.TECHNICAL,  # mail system congestion
     (4, 6): _C.TECHNICAL,
     (4, 7): _C.TECHNICAL,
     # X.5 protocol
@@ -62,6 +62,18 @@ _BARE_CODES = {  # RFC 5321 §4.2.3
     451: _C.TECHNICAL,
     452: _C.TECHNICAL,
     454: _C.TECHNICAL,
+    500: _C.TECHNICAL,
+    501: _C.TECHNICAL,
+    502: _C.TECHNICAL,
+    503: _C.TECHNICAL,
+    504: _C.TECHNICAL,
+    523: _C.POLICY,  # "encryption needed" (RFC 5248)
+    524: _C.POLICY,
+    525: _C.INACTIVE,  # "user account disabled" (RFC 5248)
+    530: _C.POLICY,  # "authentication required" (RFC 4954 §6)
+    535: _C.POLICY,
+    538: _C.POLICY,
+    521: _C.BAD_DOMAIN,  # "host does not accept mail" (RFC 7504)
     552: _C.MAILBOX_FULL,  # "exceeded storage allocation"
     556: _C.BAD_DOMAIN,  # "domain does not accept mail" (RFC 7504)
 }
