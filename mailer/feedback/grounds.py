@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mailer.diagnosis.providers import RULES, SELF_EVIDENT
+from mailer.diagnosis.rules import RULES, SELF_EVIDENT
 
 
 class Ground(StrEnum):
@@ -38,7 +38,7 @@ _SHAPES = (
     (re.compile(r"status (\S+)"), Ground.STATUS),
     (re.compile(r"code (\d+)"), Ground.CODE),
 )
-_ROWS = {f"{rule.provider}: {rule.phrase or rule.status}": rule for rule in reversed((*RULES, *SELF_EVIDENT))}
+_ROWS = {f"{rule.provider}: {rule.words or rule.status}": rule for rule in reversed((*RULES, *SELF_EVIDENT))}
 
 
 def read(reason: str) -> Grounds:
@@ -46,7 +46,7 @@ def read(reason: str) -> Grounds:
     if reason in ("", "nothing known is said"):
         return Grounds(Ground.NOTHING)
     if rule := _ROWS.get(reason):
-        return Grounds(Ground.PROVIDER, rule.phrase or rule.status, rule.provider, rule.source)
+        return Grounds(Ground.PROVIDER, rule.words or rule.status, rule.provider, rule.source)
     for shape, ground in _SHAPES:
         if found := shape.fullmatch(reason):
             return Grounds(ground, found[1])
