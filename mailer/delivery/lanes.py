@@ -9,6 +9,7 @@ records once they are looked up.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -187,17 +188,19 @@ def learn(session: Session, domains: Iterable[str]) -> None:
 FRESH = timedelta(days=30)  # providers are changed seldom, and a wrong lane is only a wrong speed
 _TOMORROW = timedelta(days=1)
 _AT_ONCE = 16  # questions; few enough for any name server
+PORTION = 2_000  # domains a call: 50,000 new ones, paced by their names alone till then, take four hours
+LONGEST = 20.0  # seconds a call goes on asking: a slow name server is not to hold a worker up
 
 Resolver = Callable[[str], Sequence[str]]
 """Returns the MX hosts of a domain, best first; raises OSError when no name server gave an answer."""
 
 
-def look_up(database: Database, resolver: Resolver, now: datetime, limit: int = 300) -> int:
+def look_up(database: Database, resolver: Resolver, now: datetime, limit: int = PORTION) -> int:
     """Ask who answers for domains of subscribers that were not looked up for 30 days; return how many were.
 
     At most ``limit`` domains, those never looked up first; no transaction is open meanwhile. A domain
-    without an answer keeps the provider it had and is asked again tomorrow. When none of the first few has
-    an answer the rest is left for the next call: it is our own name server.
+    without an answer keeps the provider it had and is asked again tomorrow. When none of a few in a row has
+    an answer (it is our own name server), or after ``LONGEST``, the rest is left for the next call.
     """
     with database.read() as session:
         new = unknown(session, select(Subscriber.domain).where(Subscriber.address.is_not(None)))
@@ -228,13 +231,15 @@ def _stale(session: Session, now: datetime, limit: int) -> list[str]:
 
 
 def _ask(resolver: Resolver, domains: Sequence[str]) -> Iterator[tuple[str, Sequence[str] | None]]:
-    """Yield each domain with its MX hosts, or None for no answer; stop when a whole round had none."""
-    waiting = iter(domains)
+    """Yield each domain with its MX hosts, or None for no answer; stop after a round without, or late."""
+    waiting, until = iter(domains), time.monotonic() + LONGEST
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mx") as pool:
         while names := list(islice(waiting, _AT_ONCE)):
             answers = list(pool.map(lambda name: _hosts(resolver, name), names))
             yield from zip(names, answers, strict=True)
             if len(names) == _AT_ONCE and not any(answer is not None for answer in answers):
+                return
+            if time.monotonic() >= until:
                 return
 
 

@@ -120,7 +120,8 @@ class Relays:
         for route in self._routes:
             route.today = now.date()
         awake = self.awake
-        grant = awake[0].reserve(want) if awake else Grant(0, min(each.rest for each in self.states()))
+        rest = min(each.rest for each in self.states())
+        grant = awake[0].reserve(want) if awake else Grant(0, rest, ours=True)
         self.wait = grant.wait
         return grant
 
@@ -241,10 +242,10 @@ class Route:
         more = max(0, want - self._reserved)
         if not self._take_seats(want):
             self.wait = RENEW
-            return Grant(0, RENEW)
+            return Grant(0, RENEW, ours=True)
         if more:
-            granted, self.wait = self._meter.take(self._key, self._limit, more)
-            self._reserved += granted
+            grant = self._meter.take(self._key, self._limit, more)
+            self._reserved, self.wait = self._reserved + grant.granted, grant.wait
         return Grant(min(want, self._reserved), self.wait)
 
     def spend(self, count: int) -> None:

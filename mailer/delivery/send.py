@@ -360,13 +360,13 @@ class Turn:
                 trouble or unsent or asked or not grant.granted or standing.campaign != CampaignState.SENDING
             ):
                 self._tell(session, standing, trouble, outcomes)
-                pause = PUT_OFF if trouble else timedelta(seconds=grant.wait)
+                pause = PUT_OFF if trouble else timedelta(seconds=0 if grant.ours else grant.wait)
                 self._give_back(session, unsent, asked or now + pause)
             else:
                 self._tell(session, standing, trouble, outcomes)
                 envelopes = self._begin(session, standing, grant.granted, now)
         self._gate.give_back(self._lane, grant.granted - len(envelopes) + len(unsent))
-        if grant.wait and not grant.granted:  # from now, for the batch is due again only then
+        if grant.wait and not grant.granted:  # from now: the batch is due again only then, or is for others
             self._gate.hold(self._lane, grant.wait)
         composed = self._shift.spent.composing - composing
         self._shift.spent.recording += time.monotonic() - began - composed
@@ -376,7 +376,7 @@ class Turn:
         """Take what the next slice may hold, and the connections it may use."""
         self._seats = self._gate.enter(self._lane, SLICE)
         if self._seats == 0:
-            return Grant(0, TAKEN)
+            return Grant(0, TAKEN, ours=True)
         return self._gate.ask(self._lane, SLICE, datetime.now(UTC))
 
     def _must_end(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -245,6 +246,22 @@ def test_without_a_name_server_the_rest_waits_for_the_next_call(database: Databa
     assert len(names.asked) == 16
     assert lanes.look_up(database, names, NOON) == 0
     assert len(set(names.asked)) == 32
+
+
+def test_a_slow_name_server_is_left_alone_after_a_while(
+    database: Database, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it told is kept, and the next call goes on from there."""
+    monkeypatch.setattr(lanes, "LONGEST", 0.01)
+    with database.write() as session:
+        for number in range(40):
+            make.within(session).subscriber(f"ann@d{number}.example", subscribed=False)
+
+    def slow(_domain: str) -> Sequence[str]:
+        time.sleep(0.02)
+        return ["aspmx.l.google.com"]
+
+    assert [lanes.look_up(database, slow, NOON) for _ in range(4)] == [16, 16, 8, 0]
 
 
 # --- slowing down ---------------------------------------------------------------------------------------

@@ -90,6 +90,16 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return pass_by
 
 
+@pytest.fixture
+def on_trial(first: SmtpHost, hurry: Callable[[float], None]) -> Iterator[Relays]:
+    """A relay of one connection that has failed, and rested."""
+    first.answers("CONNECT", "421 4.3.2 Come back later", times=1)
+    with Relays([first.url_with(connections=1)]) as one:
+        assert send(one, letters(3)).trouble
+        hurry(31)
+        yield one
+
+
 # --- relays that fail -----------------------------------------------------------------------------------
 
 
@@ -118,49 +128,35 @@ def test_a_relay_out_of_reach_rests_longer_each_time(
 
 
 def test_after_a_rest_one_letter_is_sent_before_the_others(
-    first: SmtpHost, hurry: Callable[[float], None]
+    first: SmtpHost, on_trial: Relays, hurry: Callable[[float], None]
 ) -> None:
-    """Half open: on a single connection; once it is accepted the rest follow."""
-    first.answers("CONNECT", "421 4.3.2 Come back later", times=2)
-    with Relays([first.url_with(connections=2)]) as one:
-        assert send(one, letters(9)).trouble
-        hurry(31)
-        first.answers("MAIL", "451 4.3.0 Not yet", times=1)
-        told = send(one, letters(9))
-        assert told.kinds() == {"deferred": 1}
-        assert "refuses our letters (451 4.3.0 Not yet)" in str(told.trouble)
-        assert not first.letters
-        assert 55 < one.states()[0].rest <= 60
-        hurry(61)
-        assert send(one, letters(9)).kinds() == {"accepted": 9}
-        assert one.states()[0].why is None
+    """Half open: once it is accepted the rest follow."""
+    first.answers("MAIL", "451 4.3.0 Not yet", times=1)
+    told = send(on_trial, letters(9))
+    assert told.kinds() == {"deferred": 1}
+    assert "refuses our letters (451 4.3.0 Not yet)" in str(told.trouble)
+    assert not first.letters
+    assert 55 < on_trial.states()[0].rest <= 60
+    hurry(61)
+    assert send(on_trial, letters(9)).kinds() == {"accepted": 9}
+    assert on_trial.states()[0].why is None
 
 
-def test_a_relay_on_trial_is_not_asked_on_when_time_is_up(
-    first: SmtpHost, hurry: Callable[[float], None]
-) -> None:
+def test_a_relay_on_trial_is_not_asked_on_when_time_is_up(on_trial: Relays) -> None:
     """Nothing is told of letters that were not begun, and the trial goes on."""
-    first.answers("CONNECT", "421 4.3.2 Come back later", times=1)
-    with Relays([first.url_with(connections=1)]) as one:
-        assert send(one, letters(3)).trouble
-        hurry(31)
-        assert send(one, letters(3), halt=lambda: True) == {}
-        assert one.states()[0].why is not None
-        assert send(one, letters(3)).kinds() == {"accepted": 3}
+    assert send(on_trial, letters(3), halt=lambda: True) == {}
+    assert on_trial.states()[0].why is not None
+    assert send(on_trial, letters(3)).kinds() == {"accepted": 3}
 
 
 def test_a_relay_on_trial_that_leaves_a_letter_uncertain_gets_no_other(
-    first: SmtpHost, hurry: Callable[[float], None]
+    first: SmtpHost, on_trial: Relays
 ) -> None:
     """One letter is what a trial may cost."""
-    first.answers("CONNECT", "421 4.3.2 Come back later", times=1)
-    with Relays([first.url_with(connections=1)]) as one:
-        assert send(one, letters(3)).trouble
-        hurry(31)
-        first.drops("KEEP")
-        told = send(one, letters(20))
-        assert (told.kinds(), keys(first)) == ({"uncertain": 1}, [1])
-        assert "closed the connection" in str(told.trouble)
+    first.drops("KEEP")
+    told = send(on_trial, letters(20))
+    assert (told.kinds(), keys(first)) == ({"uncertain": 1}, [1])
+    assert "closed the connection" in str(told.trouble)
 
 
 def test_a_relay_that_hangs_up_on_letter_after_letter_fails(first: SmtpHost) -> None:
@@ -488,7 +484,7 @@ def test_connections_are_shared_with_all_workers(first: SmtpHost) -> None:
         assert send(one, letters(40)).kinds() == {"accepted": 40}
         assert (first.most_at_once, meter.most) == (2, 2)
         meter.free = 0
-        assert one.allowance(5, NOW) == Grant(0, relays.RENEW)
+        assert one.allowance(5, NOW) == Grant(0, relays.RENEW, ours=True)
         assert send(one, letters(3)) == {}
         meter.free = 1
         assert send(one, letters(3)).kinds() == {"accepted": 3}
