@@ -34,17 +34,20 @@ from mailer.audience.store import (
 )
 from mailer.content.document import Article, Document, Masthead, Section
 from mailer.database import Base, Database
+from mailer.delivery.cases import KINDS, waits
 from mailer.delivery.store import (
     Attempt,
     Batch,
     Campaign,
     CampaignEdition,
     CampaignState,
+    Case,
     Delivery,
     DeliveryState,
     Event,
     EventInbox,
     EventKind,
+    OwnRule,
 )
 from mailer.issues.store import Edition, FrozenEdition, Issue, Publication, Voice
 from mailer.signing import Keyring
@@ -289,9 +292,22 @@ class Make:
             "source": "dsn",
         }
         event = self._add(Event(**{**facts, **given}))
+        if kind in KINDS:
+            category = event.category or "unknown"
+            self._add(
+                Case(event_id=event.id, kind=kind, at=at, campaign_id=event.campaign_id, n=event.n,
+                     category=category, provider=delivery.provider or "", partner_id=delivery.partner_id,
+                     open=waits(kind, category))
+            )  # fmt: skip
         if not applied:
             self._add(EventInbox(event_id=event.id))
         return event
+
+    def own_rule(self, words: str, category: str = "policy", **given: Any) -> OwnRule:
+        """What an admin says that replies with these words mean."""
+        facts = {"code": "", "status": "", "dead": False, "active": True, "made_by": "admin@example.org",
+                 "made_at": NOON, "changed_by": "admin@example.org", "changed_at": NOON}  # fmt: skip
+        return self._add(OwnRule(**{**facts, "words": words, "category": category, **given}))
 
     def _new_publication(self, code: str, languages: Sequence[str]) -> Publication:
         publication = self._add(

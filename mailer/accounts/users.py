@@ -30,6 +30,7 @@ ACTIONS: dict[str, frozenset[Role]] = {
     "people.manage": frozenset({Role.ADMIN, Role.EDITOR}),  # every partner's people
     "partner.manage": frozenset({Role.PARTNER}),  # only one's own partner's people
     "user.manage": frozenset({Role.ADMIN}),
+    "rule.manage": frozenset({Role.ADMIN}),  # own rules of what mail systems mean
     "sending.manage": frozenset({Role.ADMIN}),  # limits of destinations, DKIM keys
 }
 

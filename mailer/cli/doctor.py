@@ -37,6 +37,7 @@ from mailer.feedback.webhooks.hear import Outcome
 from mailer.feedback.webhooks.store import Counted
 from mailer.issues.publications import UNSET_DOMAIN
 from mailer.issues.store import publications
+from mailer.reports import waiting
 from mailer.settings import Settings
 
 _ROOM = 500_000_000  # bytes of disk below which a campaign may fill it: caught letters, journal, database
@@ -303,8 +304,10 @@ def _in_session(session: Session, settings: Settings) -> Iterator[Finding]:
         yield Finding("alert", State.NOTE, str(alert.said), _ALERTS[About(alert.kind)])
     yield from _mailboxes(session)
     yield from _webhooks(session, settings)
+    yield from _failing(session)
     sending = store.campaigns(session, CampaignState.SENDING)
-    for campaign in sending:
+    stuck = store.campaigns(session, CampaignState.PAUSED, CampaignState.SCHEDULED)
+    for campaign in (*sending, *stuck):
         if campaign.trouble:
             found = f"{campaign.id} does not get on: {campaign.trouble}"
             yield Finding("campaign", State.PROBLEM, found, "See the lines about relays.")
@@ -391,6 +394,14 @@ def _webhook(session: Session, settings: Settings, name: str, counted: list[Coun
     elif numbers.get(Outcome.UNKNOWN):
         state, mend = State.NOTE, "Some words are not known to this version: they are kept for a person."
     return Finding("webhook", state, f"{name}, since yesterday: {told}", mend)
+
+
+def _failing(session: Session) -> Iterator[Finding]:
+    """Say which relays fail the workers that run."""
+    for relay in waiting.failing(session, now()):
+        rests = f", and rests until {relay.until:%H:%M} UTC" if relay.resting else ""
+        found = f"{relay.name} fails {relay.workers} worker(s){rests}: {relay.why}"
+        yield Finding("relay", State.PROBLEM, found, "It is tried again by itself once it has rested.")
 
 
 # --- ports ----------------------------------------------------------------------------------------------

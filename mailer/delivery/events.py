@@ -17,6 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from mailer import queue
+from mailer.delivery import cases
 from mailer.delivery.store import Event, EventInbox, EventKey, EventKind
 
 DETAIL_LIMIT = 2_000  # characters of a mail system's words that are kept; the raw mail has them all
@@ -30,8 +31,9 @@ class News:
     """Something heard about one delivery.
 
     ``key`` tells this news from other news of the same kind about the same delivery: "" when there can be
-    only one. ``category``, ``status``, ``permanent`` and ``dead`` are a diagnosis, ``detail`` the words it
-    was made from; ``link`` is the place of a clicked link; ``mail_id`` the stored message, if mail told it.
+    only one. ``category``, ``status``, ``permanent``, ``dead`` and ``reason`` are a diagnosis, ``detail`` the
+    words it was made from; ``link`` is the place of a clicked link; ``mail_id`` the stored message, if mail
+    told it.
     """
 
     campaign_id: int
@@ -44,6 +46,7 @@ class News:
     status: str | None = None
     permanent: bool = False
     dead: bool = False
+    reason: str = ""
     detail: str = ""
     link: int | None = None
     mail_id: int | None = None
@@ -72,9 +75,10 @@ def record_many(session: Session, news: Iterable[News]) -> list[int]:
     fresh = _claim(session, by_key)
     if not fresh:
         return []
-    rows = session.execute(insert(Event).returning(Event.id, Event.kind), [_row(item) for item in fresh])
-    told = list(rows)
-    waiting = [event_id for event_id, kind in told if kind in _FOR_POLICY]
+    in_order = insert(Event).returning(Event.id, sort_by_parameter_order=True)
+    told = list(zip(session.scalars(in_order, [_row(item) for item in fresh]), fresh, strict=True))
+    cases.open_for(session, told)
+    waiting = [event_id for event_id, item in told if item.kind in _FOR_POLICY]
     if waiting:
         session.execute(insert(EventInbox), [{"event_id": event_id} for event_id in waiting])
         queue.ring(session, queue.APPLY)

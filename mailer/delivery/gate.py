@@ -78,7 +78,7 @@ class Gate:
         there = self._relays.allowance(here.granted, now) if here.granted else Grant(0, here.wait)
         self.give_back(lane, here.granted - there.granted)
         wait = max(there.wait, here.wait) if there.granted < want else 0.0
-        return Grant(there.granted, min(wait, LONGEST))
+        return Grant(there.granted, min(wait, LONGEST), there.ours)
 
     def give_back(self, lane: str, count: int) -> None:
         """Put back letters of a lane that were granted and not begun."""

@@ -9,6 +9,7 @@ records once they are looked up.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
@@ -166,17 +167,6 @@ def _or_none(query: Select[str]) -> ColumnElement[str]:
     return func.coalesce(query.scalar_subquery(), "")
 
 
-def providers(session: Session, domains: Iterable[str]) -> dict[str, str]:
-    """Return who answers for each of these domains, "" for nobody known; learnt or not."""
-    wanted = set(domains)
-    rows = session.execute(
-        select(MailDomain.domain, MailDomain.provider).where(MailDomain.domain.in_(wanted))
-    )
-    return {domain: provider_of(domain) or "" for domain in wanted} | {
-        row.domain: row.provider for row in rows
-    }
-
-
 def unknown(session: Session, domains: Select[str]) -> list[str]:
     """Return those of a query's domains that were never learnt, each once."""
     wanted = domains.distinct().subquery()
@@ -198,17 +188,19 @@ def learn(session: Session, domains: Iterable[str]) -> None:
 FRESH = timedelta(days=30)  # providers are changed seldom, and a wrong lane is only a wrong speed
 _TOMORROW = timedelta(days=1)
 _AT_ONCE = 16  # questions; few enough for any name server
+PORTION = 2_000  # domains a call: 50,000 new ones, paced by their names alone till then, take four hours
+LONGEST = 20.0  # seconds a call goes on asking: a slow name server is not to hold a worker up
 
 Resolver = Callable[[str], Sequence[str]]
 """Returns the MX hosts of a domain, best first; raises OSError when no name server gave an answer."""
 
 
-def look_up(database: Database, resolver: Resolver, now: datetime, limit: int = 300) -> int:
+def look_up(database: Database, resolver: Resolver, now: datetime, limit: int = PORTION) -> int:
     """Ask who answers for domains of subscribers that were not looked up for 30 days; return how many were.
 
     At most ``limit`` domains, those never looked up first; no transaction is open meanwhile. A domain
-    without an answer keeps the provider it had and is asked again tomorrow. When none of the first few has
-    an answer the rest is left for the next call: it is our own name server.
+    without an answer keeps the provider it had and is asked again tomorrow. When none of a few in a row has
+    an answer (it is our own name server), or after ``LONGEST``, the rest is left for the next call.
     """
     with database.read() as session:
         new = unknown(session, select(Subscriber.domain).where(Subscriber.address.is_not(None)))
@@ -239,13 +231,15 @@ def _stale(session: Session, now: datetime, limit: int) -> list[str]:
 
 
 def _ask(resolver: Resolver, domains: Sequence[str]) -> Iterator[tuple[str, Sequence[str] | None]]:
-    """Yield each domain with its MX hosts, or None for no answer; stop when a whole round had none."""
-    waiting = iter(domains)
+    """Yield each domain with its MX hosts, or None for no answer; stop after a round without, or late."""
+    waiting, until = iter(domains), time.monotonic() + LONGEST
     with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="mx") as pool:
         while names := list(islice(waiting, _AT_ONCE)):
             answers = list(pool.map(lambda name: _hosts(resolver, name), names))
             yield from zip(names, answers, strict=True)
             if len(names) == _AT_ONCE and not any(answer is not None for answer in answers):
+                return
+            if time.monotonic() >= until:
                 return
 
 
@@ -306,11 +300,6 @@ def _begin(session: Session, lane: str, now: datetime) -> None:
     row = {"lane": lane, "until": now, "strikes": 0, "said": "", "at": now}
     statement = dialect.insert(Slowdown).values(**row)
     session.execute(statement.on_conflict_do_update(index_elements=["lane"], set_={"lane": lane}))
-
-
-def closed(session: Session, now: datetime) -> set[str]:
-    """Return the lanes that are resting now."""
-    return set(session.scalars(select(Slowdown.lane).where(Slowdown.until > now)))
 
 
 def slowdowns(session: Session) -> list[Slowdown]:

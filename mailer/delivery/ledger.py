@@ -14,7 +14,7 @@ from typing import TypeVar
 from sqlalchemy.orm import Session
 
 from mailer import queue
-from mailer.delivery import batches, events, lanes, pace, slices
+from mailer.delivery import batches, events, lanes, own_rules, pace, slices
 from mailer.delivery.events import News
 from mailer.delivery.journal import Leftover
 from mailer.delivery.refusals import speaks_of_sender
@@ -22,7 +22,7 @@ from mailer.delivery.retry import next_attempt
 from mailer.delivery.slices import Destination, Try
 from mailer.delivery.smtp import Kind, Outcome
 from mailer.delivery.store import Batch, BatchState, DeliveryState, EventKind
-from mailer.diagnosis import Category, Diagnosis, diagnose, provider_of
+from mailer.diagnosis import Category, Diagnosis, OwnRule, diagnose, provider_of
 
 V = TypeVar("V")
 
@@ -58,7 +58,8 @@ def record(
         return None
     troubled = sorted(n for n, outcome in told.items() if outcome.kind is not Kind.ACCEPTED)
     going = slices.destinations(session, campaign_id, troubled)
-    diagnoses = {n: _diagnosis(told[n], going[n]) for n in troubled}
+    own = own_rules.in_force(session) if troubled else ()
+    diagnoses = {n: _diagnosis(told[n], going[n], own) for n in troubled}
     states = {n: _STATE[told[n].kind] for n in troubled}
     due = _due(session, campaign_id, attempt, [n for n in troubled if told[n].kind is Kind.DEFERRED], now)
     for n in troubled:
@@ -144,7 +145,7 @@ def _settle(session: Session, batch: Batch, told: Sequence[Outcome], *, trusted:
     return doubted + len(silent)
 
 
-def _diagnosis(outcome: Outcome, going: Destination) -> Diagnosis:
+def _diagnosis(outcome: Outcome, going: Destination, own: Sequence[OwnRule]) -> Diagnosis:
     if not outcome.command:  # our own words: no relay was asked, nothing is known of the address
         return Diagnosis(Category.TECHNICAL, outcome.status or "", False, False, None, "not sent")
     return diagnose(
@@ -153,6 +154,7 @@ def _diagnosis(outcome: Outcome, going: Destination) -> Diagnosis:
         status=outcome.status,
         text=outcome.text,
         command=outcome.command,
+        own=own,
     )
 
 
@@ -196,6 +198,7 @@ def _bounces(
             status=told[n].status,
             permanent=told[n].kind is Kind.REJECTED and diagnoses[n].permanent,
             dead=told[n].kind is Kind.REJECTED and diagnoses[n].dead,
+            reason=diagnoses[n].reason,
             detail=f"{told[n].command}: {told[n].code} {told[n].text}",
         )
         for n, state in states.items()

@@ -119,10 +119,12 @@ class Grant(NamedTuple):
 
     ``wait`` is 0.0 when all that was wanted is granted. Otherwise it is the time until the rest may go, but
     no more of it than half a burst: who waits that long loses no speed, and does not come for single letters.
+    ``ours``: it is only the asking worker that has to wait (its relays rest, others hold the connections).
     """
 
     granted: int
     wait: float
+    ours: bool = False
 
 
 def take(

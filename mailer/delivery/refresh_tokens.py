@@ -12,13 +12,12 @@ import hashlib
 import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import cached_property, partial
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from mailer.database import Database
+from mailer.database import Database, clock
 from mailer.delivery.relay import Relay
 from mailer.delivery.store import RefreshToken
 from mailer.sealing import Unsealable, seal, unseal
@@ -50,7 +49,7 @@ class Shelf:
         """Keep ``token`` in place of the one before."""
         with self._database.write() as session:
             secret = seal(self._keys, token.encode(), purpose=_purpose(relay))
-            session.merge(RefreshToken(id=_id(relay), secret=secret, at=datetime.now(UTC)))
+            session.merge(RefreshToken(id=_id(relay), secret=secret, at=clock(session)))
 
     def _newest(self, session: Session, relay: Relay) -> str | None:
         row = session.get(RefreshToken, _id(relay))

@@ -12,7 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import NamedTuple, Protocol, Self
 
 from mailer.delivery.breaker import REST as REST  # how long letters wait that no relay took
@@ -22,6 +22,7 @@ from mailer.delivery.pace import Grant, Limit, asks_to_slow
 from mailer.delivery.refusals import is_of_content, is_own_no, speaks_of_sender
 from mailer.delivery.relay import Relay, RelayUnavailable
 from mailer.delivery.smtp import Envelope, Kind, Outcome
+from mailer.delivery.store import Failing
 from mailer.delivery.transport import HALTED, NoNotes, Notes, Transport, never
 from mailer.sentence import Sentence
 
@@ -101,6 +102,14 @@ class Relays:
             for route in self._routes
         ]
 
+    def failing(self, now: datetime) -> list[Failing]:
+        """Return the relays that fail this process, for others to read; ``now`` tells when rests end."""
+        return [
+            Failing(state.name, now + timedelta(seconds=state.rest), state.why)
+            for state in self.states()
+            if state.why is not None
+        ]
+
     def allowance(self, want: int, now: datetime) -> Grant:
         """Reserve letters at the relay that would be used now; ask before composing them.
 
@@ -111,7 +120,8 @@ class Relays:
         for route in self._routes:
             route.today = now.date()
         awake = self.awake
-        grant = awake[0].reserve(want) if awake else Grant(0, min(each.rest for each in self.states()))
+        rest = min(each.rest for each in self.states())
+        grant = awake[0].reserve(want) if awake else Grant(0, rest, ours=True)
         self.wait = grant.wait
         return grant
 
@@ -232,10 +242,10 @@ class Route:
         more = max(0, want - self._reserved)
         if not self._take_seats(want):
             self.wait = RENEW
-            return Grant(0, RENEW)
+            return Grant(0, RENEW, ours=True)
         if more:
-            granted, self.wait = self._meter.take(self._key, self._limit, more)
-            self._reserved += granted
+            grant = self._meter.take(self._key, self._limit, more)
+            self._reserved, self.wait = self._reserved + grant.granted, grant.wait
         return Grant(min(want, self._reserved), self.wait)
 
     def spend(self, count: int) -> None:

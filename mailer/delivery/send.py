@@ -174,8 +174,11 @@ class Shift:
     def _beat(self) -> None:
         """Say that we are alive, and what we have done since we last said so."""
         with self._database.write() as session:
-            machine = self.owner.split("/")[0]
-            store.beat(session, worker=self.owner, machine=machine, now=clock(session), spent=self.spent)
+            machine, now = self.owner.split("/")[0], clock(session)
+            failing = self.relays.failing(now)
+            store.beat(
+                session, worker=self.owner, machine=machine, now=now, spent=self.spent, failing=failing
+            )
         self.spent = Spent()
 
     def _nap(self, until: float) -> bool:
@@ -357,13 +360,13 @@ class Turn:
                 trouble or unsent or asked or not grant.granted or standing.campaign != CampaignState.SENDING
             ):
                 self._tell(session, standing, trouble, outcomes)
-                pause = PUT_OFF if trouble else timedelta(seconds=grant.wait)
+                pause = PUT_OFF if trouble else timedelta(seconds=0 if grant.ours else grant.wait)
                 self._give_back(session, unsent, asked or now + pause)
             else:
                 self._tell(session, standing, trouble, outcomes)
                 envelopes = self._begin(session, standing, grant.granted, now)
         self._gate.give_back(self._lane, grant.granted - len(envelopes) + len(unsent))
-        if grant.wait and not grant.granted:  # from now, for the batch is due again only then
+        if grant.wait and not grant.granted:  # from now: the batch is due again only then, or is for others
             self._gate.hold(self._lane, grant.wait)
         composed = self._shift.spent.composing - composing
         self._shift.spent.recording += time.monotonic() - began - composed
@@ -373,7 +376,7 @@ class Turn:
         """Take what the next slice may hold, and the connections it may use."""
         self._seats = self._gate.enter(self._lane, SLICE)
         if self._seats == 0:
-            return Grant(0, TAKEN)
+            return Grant(0, TAKEN, ours=True)
         return self._gate.ask(self._lane, SLICE, datetime.now(UTC))
 
     def _must_end(self) -> bool:

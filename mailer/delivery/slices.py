@@ -1,20 +1,18 @@
 """The letters of a slice: whom they go to and what forbids it, where they stand, and each try of them.
 
-A slice is up to a few hundred deliveries of one campaign, by their numbers in order: mostly a range, which
-the planner and the wire like better than a list.
+A slice is up to a few hundred deliveries of one campaign, by their numbers in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
-    ColumnElement,
     Select,
     Table,
-    Update,
+    and_,
     bindparam,
     case,
     func,
@@ -37,21 +35,9 @@ _deliveries, _subscribers, _subscriptions = (
 )
 
 
-class _OfSlice:
-    """A statement about a slice, prepared for a range of numbers and for a list of them."""
-
-    def __init__(self, about: Callable[[ColumnElement[bool]], Select[Any] | Update]) -> None:
-        """``about`` makes the statement of the condition that a delivery is in the slice."""
-        campaign, n = _deliveries.c.campaign_id == bindparam("campaign"), _deliveries.c.n
-        self._range = Prepared(about(campaign & n.between(bindparam("first"), bindparam("last"))))
-        self._list = Prepared(about(campaign & is_among(n, "numbers")))
-
-    def of(self, campaign_id: int, numbers: Sequence[int]) -> tuple[Prepared, dict[str, object]]:
-        """Return the statement for these numbers, of which there are some, and the values that say so."""
-        first, last = numbers[0], numbers[-1]
-        if len(numbers) == last - first + 1:
-            return self._range, {"campaign": campaign_id, "first": first, "last": last}
-        return self._list, {"campaign": campaign_id, "numbers": list(numbers)}
+# A list, where a range would do: of a range of unknown length PostgreSQL thinks that it is a two-hundredth of
+# the table, and sets out to read all suppressions with all its processes.
+_OF_SLICE = and_(_deliveries.c.campaign_id == bindparam("campaign"), is_among(_deliveries.c.n, "numbers"))
 
 
 class Addressee(NamedTuple):
@@ -70,12 +56,13 @@ def addressees(
     session: Session, *, campaign_id: int, numbers: Sequence[int], publication_id: int, now: datetime
 ) -> list[Addressee]:
     """Return deliveries with their addresses, and whether each may still be written to, in order of ``n``."""
-    statement, slice_ = _ADDRESSEES.of(campaign_id, numbers)
-    rows = statement.rows(session, **slice_, publication=publication_id, now=now)
+    rows = _ADDRESSEES.rows(
+        session, campaign=campaign_id, numbers=numbers, publication=publication_id, now=now
+    )
     return [Addressee._make(row) for row in rows]
 
 
-def _addressees(of_slice: ColumnElement[bool]) -> Select[Any]:
+def _addressees() -> Select[Any]:
     delivery, subscriber, subscription = _deliveries.c, _subscribers.c, _subscriptions.c
     barrier = case(
         (subscriber.address.is_(None), "erased"),
@@ -101,28 +88,25 @@ def _addressees(of_slice: ColumnElement[bool]) -> Select[Any]:
             (subscription.subscriber_id == delivery.subscriber_id)
             & (subscription.publication_id == bindparam("publication")),
         )
-        .where(of_slice)
+        .where(_OF_SLICE)
         .order_by(delivery.n)
     )
 
 
-_ADDRESSEES = _OfSlice(_addressees)
+_ADDRESSEES = Prepared(_addressees())
 
 
 def still_open(session: Session, campaign_id: int, numbers: Sequence[int]) -> list[int]:
     """Return those of ``numbers`` (in order) that still may be written."""
     if not numbers:
         return []
-    statement, slice_ = _STILL_OPEN.of(campaign_id, numbers)
-    return [n for (n,) in statement.rows(session, **slice_)]
+    return [n for (n,) in _STILL_OPEN.rows(session, campaign=campaign_id, numbers=numbers)]
 
 
-_STILL_OPEN = _OfSlice(
-    lambda of_slice: (
-        select(_deliveries.c.n)
-        .where(of_slice, or_(*[_deliveries.c.state == state.value for state in OPEN]))
-        .order_by(_deliveries.c.n)
-    )
+_STILL_OPEN = Prepared(
+    select(_deliveries.c.n)
+    .where(_OF_SLICE, or_(*[_deliveries.c.state == state.value for state in OPEN]))
+    .order_by(_deliveries.c.n)
 )
 
 
@@ -142,16 +126,13 @@ def set_state(
 ) -> None:
     """Say where letters (in order) stand."""
     if numbers:
-        statement, slice_ = _SET_STATE.of(campaign_id, numbers)
-        statement.run(session, **slice_, new_state=state.value, new_reason=reason)
+        values = {"campaign": campaign_id, "numbers": numbers}
+        _SET_STATE.run(session, **values, new_state=state.value, new_reason=reason)
 
 
-def _set_state(of_slice: ColumnElement[bool]) -> Update:
-    changed = update(_deliveries).where(of_slice)
-    return changed.values(state=bindparam("new_state"), reason=bindparam("new_reason"))
-
-
-_SET_STATE = _OfSlice(_set_state)
+_SET_STATE = Prepared(
+    update(_deliveries).where(_OF_SLICE).values(state=bindparam("new_state"), reason=bindparam("new_reason"))
+)
 
 
 class Destination(NamedTuple):
@@ -165,12 +146,12 @@ def destinations(session: Session, campaign_id: int, numbers: Sequence[int]) -> 
     """Return where each letter (in order) goes, as the launch has written it down."""
     if not numbers:
         return {}
-    statement, slice_ = _DESTINATIONS.of(campaign_id, numbers)
-    return {n: Destination(*going) for n, *going in statement.rows(session, **slice_)}
+    rows = _DESTINATIONS.rows(session, campaign=campaign_id, numbers=numbers)
+    return {n: Destination(*going) for n, *going in rows}
 
 
-_DESTINATIONS = _OfSlice(
-    lambda of_slice: select(_deliveries.c.n, _deliveries.c.domain, _deliveries.c.provider).where(of_slice)
+_DESTINATIONS = Prepared(
+    select(_deliveries.c.n, _deliveries.c.domain, _deliveries.c.provider).where(_OF_SLICE)
 )
 
 

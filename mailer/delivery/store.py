@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
@@ -21,13 +21,14 @@ from sqlalchemy import (
     false,
     func,
     select,
+    text,
     update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.database import Base, BigId, Json, UTCDateTime
 from mailer.issues.store import FrozenEdition, Issue
-from mailer.sentence import Told
+from mailer.sentence import Sentence, Told
 
 
 class CampaignState(StrEnum):
@@ -243,6 +244,72 @@ class EventInbox(Base):
     event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True, autoincrement=False)
 
 
+_WAITS: Any = {"postgresql_where": text("open"), "sqlite_where": text("open")}
+
+
+class Case(Base):
+    """An event that a person may have to look at, and how it stands now. Written with the event.
+
+    Events never change; this is what lists are made of, so what they are filtered by stands here once more.
+    Kinds that mend themselves or mean well (opens, clicks, leaves) have none.
+    """
+
+    __tablename__ = "cases"
+    __table_args__ = (
+        Index("ix_cases_at", "at", "event_id"),
+        Index("ix_cases_category", "category", "at", "event_id"),
+        Index("ix_cases_kind", "kind", "category", "at", "event_id"),
+        Index("ix_cases_provider", "provider", "category", "at", "event_id"),
+        Index("ix_cases_partner", "partner_id", "category", "at", "event_id"),
+        Index("ix_cases_campaign", "campaign_id", "category", "at", "event_id"),
+        Index("ix_cases_campaign_at", "campaign_id", "at", "event_id"),  # its cases come all at one time
+        Index("ix_cases_letter", "campaign_id", "n"),
+        Index("ix_cases_rule", "rule_id", "at", "event_id"),
+        Index("ix_cases_judges", "judges"),
+        # few of millions: those that wait for a person
+        Index("ix_cases_open", "at", "event_id", **_WAITS),
+        Index("ix_cases_open_category", "category", "at", "event_id", **_WAITS),
+    )
+
+    event_id: Mapped[int] = mapped_column(ForeignKey("events.id"), primary_key=True, autoincrement=False)
+    kind: Mapped[EventKind] = mapped_column(String(20))
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
+    campaign_id: Mapped[int] = mapped_column(BigId)
+    n: Mapped[int]
+    category: Mapped[str] = mapped_column(String(20))
+    provider: Mapped[str] = mapped_column(String(40))  # who answers for the address; "": nobody known
+    partner_id: Mapped[int | None] = mapped_column(BigId)  # as the delivery has it
+    reason: Mapped[str] = mapped_column(String(300), default="")  # the rule that decided, as it names itself
+    open: Mapped[bool]  # nobody knows what is meant: a person has to look
+    judges: Mapped[int | None] = mapped_column(ForeignKey("events.id"))  # whose words it judges anew
+    rule_id: Mapped[int | None] = mapped_column(ForeignKey("own_rules.id"))  # the rule that does
+    settled_by: Mapped[str | None] = mapped_column(String(320))  # who looked at it
+    settled_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class OwnRule(Base):
+    """What an admin knows of replies that the tables do not: ``diagnosis.OwnRule`` says what the fields mean.
+
+    The newest is asked first.
+    """
+
+    __tablename__ = "own_rules"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    words: Mapped[str] = mapped_column(String(200))
+    provider: Mapped[str | None] = mapped_column(String(40))  # None: any
+    code: Mapped[str] = mapped_column(String(3))
+    status: Mapped[str] = mapped_column(String(12))
+    category: Mapped[str] = mapped_column(String(20))
+    dead: Mapped[bool]
+    note: Mapped[str] = mapped_column(Text, default="")  # why, in a person's words
+    active: Mapped[bool]  # False: switched off, kept for what it has judged
+    made_by: Mapped[str] = mapped_column(String(320))
+    made_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    changed_by: Mapped[str] = mapped_column(String(320))
+    changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
 class Worker(Base):
     """A worker process, when it was last alive, and what it has done since it started.
 
@@ -259,7 +326,7 @@ class Worker(Base):
     composing: Mapped[float] = mapped_column(default=0.0, server_default="0")  # seconds, as the next two
     wire: Mapped[float] = mapped_column(default=0.0, server_default="0")
     recording: Mapped[float] = mapped_column(default=0.0, server_default="0")
-    relays: Mapped[Any | None] = mapped_column(Json)  # that failed and took no letter since; ``standing``
+    relays: Mapped[Any | None] = mapped_column(Json)  # that fail it: ``Failing`` as JSON
 
 
 class MailDomain(Base):
@@ -420,8 +487,33 @@ class Spent:
 _NOTHING = Spent()
 
 
-def beat(session: Session, *, worker: str, machine: str, now: datetime, spent: Spent = _NOTHING) -> None:
-    """Note that a worker is alive, and what it has done."""
+class Failing(NamedTuple):
+    """A relay that failed and has taken no letter since, as one worker sees it. ``until``: it rests."""
+
+    name: str
+    until: datetime
+    why: Sentence
+
+    def stored(self) -> dict[str, Any]:
+        """Return what JSON keeps of it."""
+        return {"name": self.name, "until": self.until.isoformat(), "why": self.why.stored()}
+
+    @classmethod
+    def restored(cls, row: Mapping[str, Any]) -> Failing:
+        """Return what was ``stored``."""
+        return cls(row["name"], datetime.fromisoformat(row["until"]), Sentence.restored(row["why"]))
+
+
+def beat(
+    session: Session,
+    *,
+    worker: str,
+    machine: str,
+    now: datetime,
+    spent: Spent = _NOTHING,
+    failing: Iterable[Failing] = (),
+) -> None:
+    """Note that a worker is alive, what it has done, and which relays fail it."""
     row = session.get(Worker, worker)
     if row is None:
         row = Worker(id=worker, machine=machine, started_at=now, letters=0, composing=0, wire=0, recording=0)
@@ -431,6 +523,7 @@ def beat(session: Session, *, worker: str, machine: str, now: datetime, spent: S
     row.composing += spent.composing
     row.wire += spent.wire
     row.recording += spent.recording
+    row.relays = [relay.stored() for relay in failing]
     session.flush()
 
 
@@ -438,6 +531,12 @@ def workers_seen(session: Session, since: datetime) -> int:
     """Count the workers seen since then."""
     seen = select(func.count()).where(Worker.seen_at >= since, Worker.machine != "")
     return session.scalar(seen) or 0
+
+
+def failing_relays(session: Session, since: datetime) -> list[Failing]:
+    """Return the relays that workers seen since then see failing: each as often as there are such workers."""
+    seen = select(Worker.relays).where(Worker.seen_at >= since, Worker.relays.is_not(None))
+    return [Failing.restored(row) for relays in session.scalars(seen) if relays for row in relays]
 
 
 def forget_workers(session: Session, before: datetime) -> None:

@@ -7,11 +7,13 @@ the sentences. What words mean is the diagnosis' own matter.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mailer.diagnosis import (
     Category,
     Diagnosis,
+    OwnRule,
     best_status,
     command_within,
     diagnose,
@@ -67,9 +69,11 @@ def of_notice(reading: Reading, *, delayed: bool) -> list[FailedRecipient]:
     if len(people) == 1 and "\n<<< " in reading.notice:  # a transcript: the reply stands above the address
         people = [prose.Named(people[0].address, reading.notice)]
     for one in people:
-        diagnosis = judge(one.words, "", "", one.address, around=reading.notice if len(people) == 1 else "")
+        diagnosis = judge(
+            one.words, "", "", one.address, around=reading.notice if len(people) == 1 else "", own=reading.own
+        )
         if diagnosis.category is Category.UNKNOWN and len(people) <= _WHOLE_NOTICE_FOR:
-            diagnosis = judge(reading.notice, diagnosis.status, "", one.address)
+            diagnosis = judge(reading.notice, diagnosis.status, "", one.address, own=reading.own)
         recipients.append(recipient(one.address, diagnosis, one.words, "", delayed=delayed))
     return recipients
 
@@ -104,7 +108,14 @@ def listed(reading: Reading) -> list[str]:
 
 
 def judge(
-    words: str, status: str, remote_mta: str, address: str, *, around: str = "", reporting_mta: str = ""
+    words: str,
+    status: str,
+    remote_mta: str,
+    address: str,
+    *,
+    around: str = "",
+    reporting_mta: str = "",
+    own: Sequence[OwnRule] = (),
 ) -> Diagnosis:
     """Judge what is said of one address; a reply quoted in it is heard before the sentences around it.
 
@@ -127,6 +138,7 @@ def judge(
             text=reply.text,
             command=command,
             heard=False,
+            own=own,
         )
         if diagnosis.category is not Category.UNKNOWN:
             break
@@ -160,19 +172,28 @@ def _of_fate(reading: Reading, fate: Fate, of: int) -> FailedRecipient:
     words, alone = fate.diagnostic, of == 1
     if not words and alone and (agent := _LOCAL_AGENT.search(reading.notice)):
         words = agent[0]  # Sendmail tells it in its transcript only, above a 554 of its own
-    diagnosis = _judged(fate, words, reading.notice if alone else "")
+    diagnosis = _judged(reading, fate, words, reading.notice if alone else "")
     if diagnosis.category is Category.UNKNOWN or (not words and diagnosis.status.endswith(".0.0")):
         words = _said_of(reading.notice, fate.address, of)
-        closer = _judged(fate, words)
-        diagnosis = closer if closer.category is not Category.UNKNOWN else diagnosis
+        closer = _judged(reading, fate, words)
+        if closer.category is not Category.UNKNOWN:
+            diagnosis = closer
+        else:  # nobody understood either: a person reads what the remote system itself said
+            words = fate.diagnostic or words
     return recipient(
         fate.address, diagnosis, words, fate.remote_mta, delayed=not fate.failed, original=fate.original
     )
 
 
-def _judged(fate: Fate, words: str, around: str = "") -> Diagnosis:
+def _judged(reading: Reading, fate: Fate, words: str, around: str = "") -> Diagnosis:
     return judge(
-        words, fate.status, fate.remote_mta, fate.address, around=around, reporting_mta=fate.reporting_mta
+        words,
+        fate.status,
+        fate.remote_mta,
+        fate.address,
+        around=around,
+        reporting_mta=fate.reporting_mta,
+        own=reading.own,
     )
 
 

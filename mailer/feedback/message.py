@@ -7,10 +7,10 @@ a person wrote it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mailer.diagnosis import Category, Diagnosis
+from mailer.diagnosis import Category, Diagnosis, OwnRule
 from mailer.feedback import judging, mime, notification, prose, reading, signs
 from mailer.feedback.judging import FailedRecipient
 from mailer.feedback.kind import Kind
@@ -46,9 +46,12 @@ class Addresses:
     original_message_id: str | None
 
 
-def classify(raw: bytes) -> Returned:
-    """Say what ``raw`` is. Any bytes will do; nothing is raised; time and memory are bounded by ``mime``."""
-    return _classify(mime.read(raw), depth=0)
+def classify(raw: bytes, own: Sequence[OwnRule] = ()) -> Returned:
+    """Say what ``raw`` is. Any bytes will do; nothing is raised; time and memory are bounded by ``mime``.
+
+    ``own`` are rules of the house, asked before what the tables know.
+    """
+    return _classify(mime.read(raw), own, depth=0)
 
 
 def addresses_to(raw: bytes) -> Addresses:
@@ -62,12 +65,12 @@ def addresses_to(raw: bytes) -> Addresses:
     return Addresses(tuple(dict.fromkeys(to)), read.return_path, read.message_id)
 
 
-def _classify(message: Part, depth: int) -> Returned:
-    read = reading.read(message)
+def _classify(message: Part, own: Sequence[OwnRule], depth: int) -> Returned:
+    read = reading.read(message, own)
     if read.feedback is not None or _JMRP in read.original:
         return _complaint(read)
     if told := notification.read(read.notice):
-        return _notified(told)
+        return _notified(told, own)
     mail = signs.Mail(message.headers, read.notice, returns=bool(read.original))
     if mail.is_answer and not message.kind.startswith("multipart/"):
         read.fates = []  # quoted
@@ -77,7 +80,7 @@ def _classify(message: Part, depth: int) -> Returned:
         return returned
     if signs.is_auto_reply(mail):
         return _told(read, Kind.AUTO_REPLY)
-    if depth < _FORWARDS and (within := _enclosed(message, depth) or _pasted(read, mail, depth)):
+    if depth < _FORWARDS and (within := _enclosed(read, depth) or _pasted(read, mail, depth)):
         return within
     if signs.is_delay(mail):
         return _told(read, Kind.DELAY, judging.of_notice(read, delayed=True))
@@ -86,13 +89,13 @@ def _classify(message: Part, depth: int) -> Returned:
     return _told(read, Kind.AUTO_REPLY) if read.is_receipt else Returned(Kind.ORDINARY)
 
 
-def _enclosed(message: Part, depth: int) -> Returned | None:
+def _enclosed(read: Reading, depth: int) -> Returned | None:
     """Read a report that was forwarded whole: a wrapper's own words say nothing, its enclosure does."""
-    for part in mime.parts_of(message):
+    for part in mime.parts_of(read.message):
         if part.kind == "message/rfc822":
             enclosed = mime.inner(part)
             if enclosed.kind in ("multipart/report", "multipart/mixed", "text/plain"):
-                returned = _classify(enclosed, depth + 1)
+                returned = _classify(enclosed, read.own, depth + 1)
                 if returned.kind in (Kind.BOUNCE, Kind.DELAY, Kind.COMPLAINT) and _is_report(enclosed):
                     return returned
     return None
@@ -102,7 +105,7 @@ def _pasted(read: Reading, mail: signs.Mail, depth: int) -> Returned | None:
     """Read a report that a person forwards as text."""
     if not mail.is_forward or (message := reading.forwarded(read)) is None:
         return None
-    returned = _classify(message, depth + 1)
+    returned = _classify(message, read.own, depth + 1)
     return returned if returned.kind in (Kind.BOUNCE, Kind.DELAY) and returned.recipients else None
 
 
@@ -156,14 +159,14 @@ def _name_the_nameless(read: Reading, fates: list[Fate]) -> None:
         fate.original, fate.final = fate.original or fate.final, name
 
 
-def _notified(told: Notification) -> Returned:
-    return Returned(told.kind, tuple(_of_notified(one) for one in told.recipients), told.message_id)
+def _notified(told: Notification, own: Sequence[OwnRule]) -> Returned:
+    return Returned(told.kind, tuple(_of_notified(one, own) for one in told.recipients), told.message_id)
 
 
-def _of_notified(one: Notified) -> FailedRecipient:
+def _of_notified(one: Notified, own: Sequence[OwnRule]) -> FailedRecipient:
     if one.complaint:
         return _complaining(one.address, "SES")
-    diagnosis = judging.judge(one.diagnostic, one.status, one.remote_mta, one.address)
+    diagnosis = judging.judge(one.diagnostic, one.status, one.remote_mta, one.address, own=own)
     return judging.recipient(one.address, diagnosis, one.diagnostic, one.remote_mta, delayed=one.delivered)
 
 

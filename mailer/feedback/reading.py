@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from mailer.diagnosis import OwnRule
 from mailer.feedback import mime, prose
 from mailer.feedback.mime import Headers, Part
 from mailer.feedback.report import Fate, read_fates, read_feedback
@@ -32,6 +34,7 @@ class Reading:
     fates: list[Fate] = field(default_factory=list)
     feedback: dict[str, list[str]] | None = None
     original: Headers = field(default_factory=Headers)
+    own: Sequence[OwnRule] = ()  # of the house, asked before what the tables know
 
     @property
     def headers(self) -> Headers:
@@ -73,9 +76,9 @@ class Reading:
         return None if any(name in self.original for name in _LISTS) else self.sole_recipient
 
 
-def read(message: Part) -> Reading:
-    """Take a message apart."""
-    reading = Reading(message)
+def read(message: Part, own: Sequence[OwnRule] = ()) -> Reading:
+    """Take a message apart; ``own`` rules go with it to whoever judges."""
+    reading = Reading(message, own=own)
     text = _texts(reading)
     if not reading.fates and "inal-" in text.lower():
         reading.fates = _fates_in_text(text)

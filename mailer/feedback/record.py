@@ -9,7 +9,7 @@ from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
-from mailer.delivery import events, leaving
+from mailer.delivery import events, leaving, own_rules
 from mailer.delivery.events import News
 from mailer.delivery.store import EventKind
 from mailer.diagnosis import Category
@@ -50,9 +50,10 @@ class Heard:
 def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys: Keyring) -> Heard:
     """Store a mail that came to ``envelope_to`` ("" when that is not known) and write what it tells.
 
-    Any bytes will do. It is read before the first statement, so no lock is held meanwhile.
+    Any bytes will do. It is read before the first statement that writes, so no lock is held meanwhile; every
+    few seconds the own rules are read before it.
     """
-    returned = classify(raw)
+    returned = classify(raw, own_rules.in_force(session))
     sealed = delivery_of(returned.kind, envelope_to, addresses_to(raw), keys, now)
     written_to = store.written_to(session, *sealed.delivery) if sealed else None
     if written_to is None:
@@ -87,6 +88,12 @@ def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys:
         return Heard(kind, delivery, (), mail_id, answer)
     told_events = events.record_many(session, _news(returned, sealed, written_to or "", now, mail_id))
     return Heard(kind, delivery, tuple(told_events), mail_id)
+
+
+def about_mailbox(raw: bytes, written_to: str) -> bool:
+    """Tell whether a report speaks of the mailbox we wrote to, and of no other (law 4)."""
+    recipients = classify(raw).recipients
+    return bool(recipients) and all(same_mailbox(one.address, written_to) for one in recipients)
 
 
 def _news(returned: Returned, sealed: Sealed, written_to: str, now: datetime, mail_id: int) -> Iterator[News]:
@@ -127,6 +134,7 @@ def _failures(
             status=recipient.status,
             permanent=recipient.permanent,
             dead=dead,
+            reason=recipient.reason,
             detail=recipient.diagnostic,
             mail_id=mail_id,
         )

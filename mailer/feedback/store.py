@@ -73,6 +73,7 @@ class Decision(Base):
     __tablename__ = "decisions"
     __table_args__ = (
         CheckConstraint("undone_at IS NULL OR undone_by <> ''", name="undoing_has_undoer"),
+        Index("ix_decisions_action", "action", "event_id"),  # the rare ones, among millions
         Index("ix_decisions_held", "until", sqlite_where=text("until IS NOT NULL"),
               postgresql_where=text("until IS NOT NULL")),
         Index("ix_decisions_suppression_id", "suppression_id",

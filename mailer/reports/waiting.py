@@ -21,6 +21,7 @@ from mailer.delivery.pace import Limit
 from mailer.delivery.store import Campaign, CampaignState, Slowdown
 from mailer.reports import store
 from mailer.reports.store import Waiting
+from mailer.sentence import Sentence
 
 WORTH_TELLING = 60.0  # seconds at a lane's pace; below, nobody asks why it takes so long
 LAST_SEEN = timedelta(minutes=1)  # a worker that has work is seen every few seconds
@@ -213,6 +214,36 @@ def _as_of(row: Waiting, now: datetime) -> Waiting:
     first = max(opens, min((at for at in due if at), default=opens))
     left = row.ready + row.later + row.again
     return row._replace(ready=0, again=0, again_at=None, later=left, later_at=first if left else None)
+
+
+# --- relays ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """A relay that failed at some workers and took no letter from them since.
+
+    ``resting`` of those ``workers`` leave it alone, the last of them until ``until``; the others try it with
+    one letter. ``why``: what it failed with, at the one that rests longest.
+    """
+
+    name: str
+    workers: int
+    resting: int
+    until: datetime
+    why: Sentence
+
+
+def failing(session: Session, now: datetime) -> list[Failing]:
+    """Return the relays that fail workers who were seen of late, by name."""
+    seen = delivery.failing_relays(session, now - LAST_SEEN)
+    found = []
+    for name in sorted({each.name for each in seen}):
+        here = [each for each in seen if each.name == name]
+        last = max(here, key=lambda each: each.until)
+        resting = sum(each.until > now for each in here)
+        found.append(Failing(name, len(here), resting, last.until, last.why))
+    return found
 
 
 def time_at(limit: Limit, letters: int) -> float:

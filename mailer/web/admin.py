@@ -18,7 +18,7 @@ from mailer.feedback.outbox import Outbox
 from mailer.reports import person as reports
 from mailer.reports import store as reports_store
 from mailer.web import forms, letters, pages
-from mailer.web.access import actor, guard, local, may, staff
+from mailer.web.access import actor, guard, may, staff
 from mailer.web.campaigns import known
 from mailer.web.forms import Form
 from mailer.web.house import Here, Now, Posted, Reading, Writing
@@ -147,36 +147,6 @@ def show_subscriber(request: Request, session: Reading, now: Now, me: Steward, p
         fates=fates,
         campaigns={each.row.id: each for each in known(session, [fate.campaign for fate in fates])},
     )
-
-
-@router.get("/suppressions")
-def list_suppressions(
-    request: Request, session: Reading, now: Now, me: Watcher, page: pages.Number = 1
-) -> Response:
-    found, total = suppressions.listing(session, now=now, page=page)
-    return pages.render(
-        request,
-        "admin/suppressions.html",
-        found=found,
-        addresses=suppressions.addresses(session, found),
-        total=total,
-        page=page,
-        size=50,
-    )
-
-
-class Which(Form):
-    """The suppression a button is about, and the page it stands on."""
-
-    id: int
-    next: str = "/admin/suppressions"
-
-
-@router.post("/suppressions/release")
-def release(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
-    given = forms.read(Which, form)
-    suppressions.release(session, given.id, now, actor(me))
-    return pages.done(local(given.next), _("The address can be written to again."))
 
 
 @router.get("/activity")

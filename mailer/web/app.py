@@ -25,14 +25,17 @@ from mailer.web import (
     access,
     admin,
     campaigns,
+    feedback,
     hooks,
     i18n,
     mailboxes,
     pages,
     partner,
+    rules,
     secretariat,
     sending,
     subscriber,
+    suppressed,
     webhooks,
 )
 from mailer.web.forms import UPLOAD_LIMIT
@@ -71,7 +74,8 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access, secretariat, campaigns, partner, admin, sending, mailboxes, hooks, subscriber, webhooks,
+        access, secretariat, campaigns, partner, admin, feedback, rules, suppressed, sending, mailboxes,
+        hooks, subscriber, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))

@@ -104,9 +104,15 @@ def _frame(request: Request) -> Mapping[str, Any]:
     }
 
 
-def _with_query(request: Request, changes: Mapping[str, str | int]) -> str:
-    """Return this page's address with query fields changed: switching language or page keeps the rest."""
-    return f"{request.url.path}?{urlencode({**request.query_params, **changes})}"
+def _with_query(request: Request, changes: Mapping[str, str | int | None]) -> str:
+    """Return this page's address with query fields changed: switching language or page keeps the rest.
+
+    None takes a field away, and so does having no value.
+    """
+    fields = {**request.query_params, **changes}
+    return (
+        f"{request.url.path}?{urlencode({name: it for name, it in fields.items() if it not in (None, '')})}"
+    )
 
 
 def done(path: str, message: str = "") -> Response:

@@ -115,7 +115,7 @@ def _as_form(session: Session, lane: str) -> dict[str, Any]:
 
 
 def _seen(session: Session, settings: Settings, now: datetime) -> dict[str, Any]:
-    sending = store.campaigns(session, CampaignState.SENDING)
+    stuck = store.campaigns(session, CampaignState.SENDING, CampaignState.PAUSED, CampaignState.SCHEDULED)
     return {
         "destinations": waiting.destinations(session, now),
         "defaults": pace.DEFAULTS,
@@ -123,7 +123,8 @@ def _seen(session: Session, settings: Settings, now: datetime) -> dict[str, Any]
         "warm_up": pace.warm_up,
         "time_at": waiting.time_at,
         "caught": not settings.smtp_url,
-        "troubled": known(session, [row for row in sending if row.trouble]),
+        "troubled": known(session, [row for row in stuck if row.trouble]),
+        "failing": waiting.failing(session, now),
         "workers": rows.workers(session, now - _SHOWN),
         "alive_since": now - waiting.LAST_SEEN,
         **_relays(settings),

@@ -43,6 +43,23 @@ _WORDS = {
     "unknown": N_("reason not understood"),
     "dormant": N_("came back unexplained"),
     "manual": N_("set by a person"),
+    # what a decision did
+    "did_suppress": N_("silenced"),
+    "did_hold": N_("held back"),
+    "did_count": N_("counted"),
+    "did_list": N_("listed as silent for long"),
+    "did_none": N_("nothing"),
+    "did_undone": N_("undone"),
+    # who told us
+    "source_smtp": N_("the relay, while we were sending"),
+    "source_dsn": N_("a report by mail"),
+    "source_arf": N_("a complaint by mail"),
+    "source_mail": N_("a mail"),
+    "source_web": N_("a page of ours"),
+    # verdicts on the rows of a file
+    "row_added": N_("added"),
+    "row_unchanged": N_("known already"),
+    "row_refused": N_("refused"),
     # how consent came about
     "consent_sign_up": N_("signed up themselves"),
     "consent_invited": N_("invited"),

@@ -11,9 +11,11 @@ from sqlalchemy import update
 from mailer.accounts.audit import SYSTEM
 from mailer.database import Database
 from mailer.delivery import batches, campaigns, lanes, store
+from mailer.delivery.meter import Meter
 from mailer.delivery.pace import Limit
 from mailer.delivery.store import BatchState, CampaignState, DeliveryState, Slowdown
 from mailer.settings import Settings
+from tests import servers
 from tests.delivery.desk import MINUTE, Desk, now
 from tests.make import Make
 from tests.smtphost import SmtpHost
@@ -123,6 +125,34 @@ def test_a_relay_at_its_limit_is_waited_for(desk: Desk, host: SmtpHost) -> None:
     (waiting,) = desk.batches(campaign, BatchState.WAITING)
     assert waiting.due_at > now()
     assert desk.campaign(campaign).trouble == ""
+
+
+def test_a_worker_without_a_seat_puts_no_letters_off_for_the_others(
+    desk: Desk, host: SmtpHost, redis_server: str
+) -> None:
+    """Seats are first come, first served: who gets none is idle, and the letters go by who has them."""
+    campaign = desk.launched(*at("example.org", 5))
+    elsewhere = Meter(redis_server, holder="elsewhere", workers=lambda: 2)
+    assert elsewhere.seats(f"relay:127.0.0.1:{host.port}", 1, 1) == 1
+    facts = {"smtp_url": host.url_with(total=1), "redis_url": redis_server}
+    desk.sender(**facts).work(seconds=1)
+    assert desk.counts(campaign) == {"WAITING": 5}
+    assert [batch.due_at <= now() for batch in desk.batches(campaign, BatchState.WAITING)] == [True]
+    elsewhere.close()
+    desk.sender(**facts).work(seconds=1)
+    assert desk.counts(campaign) == {"ACCEPTED": 5}
+
+
+def test_a_worker_whose_relays_rest_puts_no_letters_off_for_the_others(desk: Desk, host: SmtpHost) -> None:
+    """It learnt that for itself, and the others may be well: all but what it had in hand goes at once."""
+    first = desk.launched(*at("example.org", 5))
+    second = desk.launched()
+    cut_off = desk.sender(smtp_url=f"smtp://127.0.0.1:{servers.free_port()}")
+    cut_off.work(seconds=1)
+    cut_off.work(seconds=1)
+    assert desk.counts(second) == {"WAITING": 5}
+    desk.sender().work(seconds=1)
+    assert (desk.counts(first), desk.counts(second)) == ({"WAITING": 5}, {"ACCEPTED": 5})
 
 
 def test_outside_its_window_a_campaign_takes_no_batch_and_others_go_on(desk: Desk, host: SmtpHost) -> None:

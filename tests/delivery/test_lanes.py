@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
@@ -129,17 +131,16 @@ def test_sql_and_python_choose_the_same_lane(database: Database, make: Make) -> 
     with database.read() as session:
         rows = session.execute(select(Subscriber.domain, *lanes.columns(Subscriber.domain)))
         by_sql = {domain: (provider, lane) for domain, provider, lane in rows}
-        known, limits = lanes.providers(session, expected), lanes.limits(session)
+        known, limits = providers(session), lanes.limits(session)
     by_python = {domain: (known[domain], lanes.lane_of(domain, known[domain], limits)) for domain in expected}
     assert by_sql == by_python == expected
 
 
 def test_a_domain_nobody_has_learnt_goes_down_the_common_lane(database: Database, make: Make) -> None:
-    """In SQL; its provider is told by its name elsewhere."""
+    """As SQL sees it; so whoever launches learns domains first."""
     make.subscriber("ann@gmail.com")
     with database.read() as session:
         assert session.execute(select(*lanes.columns(Subscriber.domain))).one() == ("", "")
-        assert lanes.providers(session, ["gmail.com"]) == {"gmail.com": "gmail"}
 
 
 def test_what_mx_records_told_is_not_unlearnt(database: Database) -> None:
@@ -150,10 +151,12 @@ def test_what_mx_records_told_is_not_unlearnt(database: Database) -> None:
         lanes.learn(session, ["agency.example", "qq.com", "qq.com"])
         lanes.learn(session, [])
     with database.read() as session:
-        assert lanes.providers(session, ["agency.example", "qq.com"]) == {
-            "agency.example": "outlook",
-            "qq.com": "qq",
-        }
+        assert providers(session) == {"agency.example": "outlook", "qq.com": "qq"}
+
+
+def providers(session: Session) -> dict[str, str]:
+    """Who answers for each domain that was learnt."""
+    return {row.domain: row.provider for row in session.scalars(select(MailDomain))}
 
 
 # --- MX records -----------------------------------------------------------------------------------------
@@ -175,7 +178,8 @@ class Names:
 
 def _known(database: Database, *domains: str) -> dict[str, str]:
     with database.read() as session:
-        return lanes.providers(session, domains)
+        found = providers(session)
+    return {domain: found[domain] for domain in domains}
 
 
 def test_a_provider_is_told_by_mx_records_or_else_by_the_name(database: Database, make: Make) -> None:
@@ -244,6 +248,22 @@ def test_without_a_name_server_the_rest_waits_for_the_next_call(database: Databa
     assert len(set(names.asked)) == 32
 
 
+def test_a_slow_name_server_is_left_alone_after_a_while(
+    database: Database, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it told is kept, and the next call goes on from there."""
+    monkeypatch.setattr(lanes, "LONGEST", 0.01)
+    with database.write() as session:
+        for number in range(40):
+            make.within(session).subscriber(f"ann@d{number}.example", subscribed=False)
+
+    def slow(_domain: str) -> Sequence[str]:
+        time.sleep(0.02)
+        return ["aspmx.l.google.com"]
+
+    assert [lanes.look_up(database, slow, NOON) for _ in range(4)] == [16, 16, 8, 0]
+
+
 # --- slowing down ---------------------------------------------------------------------------------------
 
 
@@ -256,7 +276,7 @@ def _slow(database: Database, after: timedelta = timedelta(0), lane: str = "gmai
 
 def _closed(database: Database, after: timedelta) -> set[str]:
     with database.read() as session:
-        return lanes.closed(session, NOON + after)
+        return {row.lane for row in lanes.slowdowns(session) if row.until > NOON + after}
 
 
 def test_a_lane_that_asks_us_to_slow_down_rests_alone(database: Database) -> None:

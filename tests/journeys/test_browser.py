@@ -210,6 +210,8 @@ def test_no_page_is_wider_than_a_small_phone(site: Site, screen: Page, language:
         ("admin", admin): (
             "/desk/issues", "/desk/issues/new", "/desk/campaigns", "/admin/users", "/admin/partners",
             "/admin/subscribers", "/admin/suppressions", "/admin/activity", "/admin/outbox",
+            "/admin/feedback", "/admin/feedback?view=all", "/admin/rules", "/admin/rules/new",
+            "/admin/dormant", "/admin/storms", "/admin/suppressions/new", "/admin/suppressions/import",
         ),
         ("partner", manager): ("/partner/people", "/partner/people/new"),
     }  # fmt: skip
@@ -217,7 +219,7 @@ def test_no_page_is_wider_than_a_small_phone(site: Site, screen: Page, language:
         site.sign_in(screen, role, email)
         screen.set_viewport_size({"width": 320, "height": 640})
         for path in paths:
-            screen.goto(f"{site.url}{path}?lang={language}")
+            screen.goto(f"{site.url}{path}{'&' if '?' in path else '?'}lang={language}")
             wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert screen.evaluate(wide) <= 0, path
 

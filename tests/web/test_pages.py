@@ -33,7 +33,8 @@ def every_page(app, make, sign_in, outbox):
     campaign = make.campaign(CampaignState.SENDING)
     delivery = make.delivery(campaign=campaign, subscriber=person, partner=partner)
     make.campaign(CampaignState.APPROVED, issue=make.issue())
-    make.suppression("ann@example.org")
+    suppression, event = make.suppression("ann@example.org"), make.event(delivery, detail="550 no")
+    rule = make.own_rule("no such luck")
     make.topic("climate")
     outbox.record(received_at=NOON, mail_from="", recipients=["a@example.org"], content=b"Subject: x\n\nbody")
     with make.database.read() as session:
@@ -59,6 +60,9 @@ def every_page(app, make, sign_in, outbox):
             "{language}": "en",
             "{figure}": "accepted",
             "{letter}": "1",
+            "{event}": event.id,
+            "{rule}": rule.id,
+            "{suppression}": suppression.id,
         }
         path = route.path
         for place, value in known.items():
@@ -70,7 +74,7 @@ def every_page(app, make, sign_in, outbox):
 
 
 # letters are shown as they were sent, files are downloads, and a made-up letter has no bytes to show
-_NOT_PAGES = re.compile(r"/(letter|html|raw|count|progress)$|^/(c|o|view|issues|figures)/")
+_NOT_PAGES = re.compile(r"/(letter|html|raw|mail|export|count|progress)$|^/(c|o|view|issues|figures)/")
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

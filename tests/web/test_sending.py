@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 from starlette.testclient import TestClient
@@ -12,12 +12,14 @@ from mailer.accounts.store import Role
 from mailer.delivery import dkim_dns, dkim_keys, lanes, store
 from mailer.delivery.dkim import Algorithm
 from mailer.delivery.store import CampaignState, DkimKey
+from mailer.sentence import Sentence
 from mailer.settings import Settings
 from mailer.web.app import create_app
 from tests.make import NOON, SECRET
 
 PATH = "/admin/sending"
 KEYS = "/admin/sending/keys"
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture
@@ -145,6 +147,39 @@ def test_relays_workers_and_trouble_are_told(admin, make, settings, sqlite_datab
     assert "warmed up since 1 January 2026" in page.text
     assert "The relay mx.example:25 is away." in page.text
     assert "now 12,000 1,200 10.0 % 80.0 % 10.0 %" in row(page, "m/worker-1")
+
+
+@pytest.mark.parametrize(
+    ("rests", "says"),
+    [
+        ([HOUR, 2 * HOUR], "rests until 14:00 (UTC) at 2 workers"),
+        ([-HOUR, HOUR], "rests until 13:00 (UTC) at 1 worker"),
+        ([-HOUR, -HOUR], "is tried with one letter at 2 workers"),
+    ],
+)
+def test_a_relay_that_fails_workers_is_told_with_the_reason(admin, sqlite_database, rests, says):
+    """Each has its own breaker; one that was not seen of late is passed over."""
+    why = Sentence("The relay {relay} refuses our letters ({reply}).", relay="mx.example:25", reply="554 No")
+    with sqlite_database.write() as session:
+        for n, rest in enumerate(rests):
+            failing = [store.Failing("mx.example:25", NOON + rest, why)]
+            store.beat(session, worker=f"m/w{n}", machine="m", now=NOON, failing=failing)
+        gone = [store.Failing("gone.example:25", NOON + HOUR, why)]
+        store.beat(session, worker="m/gone", machine="m", now=NOON - HOUR, failing=gone)
+        store.beat(session, worker="m/well", machine="m", now=NOON)
+    text = " ".join(re.sub("<[^>]+>", " ", admin.get(PATH).text).split())
+    assert f"mx.example:25 {says} The relay mx.example:25 refuses our letters (554 No)." in text
+    assert "gone.example" not in text
+    assert "No campaign reports trouble" not in text
+
+
+def test_a_campaign_that_stopped_by_itself_is_pointed_out(admin, make):
+    """Paused because all relays refuse it, or not launched: an administrator is told, wherever it stands."""
+    make.campaign(CampaignState.PAUSED, trouble="Every relay refuses these letters.")
+    make.campaign(CampaignState.SCHEDULED, trouble="The launch failed.")
+    page = admin.get(PATH).text
+    assert "Every relay refuses these letters." in page
+    assert "The launch failed." in page
 
 
 def test_without_a_relay_or_a_worker_the_page_says_so(admin):

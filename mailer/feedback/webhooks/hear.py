@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,10 +12,10 @@ from hashlib import sha256
 
 from sqlalchemy.orm import Session
 
-from mailer.delivery import events, leaving
+from mailer.delivery import events, leaving, own_rules
 from mailer.delivery.events import MACHINE, News
 from mailer.delivery.store import EventKind
-from mailer.diagnosis import Category, diagnose, read_reply
+from mailer.diagnosis import Category, OwnRule, diagnose, read_reply
 from mailer.diagnosis.verdict import ABOUT_THE_ADDRESS
 from mailer.feedback import attribution
 from mailer.feedback.attribution import Sealed, same_mailbox
@@ -65,6 +65,7 @@ class Judgement:
     status: str
     permanent: bool
     dead: bool
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,21 +102,22 @@ def hear(
     return outcomes + Counter({Outcome.HEARD: new, Outcome.REPEATED: len(fresh) - new})
 
 
-def judge(told: Told, reader: Reader) -> Judgement:
+def judge(told: Told, reader: Reader, rules: Sequence[OwnRule] = ()) -> Judgement:
     """Say what a failure means: the receiving system's words first, the provider's own judgement second.
 
     A reply that is quoted kills no address by its words alone, and prose without code or status is the
     provider's own; where the provider, which heard the reply, also says that the mailbox does not exist, it
     counts as heard (``diagnosis.diagnose``). A provider's own list says nothing about the mailbox, whatever
-    status it shows (law 4).
+    status it shows (law 4). ``rules`` of the house are asked before all.
     """
     if told.meaning.withheld:
         return Judgement(Category.UNKNOWN, "", permanent=True, dead=False)
     own, reply = told.meaning.category, read_reply(told.words.removeprefix("smtp;").strip())
     code, status, vouched = told.code or reply.code, told.status or reply.status, own in ABOUT_THE_ADDRESS
     found = diagnose(
-        provider=reader.provider or None, code=code, status=status or None, text=reply.text, heard=vouched
-    )
+        provider=reader.provider or None, code=code, status=status or None, text=reply.text, heard=vouched,
+        own=rules,
+    )  # fmt: skip
     category, permanent = found.category, found.permanent
     dead = found.dead and (vouched or bool(code or status))
     if category is Category.UNKNOWN:
@@ -123,7 +125,8 @@ def judge(told: Told, reader: Reader) -> Judgement:
         category, dead = own or category, permanent and vouched
     if told.meaning.what is What.DELAY or told.permanent is False:
         permanent = dead = False
-    return Judgement(category, found.status, permanent, dead and same_mailbox(told.address, reader.address))
+    dead = dead and same_mailbox(told.address, reader.address)
+    return Judgement(category, found.status, permanent, dead, found.reason)
 
 
 def _attributed(
@@ -182,15 +185,23 @@ def _hear(
     if what is What.LEAVE:
         leaving.leave(session, *sealed.delivery, now=now, source=provider, mail_id=mail_id)
         return Outcome.HEARD
-    return _news(provider, item.told, sealed, reader, mail_id, now)
+    return _news(provider, item.told, sealed, reader, mail_id, own_rules.in_force(session), now)
 
 
-def _news(provider: str, told: Told, sealed: Sealed, reader: Reader, mail_id: int, now: datetime) -> News:
+def _news(
+    provider: str,
+    told: Told,
+    sealed: Sealed,
+    reader: Reader,
+    mail_id: int,
+    rules: Sequence[OwnRule],
+    now: datetime,
+) -> News:
     what = told.meaning.what
     if what in _WITHOUT_WORDS:
         judged, key = Judgement(_WITHOUT_WORDS[what], "", permanent=False, dead=False), ""
     else:
-        judged = judge(told, reader)
+        judged = judge(told, reader, rules)
         key = f"{judged.category}:{judged.status}"  # as in ``record``: a report by mail is the same news
     return News(
         campaign_id=sealed.campaign_id,
@@ -203,6 +214,7 @@ def _news(provider: str, told: Told, sealed: Sealed, reader: Reader, mail_id: in
         status=judged.status,
         permanent=judged.permanent,
         dead=judged.dead,
+        reason=judged.reason,
         detail=told.words,
         mail_id=mail_id,
     )

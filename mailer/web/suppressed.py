@@ -1,0 +1,279 @@
+"""The administrator's pages about silence: suppressions, addresses silent for long, what storms hold back."""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
+from collections.abc import Iterator
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
+from starlette.datastructures import FormData
+
+from mailer.accounts.sessions import SignedIn
+from mailer.audience import suppression_files as files
+from mailer.audience import suppressions
+from mailer.audience.silenced import State
+from mailer.feedback import decisions, dormant, inbox, storms
+from mailer.feedback.dormant import Answer
+from mailer.issues import store as issues
+from mailer.web import forms, pages
+from mailer.web.access import actor, guard, local, may, staff
+from mailer.web.feedback import instant, scope, scopes
+from mailer.web.forms import Form
+from mailer.web.house import Here, House, Now, Posted, Reading, Writing
+from mailer.web.i18n import _, ngettext
+
+router = APIRouter(prefix="/admin", dependencies=[Depends(guard), Depends(staff)], include_in_schema=False)
+
+Watcher = Annotated[SignedIn, Depends(may("event.read"))]
+
+PATH = "/admin/suppressions"
+SIZE = 50
+_CARRIED = 1024 * 1024  # octets of a checked file that the page carries, so that it need not be chosen again
+
+
+# --- suppressions ---------------------------------------------------------------------------------------
+
+
+@router.get("/suppressions")
+def list_suppressions(
+    request: Request,
+    session: Reading,
+    house: Here,
+    now: Now,
+    me: Watcher,
+    search: pages.Search = "",
+    reason: Annotated[str, Query(max_length=40)] = "",
+    state: State = State.IN_FORCE,
+    page: pages.Number = 1,
+) -> Response:
+    found, total = suppressions.listing(
+        session, now=now, search=search, keys=house.settings.keys, reason=reason, state=state,
+        page=page, size=SIZE,
+    )  # fmt: skip
+    return pages.render(
+        request, "admin/suppressions.html",
+        found=found, total=total, search=search, reason=reason, state=state, page=page, size=SIZE,
+        addresses=suppressions.addresses(session, found), reasons=suppressions.reasons(session, now),
+        events=inbox.of_suppressions(session, [each.id for each in found]), **_choices(session),
+    )  # fmt: skip
+
+
+class Silence(Form):
+    """A suppression by hand. ``scope`` "": everywhere; ``until``: its last day."""
+
+    address: str
+    scope: str = ""
+    until: date | None = None
+    note: str
+
+
+@router.get("/suppressions/new")
+def new_suppression(request: Request, session: Reading, me: Watcher) -> Response:
+    return pages.render(request, "admin/suppression_new.html", **_choices(session))
+
+
+@router.post("/suppressions")
+def add_suppression(
+    request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Watcher
+) -> Response:
+    kept = forms.kept(form)
+    with pages.again(request, "admin/suppression_new.html", form=kept, **_choices(session)):
+        given = forms.read(Silence, form)
+        made = suppressions.add(
+            session, address=given.address, keys=house.settings.keys, scope=scope(session, given.scope),
+            note=given.note, until=instant(given.until), now=now, actor=actor(me),
+        )  # fmt: skip
+    return pages.done(f"{PATH}/{made}", _("Nobody writes to this address any more."))
+
+
+@router.get("/suppressions/export")
+def export(house: Here, now: Now, me: Watcher) -> Response:
+    """All that is in force as a CSV, read while it leaves; safe to open in a spreadsheet."""
+    name = {"Content-Disposition": f'attachment; filename="suppressions-{now.date()}.csv"'}
+    return StreamingResponse(_lines(house, now), media_type="text/csv; charset=utf-8", headers=name)
+
+
+@router.get("/suppressions/import")
+def choose_file(request: Request, session: Reading, me: Watcher) -> Response:
+    return pages.render(request, "admin/suppression_import.html", **_imports(session))
+
+
+@router.post("/suppressions/import/check")
+def check_file(
+    request: Request, form: Posted, session: Reading, house: Here, now: Now, me: Watcher
+) -> Response:
+    """Say what the import would do, row by row. Nothing is written."""
+    seen = _imports(session)
+    with pages.again(request, "admin/suppression_import.html", form={}, **seen):
+        name, raw = _chosen(form)
+        report = files.dry_run(
+            session, files.read(raw, name), keys=house.settings.keys, now=now, actor=actor(me)
+        )
+    carried = b64encode(raw).decode() if len(raw) <= _CARRIED else ""
+    shown = {**seen, "report": report, "name": name, "carried": carried}
+    return pages.render(request, "admin/suppression_import.html", **shown)
+
+
+@router.post("/suppressions/import")
+def take_file(
+    request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Watcher
+) -> Response:
+    with pages.again(request, "admin/suppression_import.html", form={}, **_imports(session)):
+        name, raw = _chosen(form)
+        report = files.take_in(
+            session, files.read(raw, name), keys=house.settings.keys, now=now, actor=actor(me)
+        )
+    shown = {**_imports(session), "report": report, "name": name}
+    return pages.render(request, "admin/suppression_import.html", **shown)
+
+
+class Import(Form):
+    """The import that a button is about."""
+
+    file: UUID
+
+
+@router.post("/suppressions/import/undo")
+def undo_import(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
+    n = files.undo(session, forms.read(Import, form).file, now=now, actor=actor(me))
+    return pages.done(
+        f"{PATH}/import", ngettext("%(num)s address can be written to again.",
+                                   "%(num)s addresses can be written to again.", n)
+    )  # fmt: skip
+
+
+class Which(Form):
+    """The suppression a button is about, why it is released, and the page it stands on."""
+
+    id: int
+    why: str = ""
+    next: str = PATH
+
+
+@router.post("/suppressions/release")
+def release(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
+    given = forms.read(Which, form)
+    suppressions.release(session, given.id, now, actor(me), given.why)
+    return pages.done(local(given.next), _("The address can be written to again."))
+
+
+@router.get("/suppressions/{suppression}")
+def show_suppression(request: Request, session: Reading, now: Now, me: Watcher, suppression: int) -> Response:
+    """Why an address is silenced: the chain back to the mail that led to it."""
+    return pages.render(
+        request, "admin/suppression.html", told=decisions.why(session, suppression),
+        publication_names={each.id: name for each, name in _publications(session)},
+    )  # fmt: skip
+
+
+def _lines(house: House, now: Now) -> Iterator[str]:
+    with house.database.read() as session:
+        yield from files.export(session, now=now)
+
+
+def _chosen(form: FormData) -> tuple[str, bytes]:
+    """Return the chosen file, else the one that the page carries since it was checked.
+
+    :raises Refused: neither
+    """
+    try:
+        carried = b64decode(str(form.get("carried", "")), validate=True)
+    except NotBase64:
+        carried = b""
+    if carried and not forms.files(form, "file"):
+        return str(form.get("name", ""))[:200], carried
+    return forms.one_file(form, "file")
+
+
+def _imports(session: Session) -> dict[str, Any]:
+    return {"imports": files.listing(session), "report": None, "name": "", "carried": ""}
+
+
+def _publications(session: Session) -> list[tuple[Any, str]]:
+    return list(zip(issues.publications(session), [name for _code, name in scopes(session)], strict=True))
+
+
+def _choices(session: Session) -> dict[str, Any]:
+    return {
+        "scopes": scopes(session),
+        "publication_names": {each.id: name for each, name in _publications(session)},
+        "states": list(State),
+    }
+
+
+# --- silent for long ------------------------------------------------------------------------------------
+
+
+@router.get("/dormant")
+def list_dormant(
+    request: Request,
+    session: Reading,
+    me: Watcher,
+    search: pages.Search = "",
+    asked: bool | None = None,
+    page: pages.Number = 1,
+) -> Response:
+    found, total = dormant.listing(session, search=search, asked=asked, page=page, size=SIZE)
+    return pages.render(
+        request, "admin/dormant.html", found=found, total=total, search=search, asked=asked,
+        page=page, size=SIZE,
+    )  # fmt: skip
+
+
+class Judgement(Form):
+    """What a person makes of an address."""
+
+    id: int
+    answer: Answer
+    why: str = ""
+
+
+@router.post("/dormant")
+def decide(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
+    given = forms.read(Judgement, form)
+    dormant.decide(session, given.id, given.answer, why=given.why, now=now, actor=actor(me))
+    said = {
+        Answer.SUPPRESS: _("Nobody writes to this address any more."),
+        Answer.KEEP: _("It is written to as before, and counted anew."),
+        Answer.ASK: _("Its partners are asked."),
+    }
+    return pages.done("/admin/dormant", said[given.answer])
+
+
+# --- held back in storms --------------------------------------------------------------------------------
+
+
+@router.get("/storms")
+def list_storms(request: Request, session: Reading, me: Watcher) -> Response:
+    return pages.render(request, "admin/storms.html", storms=storms.listing(session))
+
+
+class Storm(Form):
+    """The storm that a button is about, and why."""
+
+    id: int
+    why: str = ""
+
+
+@router.post("/storms/release")
+def release_held(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
+    given = forms.read(Storm, form)
+    n = storms.release(session, given.id, why=given.why, now=now, actor=actor(me))
+    return pages.done(
+        "/admin/storms",
+        ngettext("%(num)s address is not silenced.", "%(num)s addresses are not silenced.", n),
+    )
+
+
+@router.post("/storms/confirm")
+def confirm_held(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
+    given = forms.read(Storm, form)
+    n = storms.confirm(session, given.id, why=given.why, now=now, actor=actor(me))
+    said = ngettext("%(num)s address is silenced.", "%(num)s addresses are silenced.", n)
+    return pages.done("/admin/storms", said)
