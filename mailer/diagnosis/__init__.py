@@ -10,7 +10,7 @@ feedback's policy. It reads no mail (``feedback.message`` does) and holds no sta
 What systems say is data, asked in this order: ``own`` is what an administrator knows, ``rules_china`` and
 ``rules_world`` what providers document of their replies, ``first_heard``, ``about_us``, ``about_them`` and
 ``machines`` what the world's mail systems say in their languages, ``status`` the meaning of RFC 3463 codes.
-``providers`` tells whose words they are; ``rules`` and ``phrases`` ask the tables, ``matching`` finds words fast.
+``providers`` tells whose words they are; ``rules`` and ``phrases`` ask the tables, ``matching`` finds words.
 
 RFC 5321 (replies), RFC 3463 with its registry RFC 5248 (enhanced status), RFC 7372 and 7505 (later codes).
 """

@@ -66,9 +66,21 @@ _COMMANDS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "final data",
             ">>> data",
             "after i sent the message",
+            "(state 17)",  # Gmail numbers the steps of the dialogue
+            "(state 18)",
         ),
     ),
-    ("MAIL", ("to mail from", "after mail from", ">>> mail from", "sender was rejected", "our mail from")),
+    (
+        "MAIL",
+        (
+            "to mail from",
+            "after mail from",
+            ">>> mail from",
+            "sender was rejected",
+            "our mail from",
+            "(state 13)",
+        ),
+    ),
     (
         "EHLO",
         (
@@ -93,6 +105,9 @@ _COMMANDS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "our rcpt to",
             "[rcpt_to]",
             "smtp:rcpt",
+            "smtp error, rcpt to",  # NetEase
+            "rcpt to 返回",  # Alimail
+            "(state 14)",
         ),
     ),
 )

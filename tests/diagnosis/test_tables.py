@@ -93,6 +93,7 @@ def test_a_reply_is_taken_apart(words: str, code: int | None, status: str, text:
         ("no (in reply to RCPT TO command)", "RCPT"),
         ("no (in reply to end of DATA command)", "DATA"),
         ("SMTP error from remote mail server after MAIL FROM:<a@b.example>", "MAIL"),
+        ("The error that the other server returned was: 550 no (state 14).", "RCPT"),
         ("no", None),
     ],
 )
