@@ -8,8 +8,9 @@ It does not decide what follows: how often a letter is tried again belongs to de
 feedback's policy. It reads no mail (``feedback.message`` does) and holds no state: no I/O, no clock.
 
 What systems say is data, asked in this order: ``own`` is what an administrator knows, ``rules_china`` and
-``rules_world`` what providers document of their replies, ``first_heard``, ``about_us``, ``about_them`` and
-``machines`` what the world's mail systems say in their languages, ``status`` the meaning of RFC 3463 codes.
+``rules_world`` what providers document of their replies, ``first_heard``, ``about_us``, ``about_the_letter``,
+``about_them`` and ``machines`` what the world's mail systems say in their languages, ``status`` the meaning
+of RFC 3463 codes.
 ``providers`` tells whose words they are; ``rules`` and ``phrases`` ask the tables, ``matching`` finds words.
 
 RFC 5321 (replies), RFC 3463 with its registry RFC 5248 (enhanced status), RFC 7372 and 7505 (later codes).

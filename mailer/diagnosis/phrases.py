@@ -1,18 +1,19 @@
 """What mail systems say, and what they mean by it.
 
-Categories are asked in the order of the blocks: what is said about us is heard before what is said about the
-address, so that "mail from 192.0.2.1 refused, no such user list" never silences a reader (law 4).
+The tables are asked in the order of ``PHRASES``, each from its top: what is said about us is heard before
+what is said about the address, so that "mail from 192.0.2.1 refused, no such user list" never silences a
+reader (law 4).
 """
 
 from __future__ import annotations
 
-from mailer.diagnosis import about_them, about_us, first_heard, machines
+from mailer.diagnosis import about_the_letter, about_them, about_us, first_heard, machines
 from mailer.diagnosis.matching import Gram, Index, pieces, says
 from mailer.diagnosis.verdict import Category
 
 PHRASES: tuple[tuple[Category, str], ...] = tuple(
     (category, line.strip())
-    for part in (first_heard, about_us, about_them, machines)
+    for part in (first_heard, about_us, about_the_letter, about_them, machines)
     for category, block in part.BLOCKS
     for line in block.strip().splitlines()
 )
