@@ -14,7 +14,7 @@ from mailer.audience.store import Suppression, SuppressionImport
 from mailer.audience.suppressions import NoReason
 from mailer.delivery.store import Event
 from mailer.errors import Conflict, NotFound
-from mailer.feedback import store
+from mailer.feedback import dormant, store
 from mailer.feedback.rules import Action
 from mailer.feedback.store import Decision
 
@@ -70,7 +70,8 @@ def of_event(session: Session, event_id: int) -> Decision | None:
 
 
 def undo(session: Session, event_id: int, *, why: str, now: datetime, actor: Actor) -> Decision:
-    """Say that a decision was wrong: what it silenced is released, and counting begins anew from now.
+    """Say that a decision was wrong: what it silenced is released, whom it listed is off the list,
+    and counting begins anew from now.
 
     :raises NoDecision: nothing was decided about the event
     :raises UndoneAlready: a second time
@@ -93,6 +94,8 @@ def undo(session: Session, event_id: int, *, why: str, now: datetime, actor: Act
         made = suppressions.get(session, found.suppression_id)
         if made.released_at is None:
             suppressions.release(session, made.id, now, actor, why.strip())
+    if found.action == Action.LIST:
+        dormant.keep(session, event_id, why=why, now=now, actor=actor)
     audit.record(
         session, now=now, actor=actor, action="decision.undo", subject=f"event {event_id}",
         before={"action": found.action}, after={"why": why.strip()},

@@ -7,7 +7,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, and_, func, select
 from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
@@ -15,6 +15,7 @@ from mailer.accounts.audit import Actor
 from mailer.audience import suppressions
 from mailer.audience.store import Membership, Subscriber
 from mailer.audience.suppressions import NoReason, Silence
+from mailer.delivery.store import Delivery, Event
 from mailer.errors import Conflict, NotFound
 from mailer.feedback import alerts
 from mailer.feedback.alerts import About
@@ -142,6 +143,19 @@ def decide(
     if not listing(session, size=1)[1]:
         alerts.settle_about(session, About.DORMANT, "", now=now, by=actor.name)
     return row
+
+
+def keep(session: Session, event_id: int, *, why: str, now: datetime, actor: Actor) -> None:
+    """Decide to go on writing to whom an event's letter went to, if they wait on the list."""
+    its = and_(Delivery.campaign_id == Event.campaign_id, Delivery.n == Event.n)
+    waiting = (
+        select(Dormant.id)
+        .join(Delivery, Delivery.subscriber_id == Dormant.subscriber_id)
+        .join(Event, its)
+        .where(Event.id == event_id, Dormant.decided_at.is_(None))
+    )
+    for id in session.scalars(waiting).all():
+        decide(session, id, Answer.KEEP, why=why, now=now, actor=actor)
 
 
 def _suppress(session: Session, row: Dormant, now: datetime, actor: Actor) -> int:

@@ -26,6 +26,7 @@ from mailer.feedback.store import Pending, PolicySetting
 from mailer.sentence import Sentence
 
 SETTLED = timedelta(days=5)  # RFC 5321 §4.5.4.1: relays give up after 4-5 days; silence by then is success
+_LATE = timedelta(days=2)  # so late may a provider tell; what is older was judged anew by a person's rule
 _MEMORY = timedelta(days=400)  # how far back bounces count: a monthly newsletter, with a year's pause
 
 
@@ -73,7 +74,7 @@ def apply_pending(session: Session, *, now: datetime, limit: int = 500) -> int:
         },
         now=now,
     )
-    tallies.add(session, _counted(waiting))
+    tallies.add(session, _counted(waiting, now))
     return len(waiting)
 
 
@@ -118,9 +119,13 @@ def _silence(item: Pending, verdict: Verdict) -> Silence:
     )
 
 
-def _counted(waiting: Sequence[Pending]) -> Counter[tuple[datetime, str, str]]:
+def _counted(waiting: Sequence[Pending], now: datetime) -> Counter[tuple[datetime, str, str]]:
     return Counter(
-        (tallies.slot(item.event.at), item.destination, item.event.category or Category.UNKNOWN)
+        (
+            tallies.slot(now if now - item.event.at < _LATE else item.event.at),
+            item.destination,
+            item.event.category or Category.UNKNOWN,
+        )
         for item in waiting
     )
 

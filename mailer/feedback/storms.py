@@ -59,27 +59,46 @@ def watch(session: Session, rules: Rules, *, now: datetime) -> None:
     """Begin the storms that have come up, end those that are over, and settle what was held long enough."""
     heard = tallies.heard(session, _BAD, now - tallies.HOUR)
     many = {name: bad for name, bad in heard.items() if bad >= rules.storm_per_hour}
-    if heard:
-        tallies.count_letters(session, heard, now)
     on = {storm.destination: storm for storm in _on(session)}
-    believed = _believed(session, now)
-    for destination, bad in many.items():
-        if destination not in on and destination not in believed:
-            _begin_if_storm(session, destination, bad, rules, now)
+    known = on.keys() | _believed(session, now)
+    seem = [_measured(session, name, bad, now) for name, bad in many.items() if name not in known]
+    seem = [each for each in seem if each.is_storm(rules)]
+    if seem or tallies.is_due(now):
+        tallies.count_letters(session, _BAD, now)
+    for each in seem:  # of letters counted a while ago, which may be fewer than there are
+        measured = _measured(session, each.destination, each.bad, now)
+        if measured.is_storm(rules):
+            _begin(session, measured, rules, now)
     for destination, storm in on.items():
         if destination not in many:
             _end(session, storm, now, SYSTEM.name)
     _settle_due(session, now)
 
 
-def _begin_if_storm(session: Session, destination: str, bad: int, rules: Rules, now: datetime) -> None:
+class _Measured(NamedTuple):
+    """What ``is_storm`` is told of a destination."""
+
+    destination: str
+    bad: int
+    letters: int
+    usual: float
+
+    def is_storm(self, rules: Rules) -> bool:
+        return is_storm(bad=self.bad, letters=self.letters, usual=self.usual, rules=rules)
+
+
+def _measured(session: Session, destination: str, bad: int, now: datetime) -> _Measured:
     hour = tallies.slot(now - tallies.HOUR)
     letters = tallies.heard(session, tallies.LETTERS, hour).get(destination, 0)
     usual = tallies.share(session, destination, _BAD, now - tallies.MONTH, hour)
-    if not is_storm(bad=bad, letters=letters, usual=usual, rules=rules):
-        return
-    session.add(Storm(destination=destination, began_at=now, bad=bad, letters=letters, usual=usual))
+    return _Measured(destination, bad, letters, usual)
+
+
+def _begin(session: Session, found: _Measured, rules: Rules, now: datetime) -> None:
+    destination, bad = found.destination, found.bad
+    session.add(Storm(began_at=now, **found._asdict()))
     session.flush()
+    hour = tallies.slot(now - tallies.HOUR)
     _hold_back(session, destination, since=hour, until=now + rules.hold, now=now)
     alerts.tell(
         session,
@@ -97,11 +116,15 @@ def _begin_if_storm(session: Session, destination: str, bad: int, rules: Rules, 
 def _hold_back(
     session: Session, destination: str, *, since: datetime, until: datetime, now: datetime
 ) -> None:
-    """Hold what was silenced at this destination's word just before the storm was seen."""
+    """Hold what was silenced at this destination's word just before the storm was seen.
+
+    What a person has silenced meanwhile, for the same reason, stays.
+    """
     rows = session.execute(
         _decisions(destination)
         .join(Suppression, Suppression.id == Decision.suppression_id)
         .where(Decision.action == Action.SUPPRESS, Decision.at >= since, Suppression.since >= since)
+        .where(Suppression.added_by == "")
         .add_columns(Suppression.released_at)
     ).all()
     standing = [

@@ -1,12 +1,13 @@
 """Tallies: how much is heard from each destination, in slots of ten minutes. Their SQL.
 
-News is counted in the transaction that decides about it, so never twice; letters are counted anew from the
-attempts whenever somebody asks for the last hour, so that counting twice changes nothing.
+News is counted in the transaction that decides about it, so never twice, in the slot of that moment: what a
+provider tells hours late comes as one wave. Letters are counted anew from the attempts of the last hour, so
+that counting twice changes nothing; that reads all attempts of the campaigns at work, so it is done seldom.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import and_, case, delete, func, or_, select
@@ -71,8 +72,22 @@ def share(session: Session, destination: str, category: str, since: datetime, un
     return min(1.0, counts.get(category, 0) / counts[LETTERS]) if counts.get(LETTERS) else 0.0
 
 
-def count_letters(session: Session, destinations: Collection[str], now: datetime) -> None:
-    """Count anew the letters that were tried in the last hour to these destinations."""
+def is_due(now: datetime) -> bool:
+    """Tell whether letters are to be counted for the record: a slot has just begun.
+
+    Each lies in the hour before six such instants, so that one may be missed.
+    """
+    return now - slot(now) < timedelta(minutes=1)
+
+
+def count_letters(session: Session, category: str, now: datetime) -> None:
+    """Count anew the letters of the last hour, to destinations that have said ``category`` within a month.
+
+    Also those of hours in which nothing was heard: they are part of what is usual.
+    """
+    destinations = select(Tally.destination).where(
+        Tally.slot >= slot(now - MONTH), Tally.category == category
+    )
     since = slot(now - HOUR)
     begins = [since + SLOT * number for number in range(7)]
     number = case(*((Attempt.at < begin + SLOT, index) for index, begin in enumerate(begins)), else_=6)
@@ -89,7 +104,7 @@ def count_letters(session: Session, destinations: Collection[str], now: datetime
     counts = {(begins[number], destination, LETTERS): count for number, destination, count in rows}
     session.execute(
         delete(Tally)
-        .where(Tally.category == LETTERS, Tally.slot >= since, Tally.destination.in_(destinations))
+        .where(Tally.category == LETTERS, Tally.slot >= since)
         .execution_options(synchronize_session=False)
     )
     if counts:

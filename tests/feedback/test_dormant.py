@@ -12,7 +12,7 @@ from mailer.accounts.audit import Actor
 from mailer.audience.store import Subscriber, Suppression
 from mailer.audience.suppressions import NoReason
 from mailer.database import Database
-from mailer.feedback import alerts, dormant, policy
+from mailer.feedback import alerts, decisions, dormant, policy
 from mailer.feedback.dormant import Answer, DecidedAlready, NotListed
 from mailer.feedback.store import Decision, Dormant
 from tests.make import NOON, Make
@@ -99,6 +99,19 @@ def test_one_that_is_kept_is_counted_anew(database: Database, make: Make) -> Non
     make.event(make.delivery(subscriber=reader), category="unknown", at=later, applied=False)
     apply(database, later)
     assert waiting(database) == []
+
+
+def test_undoing_the_listing_takes_the_address_off_the_list(database: Database, make: Make) -> None:
+    """It is kept, with the reason, and nobody is asked about it any more."""
+    silent(database, make)
+    with database.write() as session:
+        event_id = session.scalars(select(Decision.event_id)).one()
+        decisions.undo(session, event_id, why="she telephoned", now=NOON + DAY, actor=ANN)
+    assert waiting(database) == []
+    with database.read() as session:
+        row = session.scalars(select(Dormant)).one()
+        assert (row.answer, row.decided_by, row.why) == (Answer.KEEP, ANN.name, "she telephoned")
+        assert alerts.standing(session) == []
 
 
 def test_partners_are_asked_and_answer_about_their_own(database: Database, make: Make) -> None:

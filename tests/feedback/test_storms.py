@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from mailer.accounts.audit import Actor
+from mailer.audience import suppressions
 from mailer.audience.store import Subscriber, Suppression
 from mailer.audience.suppressions import NoReason
 from mailer.database import Database
@@ -20,7 +21,7 @@ from mailer.feedback.rules import DEFAULTS
 from mailer.feedback.store import Decision, Storm, Tally
 from mailer.feedback.storms import NoStorm, is_storm
 from mailer.feedback.watch import watch
-from tests.make import NOON, Make
+from tests.make import KEYS, NOON, Make
 
 DAY, MINUTE = timedelta(days=1), timedelta(minutes=1)
 ANN = Actor(None, "ann@example.org")
@@ -246,10 +247,61 @@ def test_letters_are_counted_anew_however_often_one_looks(database: Database, ma
     gone(make, written[:1], NOON)
     apply(database, NOON)
     for _ in range(3):
-        look(database, NOON + MINUTE)
+        look(database, NOON + MINUTE / 2)
     with database.read() as session:
         assert tallies.heard(session, tallies.LETTERS, NOON - tallies.HOUR) == {"gmail": 7}
         assert tallies.heard(session, tallies.LETTERS, NOON - 5 * MINUTE) == {"gmail": 2}
+
+
+def test_letters_of_quiet_hours_are_part_of_what_is_usual(database: Database, make: Make, few: None) -> None:
+    """One in twenty, days ago; since then nothing was heard of: five times as bad is five in twenty-five."""
+    gone(make, letters(make, 1, at=NOON - 3 * DAY), NOON - 3 * DAY)
+    apply(database, NOON - 3 * DAY)
+    look(database, NOON - 3 * DAY)
+    letters(make, 19, at=NOON - 2 * DAY)
+    look(database, NOON - 2 * DAY + 10 * MINUTE)
+    with database.read() as session:
+        month = NOON - tallies.MONTH
+        assert tallies.share(session, "gmail", "bad_mailbox", month, NOON) == 1 / 20
+
+
+def test_letters_are_counted_as_a_slot_begins_or_when_it_looks_like_a_storm(
+    database: Database, make: Make, few: None
+) -> None:
+    """Counting reads all attempts of the campaigns at work: not at every look."""
+    written = letters(make, 60, at=NOON + 2 * MINUTE)
+    gone(make, written[:9], NOON + 3 * MINUTE)
+    apply(database, NOON + 3 * MINUTE)
+    for minutes, counted in ((4, {}), (10, {"gmail": 60})):
+        look(database, NOON + minutes * MINUTE)
+        with database.read() as session:
+            assert tallies.heard(session, tallies.LETTERS, NOON - tallies.HOUR) == counted
+
+
+def test_what_is_told_late_comes_as_a_wave_and_is_held(database: Database, make: Make, few: None) -> None:
+    """A provider's webhook was away for five hours: each piece says when it happened."""
+    written = letters(make, 12, at=NOON - timedelta(hours=5))
+    for number, each in enumerate(written):
+        gone(make, [each], NOON - timedelta(hours=5) + number * 25 * MINUTE)
+    apply(database, NOON)
+    look(database, NOON + MINUTE)
+    assert actions(database) == {"hold": 12}
+
+
+def test_what_a_person_silenced_is_not_taken_back(database: Database, make: Make, few: None) -> None:
+    """An administrator knows it, in the very hour in which Gmail says so too."""
+    written = letters(make, 11)
+    with database.write() as session:
+        person = session.get_one(Subscriber, written[0].subscriber_id)
+        suppressions.add(
+            session, address=person.address or "", keys=KEYS, reason="bad_mailbox", note="she has died",
+            now=NOON, actor=ANN,
+        )  # fmt: skip
+    gone(make, written, NOON)
+    apply(database, NOON)
+    look(database, NOON + MINUTE)
+    assert silenced(database) == 1
+    assert actions(database) == {"hold": 10, "suppress": 1}
 
 
 def test_old_tallies_are_forgotten(database: Database, make: Make) -> None:

@@ -20,7 +20,7 @@ from mailer.feedback.webhooks.certificates import Certificates, Unreachable, fet
 from mailer.feedback.webhooks.hear import Ears, Outcome, hear, judge
 from mailer.feedback.webhooks.hooks import BadSecret, NoProvider, NoWebhook
 from mailer.feedback.webhooks.node import Node
-from mailer.feedback.webhooks.proof import Post, Refused
+from mailer.feedback.webhooks.proof import UNPROVED, Post, Refused
 from mailer.feedback.webhooks.provider import Provider, Secret
 from mailer.feedback.webhooks.providers import PROVIDERS
 from mailer.feedback.webhooks.store import Reader
@@ -167,6 +167,35 @@ def test_a_failure_is_judged_by_words_first(news: Told, category: str, permanent
     """Law 4: a living reader must not be silenced by a provider's guess."""
     judged = judge(news, ANN)
     assert (judged.category, judged.permanent, judged.dead) == (category, permanent, dead)
+
+
+@pytest.mark.parametrize(
+    ("provider", "event"),
+    [
+        ("ses", {"eventType": "Bounce", "bounce": {"bounceType": "Permanent", "bounceSubType": "NoEmail"}}),
+        ("sparkpost", {"msys": {"message_event": {"type": "bounce", "bounce_class": "30"}}}),
+    ],
+)
+def test_a_bounce_that_names_nobody_kills_nobody(provider: str, event: dict[str, Any]) -> None:
+    """Law 4: that no address was found in a bounce does not say that there is no such mailbox."""
+    message = {"Type": "Notification", "MessageId": "1", "Message": json.dumps(event)}
+    [news] = PROVIDERS[provider].read(Node(message if provider == "ses" else [event]))
+    judged = judge(news, ANN)
+    assert (judged.category, judged.dead) == ("unknown", False)
+
+
+@pytest.mark.parametrize("provider", ["ses", "mailgun"])
+def test_what_proves_itself_in_its_body_is_short(provider: str) -> None:
+    """A stranger's twelve megabytes would become a gigabyte of objects: they are not taken apart."""
+    signed = webhooks.SIGN[provider](webhooks.GIVEN[provider], {"event-data": {}}, NOON).body
+
+    def check(body: bytes) -> None:
+        key = webhooks.rsa_key().public_key()
+        PROVIDERS[provider].check(Post({}, body), webhooks.GIVEN[provider], NOON, lambda url: key)
+
+    check(signed.ljust(UNPROVED))
+    with pytest.raises(Refused):
+        check(signed.ljust(UNPROVED + 1))
 
 
 def test_the_readers_own_provider_is_asked_first() -> None:

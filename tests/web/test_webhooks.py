@@ -487,6 +487,7 @@ def test_sns_is_believed_in_both_versions_and_in_china(
         "https://sns.eu-central-1.amazonaws.com:8443" + PEM,
         "https://sns.eu-central-1.amazonaws.com/mine.pem",
         "https://sns.eu-central-1.amazonaws.com/..%2f" + PEM,
+        "https://sns.eu-central-1.amazonaws.com" + PEM + "?again=1",  # each would be fetched and remembered
         "https://sns.eu-central-1.amazonaws.com.cn" + PEM,
         "https://[::1" + PEM,
         "file:///etc/passwd",

@@ -18,12 +18,12 @@ from mailer.feedback.webhooks.node import Node
 from mailer.feedback.webhooks.proof import (
     Certificate,
     Post,
-    Refused,
     from_epoch,
     hmac_sha256,
     require,
     require_recent,
     same,
+    unproved,
 )
 from mailer.feedback.webhooks.provider import Provider, Secret
 from mailer.feedback.webhooks.told import (
@@ -73,10 +73,7 @@ _OWN_CODES = {605, 606, 607}  # bounced, unsubscribed, complained before: Mailgu
 
 def check(post: Post, secret: str, now: datetime, _certificate: Certificate) -> None:
     """Check the signature, then how old it is."""
-    body = Node.parse(post.body)
-    if body is None:
-        raise Refused
-    signed = body.at("signature")
+    signed = unproved(post).at("signature")
     timestamp, token = signed.text("timestamp"), signed.text("token")
     expected = hmac_sha256(secret.encode(), (timestamp + token).encode(errors="replace")).hex()
     require(bool(timestamp and token) and same(signed.text("signature"), expected))

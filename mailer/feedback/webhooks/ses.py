@@ -19,7 +19,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives import hashes
 
@@ -33,6 +32,7 @@ from mailer.feedback.webhooks.proof import (
     require,
     require_recent,
     rsa_signed,
+    unproved,
 )
 from mailer.feedback.webhooks.provider import Provider, Secret
 from mailer.feedback.webhooks.told import (
@@ -80,7 +80,7 @@ _C = Category
 BOUNCES: dict[str, Meaning] = {  # bounceSubType
     "general": BOUNCE,
     "undetermined": BOUNCE,
-    "noemail": bounced(_C.BAD_MAILBOX),  # "the address could not be retrieved from the bounce message"
+    "noemail": BOUNCE,  # the bounce did not say of which address it is: its words decide, if it has any
     "suppressed": WITHHELD,  # SES's own list, told as a 5.1.1
     "onaccountsuppressionlist": WITHHELD,
     "unsubscribedrecipient": WITHHELD,
@@ -95,13 +95,14 @@ _NO_COMPLAINT = "not-spam"  # RFC 5965 §7.3: the reader took it back
 
 def check(post: Post, secret: str, now: datetime, certificate: Certificate) -> None:
     """The topic, the address of the certificate, the signature, the instant: in this order."""
-    message = Node.parse(post.body)
+    message = unproved(post)
     arn = _ARN.fullmatch(secret)
-    if message is None or arn is None:
+    if arn is None:
         raise Refused
     require(message.text("TopicArn") == secret)
     url = message.text("SigningCertURL")
-    require(_is_sns(url, arn) and bool(_CERTIFICATE.fullmatch(urlsplit(url).path)))
+    host, slash, place = url.rpartition("/")
+    require(host == _sns(arn) and bool(_CERTIFICATE.fullmatch(slash + place)))
     hash_ = _HASHES.get(message.text("SignatureVersion"))
     if hash_ is None:
         raise Refused
@@ -114,17 +115,14 @@ def confirms(message: Node) -> str:
     """Return where a subscription is confirmed: at the SNS of its topic's region, else nowhere."""
     arn = _ARN.fullmatch(message.text("TopicArn"))
     url = message.text("SubscribeURL")
-    asked = message.text("Type") == "SubscriptionConfirmation" and arn is not None and _is_sns(url, arn)
-    return url if asked else ""
+    if arn is None or message.text("Type") != "SubscriptionConfirmation":
+        return ""
+    return url if url.startswith(f"{_sns(arn)}/") else ""
 
 
-def _is_sns(url: str, arn: re.Match[str]) -> bool:
-    end = ".com.cn" if arn[1] == "aws-cn" else ".com"
-    try:
-        parts = urlsplit(url)
-        return parts.scheme == "https" and parts.netloc == f"sns.{arn[2]}.amazonaws{end}"
-    except ValueError:
-        return False
+def _sns(arn: re.Match[str]) -> str:
+    """Return where the SNS of a topic's region is, up to the path."""
+    return f"https://sns.{arn[2]}.amazonaws.com{'.cn' if arn[1] == 'aws-cn' else ''}"
 
 
 def _signed_text(message: Node) -> bytes:

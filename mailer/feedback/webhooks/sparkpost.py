@@ -64,7 +64,7 @@ CLASSES: Table = {  # bounce_class
     "23": bounced(_C.CONTENT),  # too large
     "24": bounced(_C.TECHNICAL),  # timed out
     "25": WITHHELD,  # "admin failure": suppressed by SparkPost's own policy
-    "30": bounced(_C.BAD_MAILBOX),  # "no RCPT": no recipient could be determined
+    "30": BOUNCE,  # "no RCPT": no recipient could be determined, which says nothing of a mailbox
     "40": BOUNCE,
     "50": bounced(_C.POLICY),
     "51": bounced(_C.REPUTATION),
