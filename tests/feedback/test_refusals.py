@@ -106,8 +106,8 @@ def test_what_is_said_of_us_lets_the_lane_rest_first(
     look(database, NOON + MINUTE)
     assert state(database, campaign) == (CampaignState.SENDING, "")
     with database.read() as session:
-        assert lanes.closed(session, NOON + 30 * MINUTE) == {"gmail"}
-        assert lanes.closed(session, NOON + 32 * MINUTE) == set()
+        [rest] = lanes.slowdowns(session)
+    assert (rest.lane, rest.until) == ("gmail", NOON + 31 * MINUTE)
     [alert] = told(database)
     assert "none go there for 30 minutes" in alert
 
