@@ -98,13 +98,15 @@ def world(make: Make, theirs, outbox):
     with make.database.read() as session:
         membership = session.query(Membership).one().public_id
     campaign = make.campaign()
-    make.delivery(campaign=campaign, subscriber=person, partner=theirs)
+    event = make.event(make.delivery(campaign=campaign, subscriber=person, partner=theirs))
+    suppression, rule = make.suppression("secret@theirs.example"), make.own_rule("user is secret")
     with make.database.read() as session:
         issue = session.get(type(make.issue()), campaign.issue_id).public_id
     outbox.record(received_at=NOON, mail_from="", recipients=["secret@theirs.example"], content=b"Subject: x")
     return {
         "{person}": str(membership), "{issue}": str(issue), "{campaign}": str(campaign.public_id),
         "{language}": "zh", "{figure}": "accepted", "{letter}": "1",
+        "{event}": str(event.id), "{suppression}": str(suppression.id), "{rule}": str(rule.id),
     }  # fmt: skip
 
 
