@@ -183,7 +183,7 @@ pieces = st.builds(
 )
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(pieces, max_size=8))
 def test_every_letter_without_a_fate_is_counted_once(make, database, found):
     """Whatever state its batch is in: those beyond the cursor, and of an orphan the begun ones."""
