@@ -21,18 +21,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from mailer.audience.store import Subscriber, Subscription
 from mailer.database import Prepared, db_time
 from mailer.delivery import slices, windows
-from mailer.delivery.store import Batch, BatchState, Campaign, CampaignState, Delivery, DeliveryState
+from mailer.delivery.store import Batch, BatchState, Campaign, CampaignState, DeliveryState
 from mailer.issues.store import Publication
 
 SIZE = 1000  # deliveries: taking a batch costs as much as a slice does, so its share of a letter is a tenth
 # What is asked for every slice is asked of the tables and built once: the ORM and the building of a statement
 # each cost more than the statement.
-_batches, _campaigns, _deliveries, _publications, _subscribers, _subscriptions = (
-    cast(Table, each.__table__) for each in (Batch, Campaign, Delivery, Publication, Subscriber, Subscription)
-)
+_batches, _campaigns, _publications = (cast(Table, each.__table__) for each in (Batch, Campaign, Publication))
 
 
 def add(

@@ -48,7 +48,7 @@ class Envelope(NamedTuple):
     ``clean``: the caller vouches that ``body`` is 7-bit, in CRLF lines none of which begins with a dot,
     and that the last one is ended, as all letters of our assembler are. Others are looked through.
     A body in pieces is joined as it leaves: so one letter after another lies where the processor still has
-    the last one, and is copied three times as fast. ``seal`` returns fields to put before it, such as a
+    the last one, and is copied faster. ``seal`` returns fields to put before it, such as a
     signature; ``sealed`` has them there.
     """
 
