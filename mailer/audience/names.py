@@ -75,7 +75,7 @@ def clean(names: Names) -> Names:
     """
     tidy = {column: _tidy(text) if text else "" for column, text in names.columns().items()}
     found = Names(**tidy)
-    tidy |= {"name_zh": found.full("zh"), "name_en": found.full("en")}
+    tidy |= {f"name_{script}": _tidy(found.full(script)) for script in ("zh", "en")}
     for field, text in tidy.items():
         if len(text) > _LONGEST.get(field, _LONGEST_PART):
             raise NameTooLong("The name “{name}…” is too long: shorten it.", name=text[:30])

@@ -148,10 +148,31 @@ class Membership(_Names, _Consent, Base):
     notes: Mapped[str] = mapped_column(Text, default="")
     joined_at: Mapped[datetime] = mapped_column(UTCDateTime)
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    paused_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # this partner asks for no letters
+
+
+class MembershipTopic(Base):
+    """A topic a partner chose for one of its people; the person's own choice outranks it."""
+
+    __tablename__ = "membership_topics"
+
+    membership_id: Mapped[int] = mapped_column(
+        ForeignKey("memberships.id", ondelete="CASCADE"), primary_key=True
+    )
+    topic_id: Mapped[int] = mapped_column(ForeignKey("topics.id"), primary_key=True, index=True)
+
+
+class PartnerGroup(Base):
+    """A thematic group that a partner belongs to: one row for each, by its code."""
+
+    __tablename__ = "partner_groups"
+
+    partner_id: Mapped[int] = mapped_column(ForeignKey("partners.id"), primary_key=True)
+    code: Mapped[str] = mapped_column(String(40), primary_key=True, index=True)
 
 
 class Subscription(_Consent, Base):
-    """A person and a publication."""
+    """A person and a publication. ``paused_until`` and ``every_days`` are the person's own wishes."""
 
     __tablename__ = "subscriptions"
 
@@ -160,6 +181,8 @@ class Subscription(_Consent, Base):
     state: Mapped[SubscriptionState] = mapped_column(String(20))
     changed_at: Mapped[datetime] = mapped_column(UTCDateTime)
     left_reason: Mapped[str] = mapped_column(String(200), default="")
+    paused_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    every_days: Mapped[int | None]  # at most one letter in so many days; None: every issue
 
 
 class Topic(Base):

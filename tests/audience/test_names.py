@@ -47,6 +47,13 @@ def test_any_names_are_stored_or_refused(names):
         assert not set(greeting) & set("\x00\n\ud800")
 
 
+def test_han_in_latin_columns_joins_once():
+    """What is joined from parts is tidied as if it had been given whole."""
+    tidy = clean(Names(family_en="李", given_en="敏"))
+    assert tidy.name_en == "敏李"
+    assert clean(tidy) == tidy
+
+
 def test_newer_names_win_and_blanks_keep_the_older():
     """A new full name does not stand beside parts that contradict it."""
     older = clean(Names(family_zh="李", given_zh="敏", family_en="Lee", honorific_en="Dr"))
