@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from mailer.accounts import devices, second, sessions, users
 from mailer.accounts.sessions import SignedIn
 from mailer.errors import Invalid
-from mailer.web import forms, pages
+from mailer.web import forms, i18n, pages
 from mailer.web.access import Me, actor, believe, guard
 from mailer.web.forms import Form
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
@@ -28,7 +28,6 @@ router = APIRouter(prefix="/account", dependencies=[Depends(guard)], include_in_
 codes = APIRouter(prefix="/account/codes", dependencies=[Depends(believe)], include_in_schema=False)
 
 _PASSWORDS = RateLimitItemPerMinute(10)
-_YEAR = 365 * 86_400  # seconds
 
 
 class SignInAnew(Invalid):
@@ -63,9 +62,8 @@ def save(request: Request, form: Posted, session: Writing, now: Now, me: Me) -> 
         users.rename(
             session, user_id=me.user.id, name=given.name, language=given.language, now=now, actor=actor(me)
         )
-    response = pages.done(f"/account?lang={given.language}", _("Saved."))
-    response.set_cookie("lang", given.language, max_age=_YEAR, samesite="lax")
-    return response
+    i18n.use(given.language)
+    return pages.done(f"/account?lang={given.language}", _("Saved."))
 
 
 class Password(Form):
