@@ -148,7 +148,9 @@ class Make:
     def membership(self, partner: Partner, subscriber: Subscriber, **given: Any) -> Membership:
         """A partner's tie to a person."""
         keys = {"partner_id": partner.id, "subscriber_id": subscriber.id, "public_id": uuid7()}
-        return self._add(Membership(**{**keys, "joined_at": NOON, **_consent(), **given}))
+        at = given.get("joined_at", NOON)
+        facts = {"joined_at": at, "confirmed_at": at, **_consent()}
+        return self._add(Membership(**{**keys, **facts, **given}))
 
     def topic(self, code: str, *readers: Subscriber, publication: Publication | None = None) -> Topic:
         """A topic and the readers who chose it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -73,6 +73,13 @@ def record(
 def entries(session: Session, *, limit: int = 50, partner_id: int | None = None) -> list[AuditEntry]:
     """Return the newest entries; with ``partner_id``, only those about that partner's people."""
     return store.audit_entries(session, limit, partner_id)
+
+
+def about_partner(
+    session: Session, partner_id: int, actions: Collection[str], page: int = 1, *, size: int = 50
+) -> tuple[list[AuditEntry], int]:
+    """Return a page of what a partner may read of its own people and team, newest first, and how many."""
+    return store.audit_about_partner(session, partner_id, actions, page, size)
 
 
 def actors(session: Session, *, subject: str, actions: Sequence[str]) -> set[str]:

@@ -24,11 +24,14 @@ from mailer.tracking.machines import machine
 from mailer.web import (
     access,
     admin,
+    asking,
     campaigns,
     feedback,
     hooks,
     i18n,
+    joining,
     mailboxes,
+    ours,
     pages,
     partner,
     rules,
@@ -36,6 +39,7 @@ from mailer.web import (
     sending,
     subscriber,
     suppressed,
+    team,
     webhooks,
 )
 from mailer.web.forms import UPLOAD_LIMIT
@@ -74,10 +78,11 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access, secretariat, campaigns, partner, admin, feedback, rules, suppressed, sending, mailboxes,
+        access, secretariat, campaigns, joining, partner, ours, team, asking, admin, feedback, rules, suppressed, sending, mailboxes,
         hooks, subscriber, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
+    app.include_router(asking.secretariat)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
     pages.install(app)
     access.install(app)
