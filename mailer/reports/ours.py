@@ -92,7 +92,11 @@ def campaigns(session: Session, partner_id: int, page: int, size: int) -> tuple[
     """Return a page of the campaigns that brought letters to a partner's people, newest first."""
     theirs = select(Campaign).where(Campaign.id.in_(_letters(partner_id, Delivery.campaign_id)))
     total = session.scalar(select(func.count()).select_from(theirs.subquery())) or 0
-    rows = theirs.order_by(Campaign.id.desc()).limit(size).offset((max(page, 1) - 1) * size)
+    rows = (
+        theirs.order_by(Campaign.launched_at.desc(), Campaign.id.desc())
+        .limit(size)
+        .offset((max(page, 1) - 1) * size)
+    )
     return list(session.scalars(rows)), total
 
 
@@ -145,7 +149,7 @@ def lines(
         query = query.where(_FATE.in_([fate.value]))
     total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
     rows = session.execute(
-        query.order_by(Delivery.campaign_id.desc(), Subscriber.address_key, Delivery.n)
+        query.order_by(Campaign.launched_at.desc(), Campaign.id.desc(), Subscriber.address_key, Delivery.n)
         .limit(size)
         .offset((max(page, 1) - 1) * size)
     )

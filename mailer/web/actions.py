@@ -1,4 +1,4 @@
-"""Actions: what the entries of the audit log say, as people say it. An action without words is shown as it is."""
+"""Actions: what the entries of the audit log say, in words. An action without any is shown as it is."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ class Advice(NamedTuple):
 
 
 _NOTHING_TO_DO = N_(
-    "The address is right, and there is nothing you need to do: the secretariat looks after it. If it goes on,"
-    " ask your colleague’s IT department to let our letters through."
+    "The address is right, and there is nothing you need to do: the secretariat looks after it. If it goes"
+    " on, ask your colleague’s IT department to let our letters through."
 )
 _BY_ITSELF = N_(
     "The address is right, and there is nothing you need to do: the next letter is sent as usual."
@@ -36,8 +36,8 @@ _ADVICE = {
     "bad_domain": Advice(
         N_("The part after the @ does not exist, or takes no mail."),
         N_(
-            "Look for a slip, such as gmial.com in place of gmail.com, and correct it here. If the organisation"
-            " has a new address, ask your colleague for it."
+            "Look for a slip, such as gmial.com in place of gmail.com, and correct it here. If the"
+            " organisation has a new address, ask your colleague for it."
         ),
         correct=True,
     ),
@@ -60,8 +60,8 @@ _ADVICE = {
     "policy": Advice(
         N_("A rule of their organisation’s mail system refused the letter."),
         N_(
-            "The address is right. Ask your colleague’s IT department to accept letters from us; they will want"
-            " to see the words below."
+            "The address is right. Ask your colleague’s IT department to accept letters from us; they will"
+            " want to see the words below."
         ),
     ),
     "reputation": Advice(N_("Their mail system does not trust ours at the moment."), _NOTHING_TO_DO),
@@ -72,7 +72,10 @@ _ADVICE = {
     "auto_reply": Advice(N_("An automatic answer came back."), _BY_ITSELF),
     "unknown": Advice(
         N_("Their mail system gave a reason that is not understood yet."),
-        N_("The secretariat looks at it. If you know that your colleague’s address has changed, correct it here."),
+        N_(
+            "The secretariat looks at it. If you know that your colleague’s address has changed, correct it"
+            " here."
+        ),
     ),
 }  # fmt: skip
 

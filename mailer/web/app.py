@@ -78,8 +78,8 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access, secretariat, campaigns, joining, partner, ours, team, asking, admin, feedback, rules, suppressed, sending, mailboxes,
-        hooks, subscriber, webhooks,
+        access, secretariat, campaigns, joining, partner, ours, team, asking, admin, feedback, rules,
+        suppressed, sending, mailboxes, hooks, subscriber, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
     app.include_router(asking.secretariat)

@@ -10,7 +10,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from limits import RateLimitItemPerHour
-from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
 from mailer.audience import desk, joining, lines

@@ -19,7 +19,7 @@ from mailer.audience import desk, requests, topics
 from mailer.audience.desk import Profile
 from mailer.audience.members import Order, Standing, Wanted
 from mailer.audience.names import Names
-from mailer.audience.store import Partner
+from mailer.audience.store import Partner, RequestState
 from mailer.errors import NotFound
 from mailer.issues import store as issues
 from mailer.issues.store import Publication
@@ -52,16 +52,22 @@ class Person(Form):
 
     language: Literal["zh", "en"]
     notes: str = ""
-    topics: list[str] = []
+    topics: tuple[str, ...] = ()
     name_zh: str = ""
     honorific_zh: str = ""
+    name_en: str = ""
     given_en: str = ""
     family_en: str = ""
     honorific_en: str = ""
 
-    def names(self) -> Names:
-        """Return the names as the audience takes them."""
-        return Names(**{name: getattr(self, name) for name in _NAMES if name in type(self).model_fields})
+    def names(self, known: Names = Names()) -> Names:
+        """Return the names as the audience takes them; parts that the form does not ask for stay as known."""
+        given = {name: getattr(self, name) for name in _NAMES if name in type(self).model_fields}
+        if self.given_en or self.family_en:
+            given["name_en"] = ""  # it is made of the parts
+        if self.name_zh == known.name_zh:
+            given |= {"family_zh": known.family_zh, "given_zh": known.given_zh}
+        return Names(**given)
 
 
 @router.get("")
@@ -77,7 +83,7 @@ def home(request: Request, session: Reading, now: Now, me: Manager, own: Own) ->
         found=desk.overview(session, own, now=now),
         late=desk.people(session, own.id, Wanted(waiting_since=now - LONG), now=now, size=1).total,
         news=[each for each in asked if each.answered_at and each.answered_at > now - NEWS],
-        open=[each for each in asked if each.state == requests.RequestState.OPEN],
+        open=[each for each in asked if each.state == RequestState.OPEN],
         alone=len(team.members(session, own.id)) < 2,
         last=last,
         title=title_of(session, last.campaign.issue_id) if last else "",
@@ -129,7 +135,7 @@ def edit_person(
         given = forms.read(Person, form)
         desk.edit(
             session, partner_id=own.id, membership_public_id=person, now=now, actor=actor(me),
-            names=given.names(), language=given.language, notes=given.notes,
+            names=given.names(found.person.names), language=given.language, notes=given.notes,
             chosen_topics=given.topics, publication_id=publication(session).id,
         )  # fmt: skip
     return pages.done(f"/partner/people/{person}", _("Saved."))
@@ -154,7 +160,7 @@ def pause_person(
             actor=actor(me),
         )  # fmt: skip
     return pages.done(
-        f"/partner/people/{person}", _("Paused: you are not asked again; letters start by themselves.")
+        f"/partner/people/{person}", _("Paused. Letters start again by themselves on that day.")
     )
 
 

@@ -90,8 +90,7 @@ def _mail(house: House, to: str, language: str, own: Partner, link: str, now: No
         to=to,
         language=language,
         subject=_("Your access to the people of %(partner)s", partner=called(own)),
-        text=_("You can look after the readers of %(partner)s now: who is on the list, whose letters come back.",
-               partner=called(own))
+        text=_("You can look after the readers of %(partner)s now.", partner=called(own))
         + "\n\n" + _("This link signs you in, once and within three days:") + f"\n\n{link}\n\n"
         + _("Afterwards, sign in at %(page)s.", page=f"{house.settings.public_url}/sign-in"),
         now=now,

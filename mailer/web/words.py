@@ -67,7 +67,7 @@ _WORDS = {
     "consent_imported": N_("imported with evidence"),
     "consent_none": N_("none"),
     # how a partner's people stand with it, and how its letters fared
-    "standing_confirmed": N_("receives letters"),
+    "standing_confirmed": N_("confirmed"),
     "standing_waiting": N_("waits for an answer"),
     "standing_paused": N_("on a break"),
     "standing_bounced": N_("letters come back"),
