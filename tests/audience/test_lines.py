@@ -33,8 +33,13 @@ def test_a_line_names_a_person_in_many_ways(text, address, name):
 
 @pytest.mark.parametrize(
     "text",
-    ["a@x.example\n\nb@x.example", "A <a@x.example>; B <b@x.example>;", "a@x.example, b@x.example", "a@x.example；b@x.example"],
-)  # fmt: skip
+    [
+        "a@x.example\n\nb@x.example",
+        "A <a@x.example>; B <b@x.example>;",
+        "a@x.example, b@x.example",
+        "a@x.example；b@x.example",
+    ],
+)
 def test_several_people_stand_in_lines_or_between_semicolons(text):
     """Outlook copies its recipients so."""
     assert [each.address for each in lines.read(text)] == ["a@x.example", "b@x.example"]

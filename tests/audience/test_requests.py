@@ -61,6 +61,7 @@ def test_what_nobody_could_grant_is_refused(database, moe, given, trouble):
 
 def test_a_partner_withdraws_its_own_requests_only_and_asks_five_at_a_time(database, make, moe):
     """Another's looks like none at all."""
+    sea = make.partner("sea")
     with database.write() as session:
         asked = [
             requests.ask(session, partner_id=moe.id, kind=Kind.TOPIC, words="Wetlands", **WHEN)
@@ -69,7 +70,7 @@ def test_a_partner_withdraws_its_own_requests_only_and_asks_five_at_a_time(datab
         with pytest.raises(TooManyOpen):
             requests.ask(session, partner_id=moe.id, kind=Kind.TOPIC, words="Wetlands", **WHEN)
         with pytest.raises(NoRequest):
-            requests.withdraw(session, partner_id=make.partner("sea").id, request=asked[0].public_id, **WHEN)
+            requests.withdraw(session, partner_id=sea.id, request=asked[0].public_id, **WHEN)
         requests.withdraw(session, partner_id=moe.id, request=asked[0].public_id, **WHEN)
         assert requests.open_ones(session) == 4
 
