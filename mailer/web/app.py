@@ -27,11 +27,14 @@ from mailer.web import (
     accounts,
     activity,
     admin,
+    asking,
     campaigns,
     feedback,
     hooks,
     i18n,
+    joining,
     mailboxes,
+    ours,
     pages,
     partner,
     rules,
@@ -40,6 +43,7 @@ from mailer.web import (
     sign_in,
     subscriber,
     suppressed,
+    team,
     webhooks,
 )
 from mailer.web.forms import UPLOAD_LIMIT
@@ -78,11 +82,12 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        sign_in, account, accounts, activity, secretariat, campaigns, partner, admin, feedback, rules,
-        suppressed, sending, mailboxes, hooks, subscriber, webhooks,
+        sign_in, account, accounts, activity, secretariat, campaigns, joining, partner, ours, team, asking,
+        admin, feedback, rules, suppressed, sending, mailboxes, hooks, subscriber, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
     app.include_router(account.codes)
+    app.include_router(asking.secretariat)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
     pages.install(app)
     access.install(app)

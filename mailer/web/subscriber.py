@@ -129,8 +129,7 @@ def confirm_page(request: Request, house: Here, session: Reading, now: Now, toke
     """One button: scanners follow links, and a followed link is nobody's consent."""
     person, publication = _person(session, house, token, now, Purpose.CONFIRM)
     _speak(request, person.language)
-    subscription = subscriptions.get(session, person.id, publication.id)
-    waits = subscription is not None and subscription.state == SubscriptionState.PENDING
+    waits = subscriptions.is_asked(session, person.id, publication.id)
     about = _about(session, person, publication, token)
     return pages.render(request, "subscriber/confirm.html", waits=waits, **about)
 
