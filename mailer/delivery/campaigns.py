@@ -88,7 +88,9 @@ def preview(
     """
     query = launching.candidates(
         publication_id=publication_id,
-        condition=segments.condition(segments.resolve(session, audience), publication_id=publication_id),
+        condition=segments.condition(
+            segments.resolve(session, audience), now=now, publication_id=publication_id
+        ),
         languages=languages,
         fallback=fallback,
         now=now,
@@ -122,13 +124,14 @@ def create(
     :raises NotFound: the issue lacks an edition in one of the languages
     """
     issue = editions.get(session, issue_id)
-    rule = segments.resolve(session, audience)
+    segment, rule = segments.named(session, audience), segments.resolve(session, audience)
     chosen = _existing(session, issue_id, languages)
     campaign = Campaign(
         public_id=uuid7(),
         publication_id=issue.publication_id,
         issue_id=issue_id,
         audience=str(rule),
+        segment_id=segment.id if segment else None,
         languages=chosen,
         fallback=fallback,
         state=CampaignState.DRAFT,
@@ -163,10 +166,11 @@ def revise(
     :raises NotFound: the issue lacks an edition in one of the languages
     """
     campaign = get(session, campaign_id, lock=True)
-    rule = segments.resolve(session, audience)
+    segment, rule = segments.named(session, audience), segments.resolve(session, audience)
     if campaign.state != CampaignState.DRAFT:
         _reopen(campaign)
     campaign.audience, campaign.languages = str(rule), _existing(session, campaign.issue_id, languages)
+    campaign.segment_id = segment.id if segment else None
     campaign.fallback = fallback
     _time(campaign, scheduled_at, window, local_time)
     _note(session, campaign, "revise", now=now, actor=actor)
@@ -227,7 +231,7 @@ def launch(
     query = launching.candidates(
         publication_id=campaign.publication_id,
         condition=segments.condition(
-            segments.parse(campaign.audience), publication_id=campaign.publication_id
+            segments.parse(campaign.audience), now=now, publication_id=campaign.publication_id
         ),
         languages=campaign.languages,
         fallback=campaign.fallback,

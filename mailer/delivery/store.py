@@ -86,6 +86,11 @@ class Campaign(Base):
     publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"), index=True)
     issue_id: Mapped[int] = mapped_column(ForeignKey("issues.id"), index=True)
     audience: Mapped[str] = mapped_column(Text)  # a rule in the segment language
+    segment_id: Mapped[int | None] = (
+        mapped_column(  # where the rule was taken from; it may have changed since
+            ForeignKey("segments.id", ondelete="SET NULL"), index=True
+        )
+    )
     languages: Mapped[Any] = mapped_column(Json)  # editions sent, in order of fallback: ["zh", "en"]
     fallback: Mapped[bool] = mapped_column(default=True)  # False: no edition in one's language excludes
     state: Mapped[CampaignState] = mapped_column(String(20), index=True)

@@ -8,10 +8,10 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import true
 
-from mailer.audience import segments
-from mailer.audience.rules import AllOf, AnyOf, BadRule, Compare, Everyone, Not, Operator
+from mailer.audience import fields, segments
+from mailer.audience.grammar import BadRule
+from mailer.audience.rules import AllOf, AnyOf, Compare, Everyone, Not, Operator
 from mailer.audience.segments import matches, parse
 from tests.audience.strategies import rules
 
@@ -111,9 +111,9 @@ def test_missing_values_are_neither_here_nor_there():
 
 def test_another_stage_adds_a_field():
     """Behaviour fields come from above: audience never imports upwards."""
-    field = segments.Field("weather", frozenset({Operator.IS}), str, lambda test, scope: true())
+    field = segments.Field("weather", frozenset({Operator.IS}), str, lambda scope, operator: ())
     segments.register(field)
     try:
         assert parse("weather = fine") == Compare("weather", Operator.IS, ("fine",))
     finally:
-        del segments._FIELDS["weather"]
+        del fields._FIELDS["weather"]
