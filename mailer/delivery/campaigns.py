@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -17,6 +16,8 @@ from mailer.accounts.audit import SYSTEM, Actor
 from mailer.audience import segments
 from mailer.delivery import batches, lanes, slices, states, store, windows
 from mailer.delivery import launch as launching
+from mailer.delivery.reach import Audience as Audience
+from mailer.delivery.reach import preview as preview
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign, CampaignState, DeliveryState
 from mailer.errors import Conflict, Forbidden, Invalid, MailerError, NotFound
@@ -52,50 +53,12 @@ class NoSender(Conflict):
     """The sender address is still the placeholder: set a real one with `mailer publication set`."""
 
 
-@dataclass(frozen=True)
-class Audience:
-    """Whom a rule means: letters by language, and those who get none by reason."""
-
-    letters: dict[str, int]
-    excluded: dict[str, int]
-
-    @property
-    def total(self) -> int:
-        """How many letters there would be."""
-        return sum(self.letters.values())
-
-
 def get(session: Session, campaign_id: int, *, lock: bool = False) -> Campaign:
     """:raises NoCampaign: none of that id"""
     found = store.campaign(session, campaign_id, lock=lock)
     if found is None:
         raise NoCampaign
     return found
-
-
-def preview(
-    session: Session,
-    *,
-    publication_id: int,
-    audience: str,
-    languages: Sequence[str],
-    now: datetime,
-    fallback: bool = True,
-) -> Audience:
-    """Count whom an audience, a rule or a saved segment's name, means now.
-
-    :raises BadRule: it is neither
-    """
-    query = launching.candidates(
-        publication_id=publication_id,
-        condition=segments.condition(
-            segments.resolve(session, audience), now=now, publication_id=publication_id
-        ),
-        languages=languages,
-        fallback=fallback,
-        now=now,
-    )
-    return Audience(*launching.audience_counts(session, query))
 
 
 def create(

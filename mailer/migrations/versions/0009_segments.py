@@ -16,7 +16,7 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("description", sa.Text(), server_default="", nullable=False))
     # SQLite rebuilds the table, and reads the default '' of this column back as ('')
     window = sa.Column("window", sa.String(length=200), server_default="", nullable=False)
-    with op.batch_alter_table("campaigns", schema=None, reflect_args=[window]) as batch_op:
+    with op.batch_alter_table("campaigns", schema=None, reflect_args=(window,)) as batch_op:
         batch_op.add_column(sa.Column("segment_id", number, nullable=True))
         batch_op.create_foreign_key(
             batch_op.f("fk_campaigns_segment_id_segments"),
