@@ -296,6 +296,12 @@ def _tokens(text: str) -> Iterator[_Token]:
             yield _Token(kind, found.group(), at)
 
 
+def word_at(text: str, at: int) -> str:
+    """Return the word or sign of a rule's text that begins at a position, from 1; "" at its end."""
+    found = _TOKENS.match(text, at - 1)
+    return found.group() if found else ""
+
+
 def _words(text: str, at: int) -> Iterator[_Token]:
     """Take apart what Chinese writes without spaces: 最近90天, 不为空."""
     glued = GLUED.fullmatch(text)

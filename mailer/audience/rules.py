@@ -144,7 +144,9 @@ class AnyOf:
     rules: tuple[Rule, ...]
 
     def __str__(self) -> str:
-        return " or ".join(f"({rule})" if isinstance(rule, AnyOf) else str(rule) for rule in self.rules)
+        return " or ".join(
+            f"({rule})" if isinstance(rule, AnyOf | AllOf) else str(rule) for rule in self.rules
+        )
 
 
 Rule = Everyone | Compare | Not | AllOf | AnyOf

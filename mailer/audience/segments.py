@@ -21,7 +21,14 @@ from mailer.audience.fields import register as register
 from mailer.audience.grammar import BadRule as BadRule
 from mailer.audience.rules import AllOf, AnyOf, Compare, Everyone, Facts, Judgement, Not, Rule, Word
 from mailer.audience.rules import matches as matches
-from mailer.audience.store import Segment, Subscriber, Subscription, SubscriptionState
+from mailer.audience.store import (
+    Partner,
+    PartnerGroup,
+    Segment,
+    Subscriber,
+    Subscription,
+    SubscriptionState,
+)
 from mailer.errors import Conflict, Invalid, NotFound
 
 
@@ -215,6 +222,16 @@ def resolve(session: Session, text: str) -> Rule:
 def named(session: Session, text: str) -> Segment | None:
     """Return the segment that an audience names; None: it is a rule."""
     return store.segment_by_name(session, _plain(text))
+
+
+def groups(session: Session) -> list[str]:
+    """Return the thematic groups that partners are in."""
+    return list(session.scalars(select(PartnerGroup.code).distinct().order_by(PartnerGroup.code)))
+
+
+def partners(session: Session) -> list[Partner]:
+    """Return every partner by code, without counting anybody."""
+    return list(session.scalars(select(Partner).order_by(Partner.code)))
 
 
 # SQL of a rule

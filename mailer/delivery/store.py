@@ -422,6 +422,12 @@ def campaigns(session: Session, *states: CampaignState) -> list[Campaign]:
     return list(session.scalars(query.where(Campaign.state.in_(states)) if states else query))
 
 
+def campaigns_of_segments(session: Session, ids: Iterable[int]) -> list[Campaign]:
+    """Return the campaigns that took their audience from one of these segments, newest first."""
+    query = select(Campaign).where(Campaign.segment_id.in_(list(ids))).order_by(Campaign.id.desc())
+    return list(session.scalars(query))
+
+
 def tell_trouble(session: Session, trouble: str, campaign_id: int | None = None) -> None:
     """Say why a campaign's letters wait, or "" that they do not any more; None: of all being sent.
 

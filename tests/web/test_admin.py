@@ -209,7 +209,7 @@ def test_no_role_may_change_what_is_not_its_task(app, sign_in, make, role):
             continue
         path = route.path.replace("{issue}", str(issue)).replace("{language}", "en")
         path = path.replace("{campaign}", str(campaign.public_id)).replace("{event}", "1")
-        path = path.replace("{rule}", "1")
+        path = path.replace("{rule}", "1").replace("{segment}", "1")
         assert "{" not in path, f"tell this test what {route.path} takes"
         allowed = path.rsplit("/", 1)[1] in _HANDS[role]
         assert (visitor.post(path).status_code != 403) == allowed, f"{role} {path}"

@@ -107,6 +107,7 @@ def world(make: Make, theirs, outbox):
         "{person}": str(membership), "{issue}": str(issue), "{campaign}": str(campaign.public_id),
         "{language}": "zh", "{figure}": "accepted", "{letter}": "1",
         "{event}": str(event.id), "{suppression}": str(suppression.id), "{rule}": str(rule.id),
+        "{segment}": str(make.segment("name = secret").id),
     }  # fmt: skip
 
 
