@@ -29,10 +29,10 @@ from mailer.issues.store import Publication
 from mailer.web import builder, forms, i18n, pages, vocabulary
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.builder import EVERYONE, Group, Row
-from mailer.web.campaigns import Known, known
+from mailer.web.campaigns import Known, known, rounded
 from mailer.web.forms import Form
 from mailer.web.house import Now, Posted, Reading, Writing
-from mailer.web.i18n import _, number
+from mailer.web.i18n import _
 from mailer.web.vocabulary import Words
 
 router = APIRouter(
@@ -352,21 +352,7 @@ def count(session: Reading, now: Now, me: Editor, segment: int) -> Response:
     if isinstance(rule, BadRule) or not every:
         return JSONResponse({"message": "–"})
     meant = _glance(session, rule, every[0], now)
-    return JSONResponse({"message": in_short(meant) if meant else "–"})
-
-
-def in_short(meant: Audience) -> str:
-    """Say how many letters there would be, "about" where it is estimated."""
-    return rounded(meant.total, meant)
-
-
-def rounded(value: int, meant: Audience) -> str:
-    """Return a number of people, "about 12,000" where a sample told it."""
-    if meant.about == 1:
-        return number(value)
-    if value == 0:
-        return _("fewer than %(n)s", n=number(3 * meant.about))
-    return _("about %(n)s", n=number(value))
+    return JSONResponse({"message": rounded(meant.total, meant) if meant else "–"})
 
 
 @router.post("/{segment}/copy")
@@ -385,8 +371,8 @@ def _free_name(session: Session, name: str) -> str:
     return next(each for each in names if each not in taken)
 
 
-@router.post("/{segment}/remove")
-def remove(session: Writing, now: Now, me: Editor, segment: int) -> Response:
+@router.post("/{segment}/delete")
+def delete(session: Writing, now: Now, me: Editor, segment: int) -> Response:
     name = segments.by_id(session, segment).name
     segments.remove(session, segment_id=segment, now=now, actor=actor(me))
     return pages.done(PATH, _("“%(name)s” is gone; campaigns keep the rule they have.", name=name))

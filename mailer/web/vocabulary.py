@@ -129,7 +129,7 @@ class Words:
         values = ", ".join(names.get(value, value) for value in row.values)
         asked = ask_word(row.ask)
         told = asked.replace("…", values) if "…" in asked else f"{asked} {values}".strip()
-        return f"{field_word(row.field)}: {told}"
+        return _("%(field)s: %(told)s", field=field_word(row.field), told=told)
 
     def called(self, row: Row, fact: Fact, zone: str) -> str:
         """Return what a person reads of a fact that a row's condition saw."""

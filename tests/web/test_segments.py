@@ -216,7 +216,7 @@ def test_a_segment_is_changed_copied_and_deleted(editor, make, sqlite_database):
     desk = Editing(editor, f"/desk/segments/{row.id}").fill(value_0="en").save(name="English")
     assert "“English” is saved." in desk.page.text
     assert "This is the copy" in editor.post(f"/desk/segments/{row.id}/copy").text
-    assert "“English” is gone" in editor.post(f"/desk/segments/{row.id}/remove").text
+    assert "“English” is gone" in editor.post(f"/desk/segments/{row.id}/delete").text
     assert editor.get(f"/desk/segments/{row.id}").status_code == 404
     with sqlite_database.read() as session:
         assert [(each.name, each.rule) for each in session.query(Segment)] == [

@@ -116,6 +116,14 @@ for (const form of document.querySelectorAll("form[data-look]")) {
   });
 }
 
+// A choice that counts in place of what is written below: what does not count is out of sight.
+for (const choice of document.querySelectorAll("[data-instead]")) {
+  const place = document.getElementById(choice.dataset.instead).closest(".field");
+  const show = () => { place.hidden = choice.value !== ""; };
+  choice.addEventListener("change", show);
+  show();
+}
+
 // Figures that come after the page, one after the other.
 (async () => {
   for (const place of document.querySelectorAll("[data-fill]")) {
