@@ -98,7 +98,7 @@ def count(shell: Shell, segment: str, publication: str | None, as_json: bool) ->
 @click.option("--json", "as_json", is_flag=True)
 @pass_shell
 def why(shell: Shell, segment: str, address: str, publication: str | None, as_json: bool) -> None:
-    """Say why the person of ADDRESS is in an audience or not, condition by condition."""
+    """Say why the person of ADDRESS is in an audience, or not."""
     with shell.database.read() as session:
         found = choose.publication(session, publication)
         person = store.subscriber_by_key(session, addresses.key_of(address))
