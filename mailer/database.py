@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 from sqlalchemy import (
@@ -56,6 +57,10 @@ _NAMES = {  # constraints have names, so that migrations can drop them
 
 class Unreachable(MailerError):
     """The database cannot be reached: check MAILER_DATABASE_URL and that the server is running."""
+
+
+class TooSlow(Exception):
+    """The database has not answered within the time it was given."""
 
 
 class Base(DeclarativeBase):
@@ -271,6 +276,51 @@ def private_file(path: Path) -> None:
 def after_commit(session: Session, job: Callable[[], object]) -> None:
     """Have ``job`` done once the outermost transaction of ``Database.write`` is safe; never if it fails."""
     session.info.setdefault("after_commit", []).append(job)
+
+
+@contextmanager
+def hurried(session: Session, seconds: float) -> Iterator[None]:
+    """Ask questions that must be answered within ``seconds``, all together on SQLite, each on PostgreSQL.
+
+    For reading only; the transaction goes on, whatever comes of them.
+
+    :raises TooSlow: there is no answer yet
+    """
+    try:
+        if session.get_bind().dialect.name == "sqlite":
+            with _stopped_after(session, seconds):
+                yield
+        else:
+            with session.begin_nested() as inner:
+                session.execute(_HURRY, {"milliseconds": str(int(seconds * 1000))})
+                yield
+                inner.rollback()  # and what was set is as before
+    except OperationalError as error:
+        if _is_stopped(error.orig):
+            raise TooSlow from error
+        raise
+
+
+# counts hash a million numbers in memory; compiling a plan takes longer than most answers
+_HURRY = text(
+    "SELECT set_config('statement_timeout', :milliseconds, true), set_config('work_mem', '64MB', true),"
+    " set_config('jit', 'off', true)"
+)
+
+
+@contextmanager
+def _stopped_after(session: Session, seconds: float) -> Iterator[None]:
+    driver: Any = session.connection().connection.driver_connection
+    end = monotonic() + seconds
+    driver.set_progress_handler(lambda: monotonic() > end, 10_000)  # steps of its machine: well under 1 ms
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
+
+
+def _is_stopped(error: object) -> bool:
+    return getattr(error, "sqlstate", "") == "57014" or str(error) == "interrupted"
 
 
 def clock(session: Session) -> datetime:

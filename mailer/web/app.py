@@ -39,6 +39,7 @@ from mailer.web import (
     partner,
     rules,
     secretariat,
+    segments,
     sending,
     sign_in,
     subscriber,
@@ -82,9 +83,28 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        sign_in, account, accounts, activity, secretariat, campaigns, joining, partner, ours, team, asking,
-        admin, feedback, rules, suppressed, sending, mailboxes, hooks, subscriber, webhooks,
-    ):  # fmt: skip
+        sign_in,
+        account,
+        accounts,
+        activity,
+        secretariat,
+        campaigns,
+        segments,
+        joining,
+        partner,
+        ours,
+        team,
+        asking,
+        admin,
+        feedback,
+        rules,
+        suppressed,
+        sending,
+        mailboxes,
+        hooks,
+        subscriber,
+        webhooks,
+    ):
         app.include_router(stage.router)
     app.include_router(account.codes)
     app.include_router(asking.secretariat)

@@ -34,7 +34,7 @@ def every_page(app, make, sign_in, outbox):
     delivery = make.delivery(campaign=campaign, subscriber=person, partner=partner)
     make.campaign(CampaignState.APPROVED, issue=make.issue())
     suppression, event = make.suppression("ann@example.org"), make.event(delivery, detail="550 no")
-    rule = make.own_rule("no such luck")
+    rule, segment = make.own_rule("no such luck"), make.segment("language = zh and opened ever")
     make.topic("climate")
     outbox.record(received_at=NOON, mail_from="", recipients=["a@example.org"], content=b"Subject: x\n\nbody")
     with make.database.read() as session:
@@ -63,6 +63,7 @@ def every_page(app, make, sign_in, outbox):
             "{user}": 1,
             "{event}": event.id,
             "{rule}": rule.id,
+            "{segment}": segment.id,
             "{suppression}": suppression.id,
         }
         path = route.path

@@ -109,6 +109,7 @@ def world(make: Make, theirs, outbox):
         "{language}": "zh", "{figure}": "accepted", "{letter}": "1",
         "{event}": str(event.id), "{user}": "1", "{suppression}": str(suppression.id), "{rule}": str(rule.id),
         "{request_id}": str(request),
+        "{segment}": str(make.segment("name = secret").id),
     }  # fmt: skip
 
 
