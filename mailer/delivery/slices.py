@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
+    BindParameter,
     Select,
     Table,
     and_,
@@ -66,7 +67,8 @@ def addressees(
 
 def _addressees() -> Select[Any]:
     delivery, subscriber, subscription = _deliveries.c, _subscribers.c, _subscriptions.c
-    now, publication = bindparam("now", type_=UTCDateTime), bindparam("publication")
+    now = bindparam("now", type_=UTCDateTime)
+    publication: BindParameter[int] = bindparam("publication")
     barrier = case(
         (subscriber.address.is_(None), "erased"),
         (subscription.state.is_(None), "left"),
