@@ -20,11 +20,13 @@ from uuid_utils.compat import uuid7
 from mailer import address as addresses
 from mailer.accounts.store import Role, User
 from mailer.audience.store import (
+    AddressChange,
     ConsentKind,
     Membership,
     Partner,
     PartnerKind,
     Segment,
+    SignUp,
     Subscriber,
     SubscriberTopic,
     Subscription,
@@ -149,6 +151,21 @@ class Make:
         """A partner's tie to a person."""
         keys = {"partner_id": partner.id, "subscriber_id": subscriber.id, "public_id": uuid7()}
         return self._add(Membership(**{**keys, "joined_at": NOON, **_consent(), **given}))
+
+    def sign_up(self, person: Subscriber, publication: Publication | None = None, **given: Any) -> SignUp:
+        """A form filled in for a person, not confirmed yet."""
+        facts = {"publication_id": (publication or self.publication()).id, "subscriber_id": person.id,
+                 "language": person.language, "topics": [], "names": {}, "wording": "Yes, please.",
+                 "origin": "192.0.2.1", "asked_at": NOON}  # fmt: skip
+        return self._add(SignUp(**{**facts, **given}))
+
+    def address_change(
+        self, person: Subscriber, address: str = "new@example.net", **given: Any
+    ) -> AddressChange:
+        """A person's wish to be written to at another address, not confirmed yet."""
+        facts = {"subscriber_id": person.id, "publication_id": self.publication().id, "address": address,
+                 "old_hash": person.address_hash, "asked_at": NOON}  # fmt: skip
+        return self._add(AddressChange(**{**facts, **given}))
 
     def topic(self, code: str, *readers: Subscriber, publication: Publication | None = None) -> Topic:
         """A topic and the readers who chose it."""

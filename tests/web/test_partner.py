@@ -105,7 +105,7 @@ def world(make: Make, theirs, outbox):
     outbox.record(received_at=NOON, mail_from="", recipients=["secret@theirs.example"], content=b"Subject: x")
     return {
         "{person}": str(membership), "{issue}": str(issue), "{campaign}": str(campaign.public_id),
-        "{language}": "zh", "{figure}": "accepted", "{letter}": "1",
+        "{language}": "zh", "{code}": "observer", "{figure}": "accepted", "{letter}": "1",
         "{event}": str(event.id), "{suppression}": str(suppression.id), "{rule}": str(rule.id),
     }  # fmt: skip
 
@@ -123,6 +123,13 @@ _OPEN = (
     "/issues/",
     "/figures",
     "/confirm",
+    "/join",  # and /joining
+    "/embed",
+    "/welcome",
+    "/address",
+    "/data",
+    "/erase",
+    "/fresh",
     "/webhooks",  # by the proof that a provider gives
 )
 _OWN = {"/partner", "/partner/people", "/partner/people/new", "/"}
