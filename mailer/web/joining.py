@@ -40,7 +40,7 @@ _CALM_PUBLICATION = RateLimitItemPerHour(100)
 _BY_SUM = RateLimitItemPerHour(30)  # of a publication: sums are no hindrance to who writes a program for them
 _MAILS_AN_HOUR = RateLimitItemPerHour(1)
 _MAILS_A_DAY = RateLimitItemPerDay(3)
-_WHERE_MAILS_CAME_BACK = RateLimitItemPerDay(1, 7)
+WHERE_MAILS_CAME_BACK = RateLimitItemPerDay(1, 7)
 _ONCE = RateLimitItemPerDay(1)
 
 _NAMES = ("name_zh", "honorific_zh", "given_en", "family_en", "honorific_en")
@@ -130,7 +130,7 @@ def answer(house: House, wish: Wish, publication_id: int, now: datetime) -> None
         return
     with house.database.write() as session:
         asked = sign_ups.ask(session, wish, publication_id=publication_id, keys=keys, now=now)
-    if asked.silenced and not doorkeeper.admits(_WHERE_MAILS_CAME_BACK, "join", whose):
+    if asked.silenced and not doorkeeper.admits(WHERE_MAILS_CAME_BACK, "join", whose):
         return
     with house.database.read() as session, mails.patiently():
         if asked.mail is Mail.KNOWN:

@@ -1,4 +1,4 @@
-"""A post office for tests of pages that mail links: the application, a real SMTP server, and a clock to turn."""
+"""A post office for tests of pages that mail links: the application, a real SMTP server, a clock to turn."""
 
 from __future__ import annotations
 
