@@ -17,6 +17,7 @@ from mailer.audience.sign_ups import THE_READER
 from mailer.audience.store import Subscriber
 from mailer.errors import NotFound
 from mailer.feedback import erasure
+from mailer.issues import publications
 from mailer.issues import store as issues
 from mailer.reports import own_data
 from mailer.signing import Expired, Purpose
@@ -61,7 +62,11 @@ def ask_to_erase(request: Request, house: Here, session: Reading, now: Now, toke
 def data(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
     person = _briefly(request, session, house, Purpose.DATA, token, now)
     held = own_data.everything(session, person.id, now)
-    return pages.render(request, "subscriber/data.html", token=token, held=held, address=person.address)
+    return pages.render(
+        request, "subscriber/data.html", token=token, held=held, address=person.address,
+        called_by={each.code: publications.voice(session, each.id, i18n.current()).name
+                   for each in issues.publications(session)},
+    )  # fmt: skip
 
 
 @router.get("/data/{token}/export")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import zlib
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
 import pytest
-
 
 from mailer.accounts.audit import SYSTEM
 from mailer.audience import subscribers
@@ -45,10 +45,8 @@ def everything_stored(database: Database) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, bytes):
-        try:
+        with suppress(zlib.error):
             value = zlib.decompress(value)
-        except zlib.error:
-            pass
         return value.decode("utf-8", "replace")
     return json.dumps(value, ensure_ascii=False, default=str)
 
@@ -84,8 +82,8 @@ def person(database: Database, make: Make) -> Subscriber:
     with database.write() as session:
         for number, whose in enumerate([(letter.campaign_id, letter.n), None]):
             mail = store.keep_mail(
-                session, raw=raw, fingerprint=f"{number}", envelope_to="bounce@bounces.example", kind="bounce",
-                delivery=whose, now=NOON,
+                session, raw=raw, fingerprint=f"{number}", envelope_to="bounce@bounces.example",
+                kind="bounce", delivery=whose, now=NOON,
             )  # fmt: skip
             if whose:
                 session.add(Answer(mail_id=mail, campaign_id=whose[0], n=whose[1], at=NOON, state="kept"))
