@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import true
 from sqlalchemy.orm import Session
@@ -83,6 +83,7 @@ def hence(count: int | None) -> datetime | None:
 def test_launch_slice_and_plain_python_agree_on_whom_wishes_hold_back(database: Database) -> None:
     """On both databases, with any mixture of pauses, partners and earlier letters."""
 
+    @settings(deadline=None)  # a database answers when it can
     @given(st.lists(wishes, min_size=1, max_size=4))
     def agree(people: list[Wish]) -> None:
         with rolled_back(database) as session:
