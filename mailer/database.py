@@ -34,6 +34,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    literal,
     select,
     text,
 )
@@ -93,6 +94,16 @@ class db_time(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions
 
     type = UTCDateTime()
     inherit_cache = True
+
+
+class days_before(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions are
+    """The instant so many days, a column, before another; NULL where the column is. To the millisecond."""
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+    def __init__(self, instant: datetime | ColumnElement[datetime], days: ColumnElement[Any]) -> None:
+        super().__init__(literal(instant, UTCDateTime()) if isinstance(instant, datetime) else instant, days)
 
 
 class _Numbers(TypeDecorator[Sequence[int]]):
@@ -342,6 +353,18 @@ def _on_any(_element: db_time, _compiler: Any, **_more: Any) -> str:
 @compiles(db_time, "sqlite")
 def _on_sqlite(_element: db_time, _compiler: Any, **_more: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # UTC, as UTCDateTime is stored
+
+
+@compiles(days_before)
+def _interval(element: days_before, compiler: Any, **more: Any) -> str:
+    instant, days = (compiler.process(each, **more) for each in element.clauses)
+    return f"(CAST ({instant} AS TIMESTAMP WITH TIME ZONE) - {days} * INTERVAL '1 day')"
+
+
+@compiles(days_before, "sqlite")
+def _modifier(element: days_before, compiler: Any, **more: Any) -> str:
+    instant, days = (compiler.process(each, **more) for each in element.clauses)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', {instant}, '-' || {days} || ' days')"
 
 
 @compiles(is_among)

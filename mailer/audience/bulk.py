@@ -225,6 +225,12 @@ def insert_missing_subscription(
     )  # fmt: skip
 
 
+def publications_of(session: Session, subscriber_id: int) -> list[int]:
+    """Return the publications that a person has met."""
+    found = select(Subscription.publication_id).where(Subscription.subscriber_id == subscriber_id)
+    return list(session.scalars(found.order_by(Subscription.publication_id)))
+
+
 def unfinished_import(
     session: Session, digest: str, publication_id: int, partner_id: int | None
 ) -> Import | None:

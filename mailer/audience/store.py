@@ -118,6 +118,7 @@ class Subscriber(_Names, Base):
         UTCDateTime
     )  # the person's own choice outranks others'
     erased_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    address_since: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it was changed; None: never
 
 
 class _Consent:
@@ -227,6 +228,37 @@ class Subscription(_Consent, Base):
     left_reason: Mapped[str] = mapped_column(String(200), default="")
     paused_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     every_days: Mapped[int | None]  # at most one letter in so many days; None: every issue
+
+
+class SignUp(Base):
+    """A form that somebody filled in for an address: a wish until a mail to that address confirms it."""
+
+    __tablename__ = "sign_ups"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"))
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    language: Mapped[str] = mapped_column(String(2))
+    topics: Mapped[Any] = mapped_column(Json)  # codes
+    names: Mapped[Any] = mapped_column(Json)  # names.Names by column, those that were given
+    wording: Mapped[str] = mapped_column(Text)  # what was agreed to, as it stood on the page
+    origin: Mapped[str] = mapped_column(String(200))  # IP address
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class AddressChange(Base):
+    """A person's wish to be written to elsewhere, until a mail to the new address confirms it."""
+
+    __tablename__ = "address_changes"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"))  # in whose name it was asked
+    address: Mapped[str | None] = mapped_column(String(320))  # the new one; None: settled, or erased
+    old_hash: Mapped[str] = mapped_column(String(32))  # late news of letters sent before is about that one
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    done_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class Topic(Base):

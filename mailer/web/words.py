@@ -25,6 +25,7 @@ _WORDS = {
     "confirmed": N_("subscribed"),
     "left": N_("has left"),
     "suppressed": N_("address suppressed"),
+    "too_often": N_("wants letters less often"),
     "no_edition": N_("no edition in their language"),
     "erased": N_("data erased"),
     "not_subscribed": N_("not subscribed"),

@@ -110,6 +110,7 @@ def world(make: Make, theirs, outbox):
         "{event}": str(event.id), "{user}": "1", "{suppression}": str(suppression.id), "{rule}": str(rule.id),
         "{request_id}": str(request),
         "{segment}": str(make.segment("name = secret").id),
+        "{code}": "observer",
     }  # fmt: skip
 
 
@@ -127,6 +128,13 @@ _OPEN = (
     "/issues/",
     "/figures",
     "/confirm",
+    "/join",  # and /joining
+    "/embed",
+    "/welcome",
+    "/address",
+    "/data",
+    "/erase",
+    "/fresh",
     "/webhooks",  # by the proof that a provider gives
 )
 _OWN = {"/"} | {
