@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,8 @@ from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.audience import bulk, partners, subscribers
 from mailer.audience.intake import Consent, Person, Verdict
-from mailer.audience.sheet import Row, Sheet
+from mailer.audience.sheets.people import Row
+from mailer.audience.sheets.sheet import Sheet
 from mailer.audience.store import Import, Membership, Subscriber, Subscription
 from mailer.audience.subscribers import CHUNK, Taken
 from mailer.database import Database
@@ -84,10 +86,10 @@ def run(database: Database, job: Job, *, clock: Callable[[], datetime]) -> Repor
     with database.write() as session:
         import_id = begin(session, job, now=clock())
         done = bulk.imported_lines(session, import_id)
-    rows = [row for row in job.sheet.rows if row.line not in done]
-    for start in range(0, len(rows), CHUNK):
+    rows = (row for row in job.sheet.rows() if row.line not in done)
+    while chunk := list(islice(rows, CHUNK)):
         with database.write() as session:
-            take(session, job, import_id, rows[start : start + CHUNK], now=clock())
+            take(session, job, import_id, chunk, now=clock())
     with database.write() as session:
         return finish(session, import_id, now=clock(), actor=job.actor)
 
@@ -95,7 +97,7 @@ def run(database: Database, job: Job, *, clock: Callable[[], datetime]) -> Repor
 def dry_run(session: Session, job: Job, *, now: datetime) -> Report:
     """Return the report that ``run`` would give, and write nothing."""
     savepoint = session.begin_nested()
-    verdicts = [verdict for verdict, _ in _decide(session, job, job.sheet.rows, now)]
+    verdicts = [verdict for verdict, _ in _decide(session, job, list(job.sheet.rows()), now)]
     savepoint.rollback()
     session.expire_all()
     return Report(None, tuple(verdicts))
@@ -204,7 +206,7 @@ def _decide(
             if row.person is None:
                 refusals[row.line] = row.refusal
             else:
-                people.append((row.line, replace(row.person, partner_id=_partner_of(session, job, row))))
+                people.append((row.line, row.person._replace(partner_id=_partner_of(session, job, row))))
         except MailerError as refusal:
             refusals[row.line] = refusal.sentence
     taken = subscribers.take_in(
@@ -220,7 +222,7 @@ def _decide(
         if result is None:
             yield RowVerdict(row.line, Verdict.REFUSED, refusals[row.line]), None
         else:
-            message = result.refusal.sentence if result.refusal else result.note
+            message = result.refusal.sentence if result.refusal else result.note or row.note
             yield RowVerdict(row.line, result.verdict, message), result
 
 

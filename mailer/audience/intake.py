@@ -11,10 +11,10 @@ One rule for one person and for a hundred thousand, for a form, a partner's desk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from mailer import address as addresses
 from mailer.address import Address
@@ -73,8 +73,7 @@ class Consent:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class Person(NamedTuple):
     """What a source says of somebody. Empty means not said, and never erases what is known.
 
     ``partner_id``: the partner whose person it is; None: the secretariat's. ``origin`` outranks the
@@ -83,7 +82,7 @@ class Person:
     """
 
     address: str
-    names: Names = field(default_factory=Names)
+    names: Names = Names()
     language: str = ""
     country: str = ""
     zone: str = ""

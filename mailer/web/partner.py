@@ -24,7 +24,7 @@ from mailer.web.house import Here, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
 from mailer.web.invitations import invite
 
-_NAMES = tuple(Names.__dataclass_fields__)
+_NAMES = tuple(Names._fields)
 
 
 def _manager(me: Annotated[SignedIn, Depends(may("partner.manage"))], session: Reading) -> Partner:
