@@ -47,10 +47,10 @@ class Table:
 
     def below(self) -> Iterator[Record]:
         """Yield the records below the header."""
-        last = self.head.last
-        if not last:
-            return self.records.records()
-        return (record for record in self.records.records() if record[0] > last)
+        records = self.records.records()
+        while self.head.last and next(records)[0] < self.head.last:
+            pass
+        return records
 
 
 @dataclass(frozen=True)
@@ -73,18 +73,9 @@ class Sheet:
 
     def rows(self) -> Iterator[Row]:
         """Yield every row in the order of the file, read as it is asked for; may be called again."""
-        made = people.maker(self._table.meanings, self.name)
-        judged = Repeats(self._suspects).judged
-        suspects, key_of = self._suspects, cells.quick_key
-        for line, record in self._table.below():
-            row = made(line, record)
-            if row is None:
-                continue
-            if row.person is not None:
-                key = key_of(row.person.address)
-                if key in suspects:
-                    row = judged(row, key)
-            yield row
+        suspects, judged = self._suspects.twice, Repeats().judged
+        for row, key in people.rows(self._table.below(), self._table.meanings, self.name):
+            yield judged(row, key) if key and hash(key) in suspects else row
 
 
 def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
@@ -132,7 +123,7 @@ def _scanned(table: Table) -> tuple[Suspects, int]:
     """Go through the whole file once: how many rows there are, and which addresses may stand there twice."""
     place = table.meanings.index("address")
     suspects, count, address = Suspects(), 0, False
-    meet, key_of = suspects.meet, cells.quick_key
+    meet, plain = suspects.meet, cells.PLAIN
     first = ""
     for _line, record in table.below():
         try:
@@ -140,8 +131,8 @@ def _scanned(table: Table) -> tuple[Suspects, int]:
         except IndexError:
             cell = ""
         if cell:
-            key = key_of(cell)
-            meet(key)
+            key = cell.lower() if plain(cell) else cells.key_of(cell)
+            meet(hash(key))
             if not address:
                 address = "@" in key
                 first = first or cell
