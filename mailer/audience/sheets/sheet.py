@@ -9,17 +9,19 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-from mailer.audience.sheets import cells, columns, delimited, header, people
+from mailer.audience.sheets import cells, columns, delimited, header, people, workbook
 from mailer.audience.sheets.columns import FOUND, Column, Layout
 from mailer.audience.sheets.delimited import LIST, Delimited, Record
 from mailer.audience.sheets.header import Header
 from mailer.audience.sheets.people import Row
 from mailer.audience.sheets.repeats import Repeats, Suspects
 from mailer.audience.sheets.source import BadFile, Source, source
+from mailer.audience.sheets.workbook import OLE, ZIP, Workbook
 from mailer.sentence import Sentence
 
 _SAMPLES = 5  # rows that a person sees when they say what the columns mean
 
+_MERGED = Sentence("Merged cells were read as if each of them held the value.")
 _LISTED = Header(("email", "name"), True, 0, ())
 
 
@@ -32,8 +34,15 @@ class Table:
     layout: Layout
     head: Header
     meanings: tuple[str, ...]
-    records: Delimited
-    tabs: tuple[str, ...] = ()
+    records: Delimited | Workbook
+
+    @property
+    def remarks(self) -> tuple[Sentence, ...]:
+        """What a person should know about how the file was understood."""
+        if isinstance(self.records, Delimited):
+            return self.head.remarks
+        merged = self.records.merged_below(self.head.last)
+        return (*self.head.remarks, *self.records.remarks, *([_MERGED] if merged else []))
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -85,8 +94,8 @@ def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
     :raises NoSuchColumn: the layout names one that is not there; NoSuchMeaning: one that none can have
     """
     file = source(content)
-    records = delimited.opened(file)
-    if records.delimiter == LIST:
+    records = _opened(file, layout.tab)
+    if isinstance(records, Delimited) and records.delimiter == LIST:
         return Table(name, file, layout, _LISTED, ("address", "name"), records)
     first = list(islice(records.records(), header.DEEPEST))
     if not first:
@@ -94,6 +103,12 @@ def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
     head = header.find(first)
     meanings = columns.meanings(head.cells, head.below, layout.columns)
     return Table(name, file, layout, head, tuple(meanings), records)
+
+
+def _opened(file: Source, tab: str) -> Delimited | Workbook:
+    if file.head.startswith(OLE):
+        workbook.refuse_old(file)
+    return workbook.opened(file, tab) if file.head.startswith(ZIP) else delimited.opened(file)
 
 
 def read(content: bytes | Path, name: str, layout: Layout = FOUND) -> Sheet:
@@ -116,7 +131,7 @@ def read_through(table: Table) -> Sheet:
     unread = tuple(
         column.label for n, column in enumerate(found) if not column.meaning and table.head.cells[n]
     )
-    return Sheet(table.name, _digest(table), found, unread, count, table.head.remarks, table, suspects)
+    return Sheet(table.name, _digest(table), found, unread, count, table.remarks, table, suspects)
 
 
 def _scanned(table: Table) -> tuple[Suspects, int]:
