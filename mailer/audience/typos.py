@@ -9,15 +9,23 @@ from functools import lru_cache
 
 from mailer.sentence import Sentence
 
-KNOWN = frozenset(
-    ["gmail.com", "googlemail.com", "hotmail.com", "hotmail.co.uk", "hotmail.fr", "outlook.com", "outlook.fr", "live.com", "live.cn", "msn.com", "yahoo.com", "yahoo.com.cn", "yahoo.cn", "yahoo.co.jp", "yahoo.co.uk", "yahoo.fr", "yahoo.de", "ymail.com", "icloud.com", "me.com", "mac.com", "aol.com", "protonmail.com", "proton.me", "fastmail.com", "zoho.com", "gmx.com", "gmx.net", "gmx.de", "web.de", "t-online.de", "mail.ru", "yandex.ru", "yandex.com", "rambler.ru", "orange.fr", "wanadoo.fr", "laposte.net", "free.fr", "libero.it", "naver.com", "daum.net", "hanmail.net", "mail.com", "email.com", "rediffmail.com", "uol.com.br", "qq.com", "vip.qq.com", "foxmail.com", "163.com", "vip.163.com", "163.net", "126.com", "vip.126.com", "yeah.net", "139.com", "188.com", "189.cn", "sina.com", "sina.cn", "sina.com.cn", "vip.sina.com", "sohu.com", "vip.sohu.com", "aliyun.com", "alimail.com", "tom.com", "21cn.com", "263.net", "263.net.cn", "wo.cn", "wo.com.cn", "chinaren.com", "sogou.com"]
-)
+_KNOWN = """
+gmail.com googlemail.com hotmail.com hotmail.co.uk hotmail.fr outlook.com outlook.fr live.com
+live.cn msn.com yahoo.com yahoo.com.cn yahoo.cn yahoo.co.jp yahoo.co.uk yahoo.fr yahoo.de ymail.com
+icloud.com me.com mac.com aol.com protonmail.com proton.me fastmail.com zoho.com gmx.com gmx.net
+gmx.de web.de t-online.de mail.ru yandex.ru yandex.com rambler.ru orange.fr wanadoo.fr laposte.net
+free.fr libero.it naver.com daum.net hanmail.net mail.com email.com rediffmail.com uol.com.br qq.com
+vip.qq.com foxmail.com 163.com vip.163.com 163.net 126.com vip.126.com yeah.net 139.com 188.com
+189.cn sina.com sina.cn sina.com.cn vip.sina.com sohu.com vip.sohu.com aliyun.com alimail.com
+tom.com 21cn.com 263.net 263.net.cn wo.cn wo.com.cn chinaren.com sogou.com
+"""
+KNOWN = frozenset(_KNOWN.split())
 """Domains of mailboxes that anybody can have, in the world and in China."""
 
 _SLIPS = {
     "com": "con cmo ocm comm coom cim vom xom cpm som conm comn cm om co c0m coml cin comcom col cok xcom",
     "net": "ner nett met nte het ent",
-    "cn": "cnn ch xn nc cm cnm",
+    "cn": "cnn ch xn nc cnm",
     "ru": "ry tu",
     "fr": "fe rf",
     "de": "ed dr",
