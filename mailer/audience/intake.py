@@ -27,12 +27,13 @@ Columns = dict[str, Any]
 
 _NAMES = tuple(Names().columns())
 _LONGEST_NOTES = 2_000  # characters
-_STATE = {
+STATE = {
     ConsentKind.SIGN_UP: SubscriptionState.PENDING,  # until the person confirms by mail
     ConsentKind.INVITED: SubscriptionState.PENDING,
     ConsentKind.VOUCHED: SubscriptionState.CONFIRMED,
     ConsentKind.IMPORTED: SubscriptionState.CONFIRMED,
 }
+"""Where a person first stands, by how consent came about."""
 
 
 class Verdict(StrEnum):
@@ -91,8 +92,7 @@ class Person(NamedTuple):
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A person whose every value is valid and in its stored form."""
 
     address: Address
@@ -128,6 +128,10 @@ class Known:
     subscription: Columns | None = None
     shared: bool = False
     suppressed: str = ""
+
+
+NOBODY = Known()
+"""Of whom the database holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,7 +302,7 @@ def _membership(person: Ready, old: Columns | None, evidence: Columns, fresh: bo
 
 
 def _subscription(known: Known, consent: Consent, evidence: Columns, now: datetime) -> Columns:
-    state, old = _STATE[consent.kind], known.subscription
+    state, old = STATE[consent.kind], known.subscription
     if old is None:
         return {"state": state, "changed_at": now, **evidence}
     if old["state"] == SubscriptionState.PENDING and state is SubscriptionState.CONFIRMED:

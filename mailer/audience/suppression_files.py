@@ -25,13 +25,14 @@ from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.address import BadAddress
 from mailer.audience import silenced, suppressions
-from mailer.audience.imports import NoImport, RowVerdict, UndoneAlready
+from mailer.audience.imports import NoImport, UndoneAlready
 from mailer.audience.intake import Verdict
 from mailer.audience.sheets import delimited
 from mailer.audience.sheets.guard import guarded, unguarded
 from mailer.audience.sheets.source import BadFile, source
 from mailer.audience.store import SuppressionImport
 from mailer.audience.suppressions import MANUAL, REASONS, Scope, Silence
+from mailer.audience.verdicts import RowVerdict
 from mailer.errors import Invalid, MailerError
 from mailer.sentence import Sentence
 from mailer.signing import Keyring
