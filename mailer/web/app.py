@@ -28,6 +28,7 @@ from mailer.web import (
     feedback,
     hooks,
     i18n,
+    imports,
     mailboxes,
     pages,
     partner,
@@ -73,6 +74,8 @@ def create_app(
     receiver = Receiver(settings, database, fetch, machine)
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
+    for prefix in (imports.SECRETARIAT, imports.PARTNER):  # before the pages of a person
+        app.include_router(imports.router, prefix=prefix)
     for stage in (
         access, secretariat, campaigns, partner, admin, feedback, rules, suppressed, sending, mailboxes,
         hooks, subscriber, webhooks,

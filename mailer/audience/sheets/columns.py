@@ -37,7 +37,6 @@ _ALIASES = {
     "opted_in_at": "optintime confirmtime subscribedat 订阅时间",
     "opted_in_from": "optinip confirmip",
     "left_at": "unsubtime unsubscribedat cleantime 退订时间",
-    "attributes": "attributes",
 }
 _MEANING = {alias: meaning for meaning, aliases in _ALIASES.items() for alias in aliases.split()}
 _FIRST_OF_SEVERAL = {"opted_in_at", "opted_in_from", "left_at"}  # an export may hold two such columns

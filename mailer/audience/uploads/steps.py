@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from secrets import token_hex
 from uuid import UUID
@@ -14,11 +15,14 @@ from mailer.accounts.audit import Actor
 from mailer.audience import imports
 from mailer.audience.imports import Job, NoImport, Undone
 from mailer.audience.intake import Consent
-from mailer.audience.sheets import sheet
+from mailer.audience.sheets import columns, sheet
 from mailer.audience.sheets.columns import FOUND, Layout
-from mailer.audience.sheets.sheet import Table
+from mailer.audience.sheets.sheet import Sheet, Table
+from mailer.audience.sheets.source import BadFile
+from mailer.audience.sheets.workbook import ChooseTab
 from mailer.audience.store import Import
 from mailer.audience.uploads import packing, store
+from mailer.audience.uploads.packing import Told
 from mailer.audience.uploads.store import Step, Upload
 from mailer.audience.verdicts import RowVerdict
 from mailer.database import Database
@@ -60,9 +64,9 @@ def keep(
     actor: Actor,
     partner_id: int | None = None,
 ) -> Upload:
-    """Keep a file that came over the web, as it is.
+    """Keep a file that came over the web.
 
-    :raises BadFile: no kind of file that holds a table; a workbook of several sheets is kept
+    :raises BadFile: nothing that a person can say would make people of it
     """
     kept = Upload(
         public_id=uuid7(), partner_id=partner_id, publication_id=publication_id, user_id=actor.user_id,
@@ -70,6 +74,8 @@ def keep(
         consent_kind=consent.kind, wording=consent.wording, uploaded_at=now, step=Step.KEPT,
         trouble="", rows=0, done=0, told={"remarks": [], "unread": []}, lease="",
     )  # fmt: skip
+    with suppress(ChooseTab):
+        look(kept)
     session.add(kept)
     session.flush()
     return kept
@@ -106,12 +112,19 @@ def lay_out(session: Session, upload: Upload, layout: Layout) -> None:
 def check(session: Session, upload: Upload, *, keys: Keyring, now: datetime) -> None:
     """Say what an import would do: at once for a short file, else a worker does.
 
-    :raises BadFile: it cannot be read as people
+    A file that cannot be read as people so far keeps its ``trouble``, for a person to say how.
+
     :raises NotNow: it is being taken in, or was
     """
     if upload.step not in (Step.KEPT, Step.CHECKED, Step.FAILED):
         raise NotNow
-    read = sheet.read_through(look(upload))
+    upload.trouble = ""
+    try:
+        read = sheet.read_through(look(upload))
+    except (BadFile, columns.NoSuchColumn) as trouble:
+        upload.trouble, upload.step = trouble.sentence, Step.KEPT
+        session.flush()
+        return
     upload.rows = read.count
     upload.told = {"remarks": [each.stored() for each in read.remarks], "unread": list(read.unread)}
     upload.step = Step.CHECKING
@@ -120,14 +133,15 @@ def check(session: Session, upload: Upload, *, keys: Keyring, now: datetime) -> 
     session.flush()
 
 
-def start(session: Session, upload: Upload) -> None:
-    """Have a file taken in by a worker, once its check was seen.
+def start(session: Session, upload: Upload, consent: Consent) -> None:
+    """Have a file taken in by a worker, once its check was seen and it was said how consent came about.
 
     :raises NotNow: it was not checked, or has been begun
     """
     if upload.step != Step.CHECKED:
         raise NotNow
     upload.step, upload.done = Step.RUNNING, 0
+    upload.consent_kind, upload.wording = consent.kind, consent.wording
     session.flush()
 
 
@@ -148,12 +162,17 @@ def work(database: Database, *, keys: Keyring, clock: Callable[[], datetime]) ->
     return True
 
 
-def verdicts(session: Session, upload: Upload) -> Sequence[RowVerdict]:
-    """Return what became of each row, or would become of it; [] before that is known."""
-    if upload.import_id is not None:
-        done = session.get_one(Import, upload.import_id)
-        return imports.report(session, done.public_id).verdicts
-    return list(packing.unpacked(upload.verdicts)) if upload.verdicts else []
+def checked(upload: Upload) -> Iterator[Told]:
+    """Yield what would become of each row; nothing before that is known."""
+    return packing.unpacked(upload.verdicts) if upload.verdicts else iter(())
+
+
+def reported(session: Session, done: Import) -> Iterator[Told]:
+    """Yield what became of each row, with its address while the file is known."""
+    upload = store.of_import(session, done.id)
+    addresses = {row.line: row.address for row in checked(upload)} if upload else {}
+    for row in imports.report(session, done.public_id).verdicts:
+        yield Told(row.line, row.verdict, row.message, addresses.get(row.line, ""))
 
 
 def find_import(session: Session, public_id: UUID, *, partner_id: int | None) -> Import:
@@ -197,7 +216,7 @@ def _content(upload: Upload) -> bytes:
     return upload.content
 
 
-def _job(upload: Upload, read: sheet.Sheet, keys: Keyring) -> Job:
+def _job(upload: Upload, read: Sheet, keys: Keyring) -> Job:
     return Job(
         sheet=read, publication_id=upload.publication_id, consent=upload.consent, keys=keys,
         actor=Actor(upload.user_id, upload.actor), partner_id=upload.partner_id,
@@ -206,7 +225,13 @@ def _job(upload: Upload, read: sheet.Sheet, keys: Keyring) -> Job:
 
 def _check(session: Session, upload: Upload, job: Job, now: datetime) -> None:
     report = imports.dry_run(session, job, now=now)
-    upload.verdicts, upload.step = packing.packed(report.verdicts), Step.CHECKED
+    upload.verdicts, upload.step = packing.packed(_with_addresses(report.verdicts, job.sheet)), Step.CHECKED
+
+
+def _with_addresses(verdicts: Iterable[RowVerdict], read: Sheet) -> Iterator[Told]:
+    for verdict, row in zip(verdicts, read.rows(), strict=True):
+        address = row.person.address if row.person else ""
+        yield Told(verdict.line, verdict.verdict, verdict.message, address)
 
 
 def _go_on(
@@ -218,7 +243,9 @@ def _go_on(
         step = upload.step
         found = b""
         if step == Step.CHECKING:
-            found = packing.packed(imports.dry_run(session, job, now=clock()).verdicts)
+            found = packing.packed(
+                _with_addresses(imports.dry_run(session, job, now=clock()).verdicts, job.sheet)
+            )
     if found:
         with database.write() as session:
             _mine(session, upload_id, name, clock)
@@ -235,7 +262,7 @@ def _go_on(
     with database.write() as session:
         upload = session.get_one(Upload, upload_id)
         upload.step, upload.done, upload.leased_until = Step.DONE, upload.rows, None
-        upload.content = upload.verdicts = None
+        upload.content = None
 
 
 def _mine(session: Session, upload_id: int, name: str, clock: Callable[[], datetime], rows: int = 0) -> None:

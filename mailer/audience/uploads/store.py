@@ -97,6 +97,12 @@ def waits(session: Session) -> bool:
     return session.scalar(select(Upload.id).where(Upload.step.in_(AT_WORK)).limit(1)) is not None
 
 
+def of_import(session: Session, import_id: int) -> Upload | None:
+    """Return the upload that an import came with, while it is known."""
+    found = select(Upload).where(Upload.import_id == import_id).options(defer(Upload.content))
+    return session.scalar(found.order_by(Upload.id.desc()).limit(1))
+
+
 def forget(session: Session, content_before: datetime, rows_before: datetime) -> None:
     """Erase files that came before one instant, and all that is known of those before another."""
     session.execute(delete(Upload).where(Upload.uploaded_at < rows_before))
