@@ -34,6 +34,7 @@ DOORS = {
     "nh3": {"mailer.content.prose"},
     "PIL": {"mailer.issues.figures"},
     "email_validator": {"mailer.address"},
+    "python_calamine": {"mailer.audience.sheets.workbook"},
     "flufl": {"mailer.bench.stopwatch"},  # the baseline that reading returned mail is measured against
 }
 """Which modules, or packages with all that is in them, may import a library."""

@@ -89,15 +89,11 @@ def _desk(request: Request, me: Me, session: Reading) -> Desk:
 
 At = Annotated[Desk, Depends(_desk)]
 
-router = APIRouter(dependencies=[Depends(guard)], include_in_schema=False)
 
-
-@router.get("")
 def choose_file(request: Request, session: Reading, now: Now, desk: At) -> Response:
     return pages.render(request, "imports/choose.html", **_start(session, desk))
 
 
-@router.post("")
 def take_file(request: Request, form: Posted, session: Writing, house: Here, now: Now, desk: At) -> Response:
     house.doorkeeper.count(_UPLOADS, "import", str(desk.me.user.id))
     with pages.again(request, "imports/choose.html", form=forms.kept(form), **_start(session, desk)):
@@ -110,7 +106,6 @@ def take_file(request: Request, form: Posted, session: Writing, house: Here, now
     return pages.done(f"{desk.path}/{upload.public_id}")
 
 
-@router.get("/{upload}")
 def show_upload(
     request: Request, session: Reading, now: Now, desk: At, upload: UUID, show: Filter = "",
     page: pages.Number = 1, edit: bool = False,
@@ -128,7 +123,6 @@ def show_upload(
     return pages.render(request, "imports/columns.html", **_columns(desk, found))
 
 
-@router.get("/{upload}/progress")
 def progress(session: Reading, desk: At, upload: UUID) -> Response:
     """What the progress page asks for every second."""
     found = steps.get(session, upload, partner_id=desk.partner_id)
@@ -138,7 +132,6 @@ def progress(session: Reading, desk: At, upload: UUID) -> Response:
     })  # fmt: skip
 
 
-@router.post("/{upload}/columns")
 def lay_out(
     request: Request, form: Posted, session: Writing, house: Here, now: Now, desk: At, upload: UUID
 ) -> Response:
@@ -158,7 +151,6 @@ class Answer(Form):
     how: str = ""
 
 
-@router.post("/{upload}/run")
 def run(request: Request, form: Posted, session: Writing, now: Now, desk: At, upload: UUID) -> Response:
     found = steps.get(session, upload, partner_id=desk.partner_id)
     context = _checked(session, desk, found, "", 1)
@@ -168,13 +160,11 @@ def run(request: Request, form: Posted, session: Writing, now: Now, desk: At, up
     return pages.done(f"{desk.path}/{upload}")
 
 
-@router.get("/{upload}/verdicts.csv")
 def download_check(session: Reading, desk: At, upload: UUID) -> Response:
     found = steps.get(session, upload, partner_id=desk.partner_id)
     return _download(found.file_name, steps.checked(found))
 
 
-@router.get("/done/{file}")
 def show_import(
     request: Request, session: Reading, now: Now, desk: At, file: UUID, show: Filter = "",
     page: pages.Number = 1,
@@ -186,13 +176,11 @@ def show_import(
     )  # fmt: skip
 
 
-@router.get("/done/{file}/verdicts.csv")
 def download_report(session: Reading, desk: At, file: UUID) -> Response:
     done = steps.find_import(session, file, partner_id=desk.partner_id)
     return _download(done.file_name, steps.reported(session, done))
 
 
-@router.post("/done/{file}/undo")
 def undo(session: Writing, now: Now, desk: At, file: UUID) -> Response:
     undone = steps.undo(session, file, partner_id=desk.partner_id, now=now, actor=actor(desk.me))
     said = ngettext("%(num)s row was put back.", "%(num)s rows were put back.", undone.restored)
@@ -324,3 +312,25 @@ def _csv(cells: Iterable[str]) -> str:
     out = io.StringIO()
     csv.writer(out, lineterminator="\r\n").writerow([guarded(cell) for cell in cells])
     return out.getvalue()
+
+
+def _pages(prefix: str) -> APIRouter:
+    """Return the pages under an address: ``_desk`` tells by it whose they are."""
+    made = APIRouter(prefix=prefix, dependencies=[Depends(guard)], include_in_schema=False)
+    for method, path, page in (
+        ("GET", "", choose_file),
+        ("POST", "", take_file),
+        ("GET", "/{upload}", show_upload),
+        ("GET", "/{upload}/progress", progress),
+        ("POST", "/{upload}/columns", lay_out),
+        ("POST", "/{upload}/run", run),
+        ("GET", "/{upload}/verdicts.csv", download_check),
+        ("GET", "/done/{file}", show_import),
+        ("GET", "/done/{file}/verdicts.csv", download_report),
+        ("POST", "/done/{file}/undo", undo),
+    ):
+        made.add_api_route(path, page, methods=[method])
+    return made
+
+
+routers = (_pages(SECRETARIAT), _pages(PARTNER))

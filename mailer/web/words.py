@@ -84,6 +84,8 @@ _WORDS = {
     "column_status": N_("Status in another system"),
     "column_opted_in_at": N_("When they agreed"),
     "column_opted_in_from": N_("IP address they agreed from"),
+    "column_confirmed_at": N_("When they confirmed"),
+    "column_confirmed_from": N_("IP address they confirmed from"),
     "column_left_at": N_("When they left"),
     # how consent came about
     "consent_sign_up": N_("signed up themselves"),
