@@ -18,6 +18,7 @@ from mailer.feedback.outbox import Outbox
 from mailer.feedback.webhooks import certificates
 from mailer.feedback.webhooks.certificates import Fetch
 from mailer.feedback.webhooks.receiver import Receiver
+from mailer.sentence import Sentence
 from mailer.settings import Settings, templates
 from mailer.tracking.machines import machine
 from mailer.web import (
@@ -42,8 +43,10 @@ from mailer.web.forms import IMPORT_LIMIT, UPLOAD_LIMIT, TooLarge
 from mailer.web.house import Doorkeeper, House, ask_dns, utc_now
 
 _TOO_LARGE = {
-    UPLOAD_LIMIT: "This file is too large: send one of at most 25 MB.",
-    IMPORT_LIMIT: "The file is larger than 40 MB: split it into several, or save the workbook as CSV.",
+    UPLOAD_LIMIT: Sentence("This file is too large: send one of at most 25 MB."),
+    IMPORT_LIMIT: Sentence(
+        "The file is larger than 40 MB: split it into several, or save the workbook as CSV."
+    ),
 }
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
