@@ -6,7 +6,7 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
@@ -102,6 +102,7 @@ def test_a_file_that_is_no_table_says_what_to_do(raw, words):
         read(raw, "x.csv")
 
 
+@settings(deadline=None)  # on a machine with other work to do
 @given(
     st.binary(max_size=80)
     | st.text(max_size=60).map(lambda text: f"email,name\n{text}".encode("utf-8", "replace"))

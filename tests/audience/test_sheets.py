@@ -11,7 +11,7 @@ import zipfile
 from datetime import datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mailer.audience.names import Names
@@ -301,6 +301,7 @@ def test_one_cell_far_away_does_not_cost_all_before_it(far):
         read(with_part(workbook(PEOPLE), "xl/worksheets/sheet1.xml", xml), "x")
 
 
+@settings(deadline=None)  # a workbook is opened
 @given(st.data())
 def test_a_workbook_with_a_flipped_octet_is_read_or_refused(data):
     """Nothing in it breaks the reader in another way."""

@@ -108,7 +108,8 @@ def world(make: Make, theirs, outbox):
     with make.database.write() as session:
         upload = steps.keep(
             session, content=b"email\nsecret@theirs.example\n", name="secret.csv", partner_id=theirs.id,
-            publication_id=make.publication().id, consent=Consent(ConsentKind.INVITED), now=NOON, actor=SYSTEM,
+            publication_id=make.publication().id, consent=Consent(ConsentKind.INVITED), now=NOON,
+            actor=SYSTEM,
         )  # fmt: skip
         steps.check(session, upload, keys=KEYS, now=NOON)
         steps.start(session, upload, upload.consent)
@@ -119,8 +120,8 @@ def world(make: Make, theirs, outbox):
     outbox.record(received_at=NOON, mail_from="", recipients=["secret@theirs.example"], content=b"Subject: x")
     return {
         "{person}": str(membership), "{issue}": str(issue), "{campaign}": str(campaign.public_id),
-        "{language}": "zh", "{upload}": str(upload_id), "{file}": str(file), "{figure}": "accepted", "{letter}": "1",
-        "{event}": str(event.id), "{suppression}": str(suppression.id), "{rule}": str(rule.id),
+        "{language}": "zh", "{upload}": str(upload_id), "{file}": str(file),
+        "{figure}": "accepted", "{letter}": "1", "{event}": str(event.id), "{suppression}": str(suppression.id), "{rule}": str(rule.id),
     }  # fmt: skip
 
 

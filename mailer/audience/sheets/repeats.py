@@ -9,21 +9,24 @@ from __future__ import annotations
 from mailer.audience.sheets.people import Row
 from mailer.sentence import Sentence
 
-_BITS = 1 << 27  # 16 MB: of a million addresses, four in a thousand are compared for nothing
-_BYTES = (_BITS >> 3) - 1
+_MOST_BITS = 27  # 16 MB: of a million addresses, four in a thousand are compared for nothing
+_LEAST_BITS = 16
 
 
 class Suspects:
     """The addresses of a file that may stand in it twice. ``twice``: their hashes, this process's own."""
 
-    def __init__(self) -> None:
-        self._seen: bytearray | None = bytearray(_BITS >> 3)
+    def __init__(self, octets: int) -> None:
+        """Make a map that suits a file of so many octets."""
+        bits = min(max((octets << 7).bit_length(), _LEAST_BITS), _MOST_BITS)
+        self._seen: bytearray | None = bytearray(1 << (bits - 3))
+        self._last = (1 << (bits - 3)) - 1
         self.twice: set[int] = set()
 
     def meet(self, sign: int) -> None:
         """Note the hash of one address, in the first pass."""
         assert self._seen is not None
-        byte, bit = (sign >> 3) & _BYTES, 1 << (sign & 7)
+        byte, bit = (sign >> 3) & self._last, 1 << (sign & 7)
         if self._seen[byte] & bit:
             self.twice.add(sign)
         else:

@@ -137,7 +137,7 @@ def read_through(table: Table) -> Sheet:
 def _scanned(table: Table) -> tuple[Suspects, int]:
     """Go through the whole file once: how many rows there are, and which addresses may stand there twice."""
     place = table.meanings.index("address")
-    suspects, count, address = Suspects(), 0, False
+    suspects, count, address = Suspects(table.source.size), 0, False
     meet, plain = suspects.meet, cells.PLAIN
     first = ""
     for _line, record in table.below():
