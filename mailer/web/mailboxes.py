@@ -14,7 +14,7 @@ from mailer.feedback import answers, forwarding, mime
 from mailer.feedback import store as feedback
 from mailer.feedback.boxes import mailboxes, store
 from mailer.feedback.boxes.account import Account, Protocol, from_parts
-from mailer.feedback.boxes.store import Mailbox
+from mailer.feedback.boxes.store import Mailbox, UnstoredMail
 from mailer.sentence import Sentence
 from mailer.web import forms, pages
 from mailer.web.access import actor, guard, may, staff
@@ -43,6 +43,7 @@ class Shown:
     account: Account
     trouble: Sentence | None
     is_read: bool
+    unstored: list[UnstoredMail]
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,19 @@ def try_again(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
     return pages.done(_PATH, _("It is tried again within seconds: reload the page to see how it goes."))
 
 
+class Unstored(Which):
+    """A mail of a mailbox that could not be stored."""
+
+    uid: str
+
+
+@router.post("/dismiss")
+def dismiss(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
+    given = forms.read(Unstored, form)
+    mailboxes.dismiss(session, given.id, given.uid, now=now, actor=actor(me))
+    return pages.done(_PATH, _("This mail is not tried again; it stays where it is."))
+
+
 @router.post("/remove")
 def remove(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
     mailboxes.remove(session, forms.read(Which, form).id, now=now, actor=actor(me))
@@ -109,15 +123,16 @@ def pass_on(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
 def _seen(session: Session, now: datetime) -> dict[str, Any]:
     kept = feedback.answers_in(session, answers.State.KEPT, limit=_SHOWN)
     return {
-        "mailboxes": [_shown(row, now) for row in store.mailboxes(session)],
+        "mailboxes": [_shown(session, row, now) for row in store.mailboxes(session)],
         "kept": [_kept(session, row) for row in kept],
         "POP3": Protocol.POP3,
     }
 
 
-def _shown(row: Mailbox, now: datetime) -> Shown:
+def _shown(session: Session, row: Mailbox, now: datetime) -> Shown:
     is_read = row.looked_at is not None and now - row.looked_at < _UNREAD
-    return Shown(row, Account.from_url(row.url), mailboxes.trouble_of(row), is_read)
+    failed = store.unstored(session, row.id)
+    return Shown(row, Account.from_url(row.url), mailboxes.trouble_of(row), is_read, failed)
 
 
 def _kept(session: Session, row: feedback.Answer) -> Kept:
