@@ -19,7 +19,7 @@ from mailer.delivery.relays import hand_over
 from mailer.delivery.smtp import Envelope
 from mailer.delivery.smtp import Kind as Fate
 from mailer.errors import MailerError
-from mailer.feedback import forwarding, mime, store
+from mailer.feedback import forwarding, store
 from mailer.feedback.kind import Kind
 from mailer.feedback.mime import Headers
 from mailer.feedback.store import Answer
@@ -54,7 +54,7 @@ class NoAnswer(MailerError):
 def take(
     session: Session,
     kind: Kind,
-    raw: bytes,
+    headers: Headers,
     *,
     mail_id: int,
     delivery: tuple[int, int],
@@ -62,7 +62,6 @@ def take(
     now: datetime,
 ) -> bool:
     """Have a stored mail passed on, or kept for a person; False: it is nothing to us, the desk has it."""
-    headers = mime.read(raw).headers
     publication = store.publication_of(session, delivery[0])
     if _is_at(publication.desk_address, headers, sent_to):
         return False

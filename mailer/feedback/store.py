@@ -76,6 +76,8 @@ class Decision(Base):
         Index("ix_decisions_action", "action", "event_id"),  # the rare ones, among millions
         Index("ix_decisions_held", "until", sqlite_where=text("until IS NOT NULL"),
               postgresql_where=text("until IS NOT NULL")),
+        Index("ix_decisions_silenced", "at", sqlite_where=text("suppression_id IS NOT NULL"),
+              postgresql_where=text("suppression_id IS NOT NULL")),
         Index("ix_decisions_suppression_id", "suppression_id",
               sqlite_where=text("suppression_id IS NOT NULL"),
               postgresql_where=text("suppression_id IS NOT NULL")),
@@ -181,6 +183,8 @@ class Answer(Base):
     due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: nothing is to be done by itself
     attempts: Mapped[int] = mapped_column(default=0)
     said: Mapped[Any | None] = mapped_column(Json)  # Sentence.stored: why it is kept, or did not go
+    passed_to: Mapped[str] = mapped_column(String(320), default="", server_default="")  # the desk's address
+    passed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 def keep_mail(
@@ -342,11 +346,14 @@ def bounces_of(
 def signs_of_life(
     session: Session, subscriber_ids: Collection[int], *, settled: datetime
 ) -> dict[int, datetime]:
-    """Return when each person was last seen alive: a click or an open by a person, or a letter that came
-    through. A letter has come through when it was accepted before ``settled`` and nothing bounced."""
+    """Return when each person was last seen alive: a click by a person, or a letter that came through.
+
+    An open is none: pictures are fetched by machines that do not say so. A letter has come through when it
+    was accepted before ``settled`` and nothing bounced.
+    """
     acts = (
         select(Delivery.subscriber_id, func.max(Event.at))
-        .join(Event, _of_its_delivery(EventKind.CLICK, EventKind.OPEN))
+        .join(Event, _of_its_delivery(EventKind.CLICK))
         .where(Delivery.subscriber_id.in_(subscriber_ids), ~Event.detail.startswith(MACHINE))
         .group_by(Delivery.subscriber_id)
     )

@@ -123,7 +123,8 @@ def _hold_back(
     rows = session.execute(
         _decisions(destination)
         .join(Suppression, Suppression.id == Decision.suppression_id)
-        .where(Decision.action == Action.SUPPRESS, Decision.at >= since, Suppression.since >= since)
+        .where(Decision.suppression_id.is_not(None), Decision.at >= since)  # ix_decisions_silenced
+        .where(Decision.action == Action.SUPPRESS, Suppression.since >= since)
         .where(Suppression.added_by == "")
         .add_columns(Suppression.released_at)
     ).all()
