@@ -174,7 +174,16 @@ def answers(shell: Shell, every: bool, as_json: bool) -> None:
         for answer in store.answers_in(session, *states):
             why = Sentence.restored(answer.said) if answer.said else None
             facts = {"id": answer.mail_id, "at": answer.at.isoformat(), "state": answer.state}
-            _show({**facts, "campaign": answer.campaign_id, "n": answer.n, "why": why}, as_json)
+            _show(
+                {
+                    **facts,
+                    "campaign": answer.campaign_id,
+                    "n": answer.n,
+                    "why": why,
+                    "to": answer.passed_to or None,
+                },
+                as_json,
+            )
 
 
 @command.command()

@@ -84,14 +84,20 @@ def take(
     return True
 
 
+def get(session: Session, mail_id: int) -> Answer:
+    """:raises NoAnswer:"""
+    answer = session.get(Answer, mail_id)
+    if answer is None:
+        raise NoAnswer
+    return answer
+
+
 def again(session: Session, mail_id: int, *, now: datetime) -> None:
     """Have an answer passed on that was kept: a person has looked at it.
 
     :raises NoAnswer:
     """
-    answer = session.get(Answer, mail_id)
-    if answer is None:
-        raise NoAnswer
+    answer = get(session, mail_id)
     answer.state, answer.due_at, answer.attempts, answer.at = State.WAITING, now, 0, now
     session.flush()
     queue.ring(session, queue.PASS_ON)
@@ -119,8 +125,9 @@ def _pass_one(database: Database, answer: Answer, settings: Settings, now: datet
         row = session.get(Answer, answer.mail_id)
         if row is not None:
             row.said = said.stored() if said else None
-            if said is None:
+            if said is None and isinstance(envelope, Envelope):
                 row.state, row.due_at = State.PASSED, None
+                row.passed_to, row.passed_at = envelope.recipient, now
             elif last or now - row.at > _GIVE_UP_AFTER:
                 row.state, row.due_at = State.KEPT, None
     return said is None

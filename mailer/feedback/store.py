@@ -449,6 +449,20 @@ def answers_in(session: Session, *states: str, limit: int = 1_000) -> list[Answe
     return list(session.scalars(chosen))
 
 
+def answers_of(session: Session, campaign_id: int, n: int) -> list[Answer]:
+    """Return what was answered to one letter, oldest first."""
+    its = select(Answer).where(Answer.campaign_id == campaign_id, Answer.n == n)
+    return list(session.scalars(its.order_by(Answer.at)))
+
+
+def answers_page(session: Session, state: str, page: int, size: int) -> tuple[list[Answer], int]:
+    """Return a page of answers in a state ("": any), newest first, and how many there are."""
+    chosen = select(Answer).where(Answer.state == state) if state else select(Answer)
+    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    newest = chosen.order_by(Answer.at.desc(), Answer.mail_id.desc()).limit(size).offset((page - 1) * size)
+    return list(session.scalars(newest)), total
+
+
 def due_answers(session: Session, now: datetime, limit: int) -> list[Answer]:
     """Take answers that are to be passed on now; on PostgreSQL those that nobody else takes just now."""
     due = select(Answer).where(Answer.due_at <= now).order_by(Answer.due_at).limit(limit)

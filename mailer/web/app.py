@@ -24,6 +24,7 @@ from mailer.tracking.machines import machine
 from mailer.web import (
     access,
     admin,
+    answers,
     campaigns,
     feedback,
     hooks,
@@ -31,6 +32,7 @@ from mailer.web import (
     mailboxes,
     pages,
     partner,
+    policy,
     rules,
     secretariat,
     sending,
@@ -74,8 +76,8 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access, secretariat, campaigns, partner, admin, feedback, rules, suppressed, sending, mailboxes,
-        hooks, subscriber, webhooks,
+        access, secretariat, campaigns, partner, admin, feedback, answers, rules, policy, suppressed, sending,
+        mailboxes, hooks, subscriber, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))

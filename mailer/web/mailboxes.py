@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
-from mailer.feedback import answers, forwarding, mime
+from mailer.feedback import answers
 from mailer.feedback import store as feedback
 from mailer.feedback.boxes import mailboxes, store
 from mailer.feedback.boxes.account import Account, Protocol, from_parts
@@ -18,6 +18,7 @@ from mailer.feedback.boxes.store import Mailbox, UnstoredMail
 from mailer.sentence import Sentence
 from mailer.web import forms, pages
 from mailer.web.access import actor, guard, may, staff
+from mailer.web.answers import seen
 from mailer.web.forms import Form
 from mailer.web.house import Here, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
@@ -44,17 +45,6 @@ class Shown:
     trouble: Sentence | None
     is_read: bool
     unstored: list[UnstoredMail]
-
-
-@dataclass(frozen=True)
-class Kept:
-    """An answer that nobody has got, and why."""
-
-    mail_id: int
-    at: datetime
-    writer: str
-    subject: str
-    why: Sentence | None
 
 
 @router.get("")
@@ -124,7 +114,7 @@ def _seen(session: Session, now: datetime) -> dict[str, Any]:
     kept = feedback.answers_in(session, answers.State.KEPT, limit=_SHOWN)
     return {
         "mailboxes": [_shown(session, row, now) for row in store.mailboxes(session)],
-        "kept": [_kept(session, row) for row in kept],
+        "kept": [seen(session, row) for row in kept],
         "POP3": Protocol.POP3,
     }
 
@@ -133,10 +123,3 @@ def _shown(session: Session, row: Mailbox, now: datetime) -> Shown:
     is_read = row.looked_at is not None and now - row.looked_at < _UNREAD
     failed = store.unstored(session, row.id)
     return Shown(row, Account.from_url(row.url), mailboxes.trouble_of(row), is_read, failed)
-
-
-def _kept(session: Session, row: feedback.Answer) -> Kept:
-    headers = mime.read((feedback.mail_content(session, row.mail_id) or b"")[: mime.HEADER_LIMIT]).headers
-    subject = mime.decode_words(headers.get("subject")[:500])
-    why = Sentence.restored(row.said) if row.said else None
-    return Kept(row.mail_id, row.at, forwarding.writer(headers).shown, subject, why)
