@@ -18,7 +18,7 @@ from mailer.web import forms, pages
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.forms import Refused
 from mailer.web.house import Now, Posted, Reading, Writing
-from mailer.web.i18n import _, tell
+from mailer.web.i18n import _, number, tell
 
 router = APIRouter(
     prefix="/admin/policy", dependencies=[Depends(guard), Depends(staff)], include_in_schema=False
@@ -68,7 +68,9 @@ def _changes(session: Session, form: FormData) -> Mapping[str, float | None]:
             notes[setting.name] = _("Please write a number.")
         except MailerError:
             notes[setting.name] = _(
-                "A whole number from %(least)s to %(most)s, please.", least=setting.least, most=setting.most
+                "A whole number from %(least)s to %(most)s, please.",
+                least=number(setting.least),
+                most=number(setting.most),
             )
         else:
             if value != setting.value:
@@ -92,5 +94,6 @@ def _hint(setting: Setting) -> str:
     """Say in which unit a setting is and what it is by default."""
     return _(
         "%(unit)s, %(least)s to %(most)s; by default %(default)s",
-        unit=tell(setting.unit), least=setting.least, most=setting.most, default=setting.default,
+        unit=tell(setting.unit), least=number(setting.least), most=number(setting.most),
+        default=number(setting.default),
     )  # fmt: skip

@@ -79,7 +79,7 @@ def test_what_cannot_be_is_noted_beside_its_field_and_nothing_is_set(admin, sqli
     form = shown(admin.get(PATH)) | {"inactive_times": "0", "dormant_days": "soon", "storm_ratio": "9"}
     page = admin.post(PATH, **form)
     assert page.status_code == 422
-    assert 'id="inactive_times-wrong">A whole number from 1 to 1000, please.' in page.text
+    assert 'id="inactive_times-wrong">A whole number from 1 to 1,000, please.' in page.text
     assert 'id="dormant_days-wrong">Please write a number.' in page.text
     assert 'name="storm_ratio" type="text" value="9"' in page.text
     assert 'name="dormant_days" type="text" value="soon"' in page.text
