@@ -15,6 +15,7 @@ from mailer.delivery import lanes
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import answers, policy, retention
 from mailer.feedback import watch as watching
+from mailer.feedback.webhooks import hooks
 from workers.app import app, context, leave
 from workers.timetable import LOOK_UP, SWEEP, TIDY, WATCH
 
@@ -76,6 +77,7 @@ def tidy(**_newer: object) -> None:
     with context().database.write() as session:
         sessions.forget_expired(session, now=now)
         steps.forget(session, now=now)
+        hooks.forget_tokens(session, now=now)
     kept_for = timedelta(days=context().settings.raw_mail_days)
     retention.forget_old_mail(context().database, before=now - kept_for)
 

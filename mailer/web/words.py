@@ -57,6 +57,10 @@ _WORDS = {
     "source_arf": N_("a complaint by mail"),
     "source_mail": N_("a mail"),
     "source_web": N_("a page of ours"),
+    # what became of a reader's answer
+    "answer_waiting": N_("on its way"),
+    "answer_passed": N_("passed on"),
+    "answer_kept": N_("waits for a person"),
     # verdicts on the rows of a file
     "row_added": N_("added"),
     "row_updated": N_("completed"),
