@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -30,8 +29,7 @@ class NoSubscriber(NotFound):
     """There is nobody with that address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What became of a person. ``refusal`` says why a refused one was.
 
     ``born``: the rows of somebody wholly new, subscriber and membership; None for everybody else.
