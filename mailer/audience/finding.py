@@ -14,9 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from itertools import chain
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal, literal_column, select, text
+from sqlalchemy import ColumnElement, Select, func, literal, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from mailer.audience.bulk import among
@@ -61,7 +61,7 @@ class _Looked(NamedTuple):
     words: list[str]
 
     @classmethod
-    def of(cls, row: Row[int, str | None, str, str]) -> _Looked:
+    def of(cls, row: Sequence[Any]) -> _Looked:
         own, address, latin, chinese = row
         parts = (chinese[at:] for at in range(3))
         return cls(own, list(chain(words(address or ""), words(latin), *map(words, parts))))
@@ -73,6 +73,12 @@ class _Looked(NamedTuple):
 def words(said: str) -> list[str]:
     """Return what somebody looks for, word by word."""
     return _WORD.findall(said.lower())
+
+
+def holds(wanted: Sequence[str], address: str, latin: str, chinese: str) -> bool:
+    """Say whether each word begins one of the person's."""
+    person = _Looked.of((0, address, latin, chinese))
+    return all(person.has(word) for word in wanted)
 
 
 def matching(session: Session, said: str) -> Matches:

@@ -25,6 +25,7 @@ from mailer.web import (
     access,
     admin,
     campaigns,
+    downloads,
     feedback,
     hooks,
     i18n,
@@ -74,8 +75,8 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access, secretariat, campaigns, partner, admin, feedback, rules, suppressed, sending, mailboxes,
-        hooks, subscriber, webhooks,
+        access, secretariat, campaigns, downloads, partner, admin, feedback, rules, suppressed, sending,
+        mailboxes, hooks, subscriber, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
