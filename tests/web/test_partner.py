@@ -120,8 +120,9 @@ def world(make: Make, theirs, outbox):
     outbox.record(received_at=NOON, mail_from="", recipients=["secret@theirs.example"], content=b"Subject: x")
     return {
         "{person}": str(membership), "{issue}": str(issue), "{campaign}": str(campaign.public_id),
-        "{language}": "zh", "{upload}": str(upload_id), "{file}": str(file),
-        "{figure}": "accepted", "{letter}": "1", "{event}": str(event.id), "{suppression}": str(suppression.id), "{rule}": str(rule.id),
+        "{language}": "zh", "{figure}": "accepted", "{letter}": "1", "{upload}": str(upload_id),
+        "{event}": str(event.id), "{suppression}": str(suppression.id), "{rule}": str(rule.id),
+        "{file}": str(file),
     }  # fmt: skip
 
 
