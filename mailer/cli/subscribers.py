@@ -44,7 +44,8 @@ def command() -> None:
     "mapped",
     metavar="COLUMN=MEANING,…",
     default="",
-    help=f"What columns mean, where their names do not say it; nothing after = leaves one out: {', '.join(MEANINGS)}.",
+    help="What columns mean, where their names do not say it; nothing after = leaves one out: "
+    + f"{', '.join(MEANINGS)}.",
 )
 @click.option("--sheet", "tab", metavar="NAME", default="", help="The sheet of a workbook that has several.")
 @click.option("--consent", metavar="TEXT", default="", help="What the people agreed to, kept as evidence.")
