@@ -301,7 +301,7 @@ def test_people_of_a_partner_that_may_not_vouch_are_asked_little_by_little(
         ]  # fmt: skip
         text = message_from_bytes(host.letters[0].body, policy=policy.default).get_content()
     assert "他们的研究所推荐您" in text
-    assert "Yes, subscribe me" in visit().get(re.search(r"/confirm/[a-z2-7]+", text)[0]).text
+    assert "是的，订阅" in visit().get(re.search(r"/confirm/[a-z2-7]+", text)[0]).text
 
 
 def test_who_was_not_asked_because_no_relay_answered_is_asked_later(
