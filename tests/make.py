@@ -25,6 +25,8 @@ from mailer.audience.store import (
     Membership,
     Partner,
     PartnerKind,
+    PartnerRequest,
+    RequestState,
     Segment,
     SignUp,
     Subscriber,
@@ -150,7 +152,15 @@ class Make:
     def membership(self, partner: Partner, subscriber: Subscriber, **given: Any) -> Membership:
         """A partner's tie to a person."""
         keys = {"partner_id": partner.id, "subscriber_id": subscriber.id, "public_id": uuid7()}
-        return self._add(Membership(**{**keys, "joined_at": NOON, **_consent(), **given}))
+        at = given.get("joined_at", NOON)
+        facts = {"joined_at": at, "confirmed_at": at, **_consent()}
+        return self._add(Membership(**{**keys, **facts, **given}))
+
+    def request(self, partner: Partner, **given: Any) -> PartnerRequest:
+        """A partner's request for more seats that nobody has answered."""
+        facts = {"public_id": uuid7(), "kind": "seats", "seats": 50, "state": RequestState.OPEN}
+        asked = {"asked_by": "manager@example.org", "asked_at": NOON}
+        return self._add(PartnerRequest(**{"partner_id": partner.id, **facts, **asked, **given}))
 
     def sign_up(self, person: Subscriber, publication: Publication | None = None, **given: Any) -> SignUp:
         """A form filled in for a person, not confirmed yet."""

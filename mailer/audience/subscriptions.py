@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
 
-from mailer.audience import bulk
+from mailer.audience import bulk, members
 from mailer.audience.store import ConsentKind, Subscription, SubscriptionState
 from mailer.errors import Conflict, Invalid
 
@@ -55,13 +55,26 @@ def leave(
 def confirm(
     session: Session, *, subscriber_id: int, publication_id: int, now: datetime, origin: str = ""
 ) -> bool:
-    """Record that a person confirmed what was asked for them; False when nothing was pending."""
-    subscription = get(session, subscriber_id, publication_id)
-    if subscription is None or subscription.state != SubscriptionState.PENDING:
+    """Record that a person confirmed what was asked for them; False when nothing was asked.
+
+    Every partner that has asked sees it, also where another's word had subscribed the person before.
+    """
+    if not is_asked(session, subscriber_id, publication_id):
         return False
-    _move(subscription, SubscriptionState.CONFIRMED, now)
-    subscription.consent_at, subscription.consent_origin = now, origin[:200]
+    subscription = session.get_one(Subscription, (publication_id, subscriber_id))
+    if subscription.state == SubscriptionState.PENDING:
+        _move(subscription, SubscriptionState.CONFIRMED, now)
+        subscription.consent_at, subscription.consent_origin = now, origin[:200]
+    members.confirm_asked(session, subscriber_id, now)
     return True
+
+
+def is_asked(session: Session, subscriber_id: int, publication_id: int) -> bool:
+    """Say whether a person has something to confirm. Who left has not: only they themselves come back."""
+    subscription = get(session, subscriber_id, publication_id)
+    if subscription is None or subscription.state == SubscriptionState.LEFT:
+        return False
+    return subscription.state == SubscriptionState.PENDING or members.is_asked(session, subscriber_id)
 
 
 def rejoin(

@@ -23,13 +23,18 @@ from mailer.settings import Settings, templates
 from mailer.tracking.machines import machine
 from mailer.web import (
     access,
+    account,
+    accounts,
+    activity,
     admin,
+    asking,
     campaigns,
     feedback,
     hooks,
     i18n,
     joining,
     mailboxes,
+    ours,
     own_data,
     pages,
     partner,
@@ -37,9 +42,12 @@ from mailer.web import (
     rules,
     secretariat,
     sending,
+    sign_in,
+    sign_up,
     sign_up_forms,
     subscriber,
     suppressed,
+    team,
     webhooks,
 )
 from mailer.web.forms import UPLOAD_LIMIT
@@ -80,11 +88,13 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access, secretariat, campaigns, partner, admin, feedback, rules, suppressed, sending, mailboxes,
-        hooks, subscriber, joining, preferences,
+        sign_in, account, accounts, activity, secretariat, campaigns, joining, partner, ours, team, asking,
+        admin, feedback, rules, suppressed, sending, mailboxes, hooks, subscriber, sign_up, preferences,
         own_data, sign_up_forms, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
+    app.include_router(account.codes)
+    app.include_router(asking.secretariat)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
     pages.install(app)
     access.install(app)

@@ -18,7 +18,7 @@ from mailer.web.access import actor, guard, may, staff
 from mailer.web.forms import Form
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
-from mailer.web.joining import wording
+from mailer.web.sign_up import wording
 
 router = APIRouter(prefix="/admin", dependencies=[Depends(guard), Depends(staff)], include_in_schema=False)
 

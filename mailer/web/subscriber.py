@@ -124,7 +124,7 @@ def confirm_page(request: Request, house: Here, session: Reading, now: Now, toke
     person, publication = readers.of(session, house, Purpose.CONFIRM, token, now)
     readers.speak(request, person.language)
     subscription = subscriptions.get(session, person.id, publication.id)
-    waits = subscription is not None and subscription.state == SubscriptionState.PENDING
+    waits = subscriptions.is_asked(session, person.id, publication.id)
     return pages.render(
         request, "subscriber/confirm.html", token=token, address=person.address, waits=waits,
         name=publications.voice(session, publication.id, i18n.current()).name,

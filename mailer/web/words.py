@@ -67,6 +67,21 @@ _WORDS = {
     "consent_vouched": N_("we answer for it"),
     "consent_imported": N_("imported with evidence"),
     "consent_none": N_("none"),
+    # how a partner's people stand with it, and how its letters fared
+    "standing_confirmed": N_("confirmed"),
+    "standing_waiting": N_("waits for an answer"),
+    "standing_paused": N_("on a break"),
+    "standing_bounced": N_("letters come back"),
+    "fate_arrived": N_("arrived"),
+    "fate_returned": N_("came back"),
+    "fate_underway": N_("on the way"),
+    "fate_uncertain": N_("not known yet"),
+    "request_open": N_("waiting for the secretariat"),
+    "request_accepted": N_("granted"),
+    "request_declined": N_("declined"),
+    "request_withdrawn": N_("withdrawn by you"),
+    "request_seats": N_("More seats"),
+    "request_topic": N_("A new topic"),
     # kinds of partner
     "ministry": N_("Ministry"),
     "un": N_("UN body"),
@@ -81,6 +96,10 @@ _WORDS = {
     "sender": N_("Sender"),
     "viewer": N_("Viewer"),
     "partner": N_("Partner manager"),
+    # by which door somebody signed in
+    "by_password": N_("with the password"),
+    "by_link": N_("by a link"),
+    "by_provider": N_("through the organisation"),
     # what became of a letter, and what came back
     "waiting": N_("waiting"),
     "accepted": N_("accepted"),

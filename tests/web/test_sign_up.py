@@ -19,7 +19,7 @@ from mailer.audience.store import (
     SubscriptionState,
     Suppression,
 )
-from mailer.web import joining, tickets
+from mailer.web import sign_up, tickets
 from tests.make import KEYS, NOON
 from tests.web.conftest import hidden
 from tests.web.post import Post, office
@@ -211,7 +211,7 @@ def test_a_silenced_address_gets_one_mail_a_week(post: Post, make):
     """Mail to dead addresses costs our name."""
     known(make, "bad_mailbox")
     doorkeeper = post.client.app.state.house.doorkeeper
-    doorkeeper.count(joining.WHERE_MAILS_CAME_BACK, "join", KEYS.address_hash("ann@example.org"))
+    doorkeeper.count(sign_up.WHERE_MAILS_CAME_BACK, "join", KEYS.address_hash("ann@example.org"))
     assert post.fill_in().url.path == "/join/observer/sent"
     assert post.mails == []
 
