@@ -193,7 +193,7 @@ def _facts(value: Any) -> Mapping[str, Any]:
 
 
 def _differ(old: Any, new: Any) -> bool:
-    return bool(old != new) or old == HUSHED
+    return bool(_text(old) != _text(new)) or old == HUSHED
 
 
 def _field(name: str) -> str:

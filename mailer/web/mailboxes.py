@@ -90,7 +90,7 @@ class Which(Form):
 
 @router.post("/again")
 def try_again(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
-    mailboxes.try_again(session, forms.read(Which, form).id, now=now)
+    mailboxes.try_again(session, forms.read(Which, form).id, now=now, actor=actor(me))
     return pages.done(_PATH, _("It is tried again within seconds: reload the page to see how it goes."))
 
 

@@ -32,13 +32,15 @@ def add(session: Session, account: Account, *, keys: Keyring, now: datetime, act
     mailbox = next(
         (row for row in store.mailboxes(session) if Account.from_url(row.url).place == account.place), None
     )
+    before = {"mailbox": mailbox.url} if mailbox else None
     if mailbox is None:
         mailbox = Mailbox(added_at=now)
         session.add(mailbox)
     mailbox.url, mailbox.secret, mailbox.changed_at = account.url, _sealed(account, keys), now
     mailbox.failures, mailbox.retry_at = 0, None
     session.flush()
-    audit.record(session, now=now, actor=actor, action="mailbox.add", subject=f"mailbox {mailbox.id}")
+    audit.record(session, now=now, actor=actor, action="mailbox.add", subject=f"mailbox {mailbox.id}",
+                 before=before, after={"mailbox": mailbox.url})  # fmt: skip
     return mailbox
 
 
@@ -50,17 +52,21 @@ def remove(session: Session, mailbox_id: int, *, now: datetime, actor: Actor) ->
     mailbox = get(session, mailbox_id)
     url = mailbox.url
     store.remove(session, mailbox)
-    audit.record(session, now=now, actor=actor, action="mailbox.remove", subject=f"mailbox {mailbox_id}")
+    audit.record(session, now=now, actor=actor, action="mailbox.remove",
+                 subject=f"mailbox {mailbox_id}", before={"mailbox": url})  # fmt: skip
     return url
 
 
-def try_again(session: Session, mailbox_id: int, *, now: datetime) -> None:
+def try_again(session: Session, mailbox_id: int, *, now: datetime, actor: Actor) -> None:
     """Have a mailbox tried at once that is left alone for a while.
 
     :raises NoMailbox:
     """
     mailbox = get(session, mailbox_id)
+    before = {"until": mailbox.retry_at.isoformat() if mailbox.retry_at else None}
     mailbox.retry_at, mailbox.changed_at = None, now
+    audit.record(session, now=now, actor=actor, action="mailbox.try", subject=f"mailbox {mailbox_id}",
+                 before=before, after={"until": None})  # fmt: skip
 
 
 def get(session: Session, mailbox_id: int) -> Mailbox:
