@@ -185,8 +185,8 @@ def count(
     found = find_issue(session, issue)
     try:
         meant = campaigns.preview(
-            session, publication_id=found.publication.id, audience=audience, languages=languages,
-            fallback=fallback, now=now,
+            session, publication_id=found.publication.id, audience=audience,
+            languages=languages or list(found.languages), fallback=fallback, now=now,
         )  # fmt: skip
     except Invalid as error:
         return JSONResponse({"error": i18n.tell(error.sentence)})
