@@ -12,6 +12,8 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from mailer import address, queue
+from mailer.accounts import audit
+from mailer.accounts.audit import Actor
 from mailer.database import Database
 from mailer.delivery import dkim_keys, events
 from mailer.delivery.relay import RelayUnavailable
@@ -85,7 +87,7 @@ def take(
     return True
 
 
-def again(session: Session, mail_id: int, *, now: datetime) -> None:
+def again(session: Session, mail_id: int, *, now: datetime, actor: Actor) -> None:
     """Have an answer passed on that was kept: a person has looked at it.
 
     :raises NoAnswer:
@@ -93,8 +95,11 @@ def again(session: Session, mail_id: int, *, now: datetime) -> None:
     answer = session.get(Answer, mail_id)
     if answer is None:
         raise NoAnswer
+    before = {"state": str(answer.state)}
     answer.state, answer.due_at, answer.attempts, answer.at = State.WAITING, now, 0, now
     session.flush()
+    audit.record(session, now=now, actor=actor, action="answer.again", subject=f"mail {mail_id}",
+                 before=before, after={"state": str(State.WAITING)})  # fmt: skip
     queue.ring(session, queue.PASS_ON)
 
 

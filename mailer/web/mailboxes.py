@@ -102,7 +102,7 @@ def remove(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
 
 @router.post("/answers")
 def pass_on(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
-    answers.again(session, forms.read(Which, form).id, now=now)
+    answers.again(session, forms.read(Which, form).id, now=now, actor=actor(me))
     return pages.done(_PATH, _("The answer goes to the desk within half a minute."))
 
 
