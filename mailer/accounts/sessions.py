@@ -176,8 +176,8 @@ def make_link(
     *,
     user_id: int,
     now: datetime,
-    lasts: timedelta = LINK_LASTS,
     actor: Actor | None = None,
+    lasts: timedelta = LINK_LASTS,
 ) -> str:
     """Return the token of a link that signs in once before it has lasted so long.
 
