@@ -31,8 +31,16 @@ BY_PROOF = (
     "/confirm",
     "/preferences",
     "/my/",
+    "/join",
+    "/embed",
+    "/welcome",
+    "/address",
+    "/data",
+    "/erase",
+    "/fresh",
 )
-_LAST = ("/remove", "/close", "/close-others", "/sign-out", "/undo")  # after these others are not found
+# after these others are not found
+_LAST = ("/remove", "/restore", "/delete", "/withdraw", "/close", "/close-others", "/sign-out", "/undo")
 
 
 def written() -> dict[tuple[str, str], set[str]]:

@@ -15,7 +15,7 @@ import pytest
 
 from mailer.accounts import sessions, totp
 from mailer.accounts.store import AuditEntry, Role, Totp
-from mailer.audience.store import Membership
+from mailer.audience.store import Membership, PartnerRequest
 from mailer.content.markdown import to_markdown
 from mailer.delivery import dkim_keys, events
 from mailer.delivery.events import News
@@ -36,6 +36,7 @@ _QUIET = {
     "/account/codes/begin": "a picture is shown that guards nothing yet",
     "/desk/campaigns/{campaign}/test": "a colleague gets a letter; nothing here changes",
     "/admin/rules/try": "only tries",
+    "/desk/segments/look": "only counts, while a rule is written",
     "/admin/suppressions/import/check": "only looks",
     "/admin/sending/keys/check": "only asks the DNS",
 }
@@ -113,13 +114,45 @@ def people(walk, make, database):
     make.publication()
     ours = make.partner("ours", trusted=True)
     me = walk(Role.PARTNER, partner_id=ours.id)
-    me("/partner/people/new", address="ann@example.org", language="en", agreed="1", given_en="Ann")
+    me("/partner/people/new", address="ann@example.org", language="en", consent="vouched", name_en="Ann")
     with database.read() as session:
         person = session.query(Membership).one().public_id
-    me(f"/partner/people/{person}", "/partner/people/{person}", language="zh", given_en="Anna")
-    me(f"/partner/people/{person}/remove", "/partner/people/{person}/remove")
+    me(f"/partner/people/{person}", "/partner/people/{person}", language="zh", name_en="Anna")
+    path = "/partner/people/{person}"
+    me(f"/partner/people/{person}/pause", f"{path}/pause", until="2026-12-01")
+    for verb in ("resume", "remove", "restore"):
+        me(f"/partner/people/{person}/{verb}", f"{path}/{verb}")
+    corrected = {"address": "ann.lee@example.org", "consent": "vouched"}
+    me(f"/partner/people/{person}/address", f"{path}/address", **corrected)
+    me("/partner/people/add", people="bob@example.org", language="en", consent="vouched")
+    asked = make.membership(ours, make.subscriber(), confirmed_at=None, consent_at=NOON - timedelta(days=30))
+    me(f"/partner/people/{asked.public_id}/ask", f"{path}/ask")
     admin = walk(Role.ADMIN)
+    for verb in ("accept", "decline"):
+        me("/partner/requests", kind="seats", seats="30", words="two more offices")
+        request = _request(database)
+        answer = {"verdict": verb, "answer": "As you like."}
+        admin(f"/admin/requests/{request}", "/admin/requests/{request_id}", **answer)
+    me("/partner/requests", kind="seats", seats="40", words="one more")
+    request = _request(database)
+    me(f"/partner/requests/{request}/withdraw", "/partner/requests/{request_id}/withdraw")
+    for verb in ("", "/link", "/remove"):
+        me(f"/partner/team{verb}", email="colleague@ours.example", name="Bo", language="en")
+    admin("/admin/forms/observer", "/admin/forms/{code}", welcomes="1")
     admin("/admin/partners", code="mee", name_en="The Ministry", kind="ministry", country="cn")
+
+
+def _request(database):
+    with database.read() as session:
+        return session.query(PartnerRequest).filter_by(state="open").one().public_id
+
+
+def segments(walk, make, database):
+    me = walk(Role.EDITOR)
+    kept = make.segment("language = zh")
+    me("/desk/segments", name="English", tab="text", rule="language = en", publication="observer")
+    me(f"/desk/segments/{kept.id}/copy", "/desk/segments/{segment}/copy")
+    me(f"/desk/segments/{kept.id}/delete", "/desk/segments/{segment}/delete")
 
 
 def issues(walk, make, database):
@@ -254,7 +287,7 @@ def sending(walk, make, database):
 def test_what_a_post_changes_is_written_down(app, walk, make, sqlite_database):
     """Who, what, before, after, and no reader's address; over every POST there is, or a reason why not."""
     tried: set[str] = set()
-    for steps in (accounts, people, issues, feedback, rules, silence, sending):
+    for steps in (accounts, people, segments, issues, feedback, rules, silence, sending):
         steps(lambda role, **given: Walk(*walk(role, **given), tried), make, sqlite_database)
     posts = {route.path for route in routes(app) if "POST" in route.methods}
     signed_in = {path for path in posts if not path.startswith(BY_PROOF)}

@@ -43,6 +43,9 @@ def places(make, people, outbox):
         "{suppression}": str(suppression.id),
         "{user}": str(account.id),
         "{letter}": "1",
+        "{segment}": str(make.segment("language = zh").id),
+        "{request_id}": str(make.request(ours).public_id),
+        "{code}": "observer",
         "{language}": "en",
         "{figure}": "accepted",
     }
