@@ -128,12 +128,12 @@ def people(walk, make, database):
     asked = make.membership(ours, make.subscriber(), confirmed_at=None, consent_at=NOON - timedelta(days=30))
     me(f"/partner/people/{asked.public_id}/ask", f"{path}/ask")
     admin = walk(Role.ADMIN)
-    for verb in ("accept", "decline"):
-        me("/partner/requests", kind="seats", seats="30", words="two more offices")
+    for seats, verb in ((30, "accept"), (40, "decline")):
+        me("/partner/requests", kind="seats", seats=str(seats), words="two more offices")
         request = _request(database)
         answer = {"verdict": verb, "answer": "As you like."}
         admin(f"/admin/requests/{request}", "/admin/requests/{request_id}", **answer)
-    me("/partner/requests", kind="seats", seats="40", words="one more")
+    me("/partner/requests", kind="seats", seats="50", words="one more")
     request = _request(database)
     me(f"/partner/requests/{request}/withdraw", "/partner/requests/{request_id}/withdraw")
     for verb in ("", "/link", "/remove"):
