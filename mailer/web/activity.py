@@ -17,7 +17,7 @@ from mailer.accounts import entries, store
 from mailer.accounts.entries import Filter
 from mailer.accounts.sessions import SignedIn
 from mailer.accounts.store import AuditEntry
-from mailer.audience.sheet import guarded
+from mailer.audience.sheets.guard import guarded
 from mailer.web import deeds, pages
 from mailer.web.access import guard, may, staff
 from mailer.web.house import Here, House, Now, Reading
