@@ -19,7 +19,7 @@ from mailer.feedback.answers import State
 from mailer.feedback.store import Answer
 from mailer.sentence import Sentence
 from mailer.web import pages
-from mailer.web.access import guard, may, staff
+from mailer.web.access import actor, guard, may, staff
 from mailer.web.campaigns import known
 from mailer.web.house import Now, Reading, Writing
 from mailer.web.i18n import _

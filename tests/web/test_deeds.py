@@ -15,12 +15,14 @@ import pytest
 
 from mailer.accounts import sessions, totp
 from mailer.accounts.store import AuditEntry, Role, Totp
-from mailer.audience.store import Membership, PartnerRequest
+from mailer.audience.store import Import, Membership, PartnerRequest
+from mailer.audience.uploads import steps
 from mailer.content.markdown import to_markdown
 from mailer.delivery import dkim_keys, events
 from mailer.delivery.events import News
 from mailer.delivery.store import Campaign, EventKind
 from mailer.feedback import alerts, dormant, policy
+from mailer.feedback.boxes import store as boxes
 from mailer.feedback.record import hear
 from mailer.feedback.store import Decision, Storm
 from mailer.issues.store import Attachment
@@ -37,6 +39,12 @@ _QUIET = {
     "/desk/campaigns/{campaign}/test": "a colleague gets a letter; nothing here changes",
     "/admin/rules/try": "only tries",
     "/desk/segments/look": "only counts, while a rule is written",
+    "/admin/subscribers/import": "the file is only kept and looked at",
+    "/admin/subscribers/import/{upload}/columns": "only looked at in another way",
+    "/admin/subscribers/import/{upload}/run": "whoever takes it in writes it down when it is done",
+    "/partner/import": "the file is only kept and looked at",
+    "/partner/import/{upload}/columns": "only looked at in another way",
+    "/partner/import/{upload}/run": "whoever takes it in writes it down when it is done",
     "/admin/suppressions/import/check": "only looks",
     "/admin/sending/keys/check": "only asks the DNS",
 }
@@ -147,6 +155,20 @@ def _request(database):
         return session.query(PartnerRequest).filter_by(state="open").one().public_id
 
 
+def imports(walk, make, database):
+    me, path = walk(Role.ADMIN), "/admin/subscribers/import"
+    partner = walk(Role.PARTNER, partner_id=make.partner(trusted=True).id)
+    consent = {"wording": "I want the letter.", "how": "A form.", "consent": "vouched"}
+    for who, place in ((me, path), (partner, "/partner/import")):
+        page = who.who.post(place, files={"file": ("x.csv", b"email\nnew@import.example\n")})
+        assert who.who.post(f"{page.url.path}/run", **consent).status_code == 200
+        steps.work(database, keys=KEYS, clock=lambda: NOON)
+        with database.read() as session:
+            file = session.query(Import).order_by(Import.id.desc()).first().public_id
+            assert session.query(AuditEntry).filter_by(action="import.finish").count()
+        who(f"{place}/done/{file}/undo", f"{place}/done/{{file}}/undo")
+
+
 def segments(walk, make, database):
     me = walk(Role.EDITOR)
     kept = make.segment("language = zh")
@@ -156,7 +178,7 @@ def segments(walk, make, database):
 
 
 def issues(walk, make, database):
-    make.subscriber("ann@example.org")
+    make.subscriber()
     me, other = walk(Role.ADMIN), walk(Role.ADMIN)
     text = to_markdown(document("en"))
     page = me("/desk/issues/new", files={"file": ("issue.md", text.encode())})
@@ -224,6 +246,12 @@ def rules(walk, make, database):
     me(f"{here}/switch", f"{path}/switch", on="0")
 
 
+def rulings(walk, make, database):
+    me = walk(Role.ADMIN)
+    me("/admin/policy", inactive_times="4")
+    me("/admin/policy/reset")
+
+
 def silence(walk, make, database):
     me, path = walk(Role.ADMIN), "/admin/suppressions"
     me(path, address="new@elsewhere.example", note="asked by telephone")
@@ -274,12 +302,17 @@ def sending(walk, make, database):
     box = {"protocol": "imaps", "host": "imap.example.org", "user": "desk", "password": "x", "then": "mark"}
     me(f"{path}/mailboxes", **box)
     me(f"{path}/mailboxes/again", id="1")
+    facts = {"uid": "7:12", "message_id": "<42@mx.example>", "size": 900, "why": "LookupError", "at": NOON}
+    with database.write() as session:
+        boxes.note_unstored(session, 1, "7:12", facts, lambda _: timedelta(hours=1))
+    me(f"{path}/mailboxes/dismiss", id="1", uid="7:12")
     me(f"{path}/mailboxes/remove", id="1")
     letter = make.delivery()
     with database.write() as session:
         raw = b"Precedence: bulk\n" + samples.answer()
         hear(session, raw=raw, envelope_to=samples.return_path(letter), now=NOON, keys=KEYS)
     me(f"{path}/mailboxes/answers", id="1")
+    me("/admin/answers/1/pass-on", "/admin/answers/{mail}/pass-on")
     me(f"{path}/webhooks", provider="brevo")
     me(f"{path}/webhooks/remove", id="1")
 
@@ -287,8 +320,8 @@ def sending(walk, make, database):
 def test_what_a_post_changes_is_written_down(app, walk, make, sqlite_database):
     """Who, what, before, after, and no reader's address; over every POST there is, or a reason why not."""
     tried: set[str] = set()
-    for steps in (accounts, people, segments, issues, feedback, rules, silence, sending):
-        steps(lambda role, **given: Walk(*walk(role, **given), tried), make, sqlite_database)
+    for each in (accounts, people, segments, imports, issues, feedback, rules, rulings, silence, sending):
+        each(lambda role, **given: Walk(*walk(role, **given), tried), make, sqlite_database)
     posts = {route.path for route in routes(app) if "POST" in route.methods}
     signed_in = {path for path in posts if not path.startswith(BY_PROOF)}
     assert signed_in - tried - _QUIET.keys() == set(), (

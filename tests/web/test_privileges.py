@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import Role
-from mailer.audience.store import Membership
+from mailer.audience.intake import Consent
+from mailer.audience.store import ConsentKind, Import, Membership
+from mailer.audience.uploads import steps
 from mailer.delivery.store import CampaignState
 from mailer.issues.store import Issue
-from tests.make import NOON
+from tests.make import KEYS, NOON
 from tests.web import privileges
 
 
@@ -29,12 +32,18 @@ def places(make, people, outbox):
     delivery = make.delivery(campaign=campaign, subscriber=person, partner=ours)
     event, rule = make.event(delivery, detail="550 no"), make.own_rule("no such luck")
     suppression, account = make.suppression("gone@example.org"), make.user(Role.VIEWER)
+    (upload, file), (our_upload, our_file) = (_imported(make, owner) for owner in (None, ours))
     outbox.record(received_at=NOON, mail_from="", recipients=["a@example.org"], content=b"Subject: x\n\nbody")
     with make.database.read() as session:
         membership = session.query(Membership).filter_by(partner_id=ours.id).one().public_id
         issue = session.get_one(Issue, campaign.issue_id).public_id
     return {
         "partner:{person}": str(membership),
+        "partner:{upload}": our_upload,
+        "partner:{file}": our_file,
+        "{upload}": upload,
+        "{file}": file,
+        "{mail}": "1",
         "{person}": str(person.public_id),
         "{issue}": str(issue),
         "{campaign}": str(campaign.public_id),
@@ -49,6 +58,22 @@ def places(make, people, outbox):
         "{language}": "en",
         "{figure}": "accepted",
     }
+
+
+def _imported(make, owner):
+    """Return the ids of an upload and of the import it became, the secretariat's or a partner's."""
+    with make.database.write() as session:
+        upload = steps.keep(
+            session, content=b"email\nnew@example.org\n", name="new.csv", actor=SYSTEM, now=NOON,
+            partner_id=owner.id if owner else None, publication_id=make.publication().id,
+            consent=Consent(ConsentKind.VOUCHED if owner else ConsentKind.IMPORTED, wording="yes"),
+        )  # fmt: skip
+        steps.check(session, upload, keys=KEYS, now=NOON)
+        steps.start(session, upload, upload.consent)
+        id = str(upload.public_id)
+    steps.work(make.database, keys=KEYS, clock=lambda: NOON)
+    with make.database.read() as session:
+        return id, str(session.query(Import).order_by(Import.id.desc()).first().public_id)
 
 
 def test_every_route_lets_in_whom_the_table_names(app, people, places, visit):
