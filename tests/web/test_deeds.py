@@ -15,7 +15,7 @@ import pytest
 
 from mailer.accounts import sessions, totp
 from mailer.accounts.store import AuditEntry, Role, Totp
-from mailer.audience.store import Import, Membership, PartnerRequest
+from mailer.audience.store import Import, Membership, PartnerRequest, Suppression
 from mailer.audience.uploads import steps
 from mailer.content.markdown import to_markdown
 from mailer.delivery import dkim_keys, events
@@ -277,7 +277,7 @@ def _storm(make, database, name):
     event = told(make, database, make.delivery(provider=name), **_DEAD)
     with database.write() as session:
         decision = session.get_one(Decision, event)
-        held = session.get(type(make.suppression()), decision.suppression_id)
+        held = session.get(Suppression, decision.suppression_id)
         decision.action, decision.until, decision.suppression_id = "hold", NOON + timedelta(days=1), None
         session.flush()
         session.delete(held)
