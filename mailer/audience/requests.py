@@ -193,9 +193,10 @@ def _record(
     actor: Actor,
     action: str,
     request: PartnerRequest,
-    after: object = None,
+    after: dict[str, object] | None = None,
 ) -> None:
+    before = None if action == "request.ask" else {"state": str(RequestState.OPEN)}
     audit.record(
-        session, now=now, actor=actor, action=action, subject=f"request {request.id}", after=after,
-        partner_id=request.partner_id,
+        session, now=now, actor=actor, action=action, subject=f"request {request.id}", before=before,
+        after={**(after or {}), "state": str(request.state)}, partner_id=request.partner_id,
     )  # fmt: skip
