@@ -293,6 +293,6 @@ def _json(value: Any) -> Any:
 
 def _typed(columns: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        column: datetime.fromisoformat(value) if column.endswith("_at") and value else value
+        column: datetime.fromisoformat(value) if column.endswith(("_at", "_until")) and value else value
         for column, value in columns.items()
     }

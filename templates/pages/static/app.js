@@ -78,3 +78,6 @@ for (const place of document.querySelectorAll("[data-follow]")) {
   };
   setTimeout(follow, 1000);
 }
+
+// On a phone the row of pages scrolls: the one that is open is in sight.
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
