@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from mailer.audience.bulk import among
 from mailer.audience.store import Subscriber, Suppression, SuppressionImport
 
 _CHUNK = 500  # hashes in one statement; SQLite takes 32,766 values
@@ -75,7 +76,7 @@ def of_hashes(
     session: Session, hashes: Collection[str], now: datetime, publication_id: int | None = None
 ) -> list[Suppression]:
     """Return what is in force against addresses; ``publication_id``: only what counts for it."""
-    query = select(Suppression).where(Suppression.address_hash.in_(hashes), standing(now))
+    query = select(Suppression).where(among(session, Suppression.address_hash, hashes), standing(now))
     if publication_id is not None:
         query = query.where(binds(publication_id))
     return list(session.scalars(query.order_by(Suppression.id)))

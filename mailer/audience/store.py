@@ -118,6 +118,7 @@ class Subscriber(_Names, Base):
         UTCDateTime
     )  # the person's own choice outranks others'
     erased_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    address_since: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it was changed; None: never
 
 
 class _Consent:
@@ -229,6 +230,37 @@ class Subscription(_Consent, Base):
     every_days: Mapped[int | None]  # at most one letter in so many days; None: every issue
 
 
+class SignUp(Base):
+    """A form that somebody filled in for an address: a wish until a mail to that address confirms it."""
+
+    __tablename__ = "sign_ups"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"))
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    language: Mapped[str] = mapped_column(String(2))
+    topics: Mapped[Any] = mapped_column(Json)  # codes
+    names: Mapped[Any] = mapped_column(Json)  # names.Names by column, those that were given
+    wording: Mapped[str] = mapped_column(Text)  # what was agreed to, as it stood on the page
+    origin: Mapped[str] = mapped_column(String(200))  # IP address
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class AddressChange(Base):
+    """A person's wish to be written to elsewhere, until a mail to the new address confirms it."""
+
+    __tablename__ = "address_changes"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"))  # in whose name it was asked
+    address: Mapped[str | None] = mapped_column(String(320))  # the new one; None: settled, or erased
+    old_hash: Mapped[str] = mapped_column(String(32))  # late news of letters sent before is about that one
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    done_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
 class Topic(Base):
     """A subject a reader may choose within a publication."""
 
@@ -259,6 +291,7 @@ class Segment(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     rule: Mapped[str] = mapped_column(Text)
+    description: Mapped[str] = mapped_column(Text, default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
@@ -338,6 +371,21 @@ class ImportRow(Base):
     subscriber_id: Mapped[int | None] = mapped_column(ForeignKey("subscribers.id"), index=True)
     before: Mapped[Any | None] = mapped_column(Json)
     after: Mapped[Any | None] = mapped_column(Json)
+
+
+class ImportPart(Base):
+    """A stretch of a file that an import has taken in, and the people in it who were new through and through.
+
+    Those have no ``ImportRow``: ``people`` packs them, ``audience.parts``. The stretch ends at ``last_line``.
+    """
+
+    __tablename__ = "import_parts"
+
+    import_id: Mapped[int] = mapped_column(ForeignKey("imports.id", ondelete="CASCADE"), primary_key=True)
+    last_line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)  # when all of it was written
+    people: Mapped[bytes]
+    undone: Mapped[bool] = mapped_column(default=False)
 
 
 Index("ix_subscriptions_confirmed", Subscription.publication_id, Subscription.state)

@@ -16,7 +16,7 @@ from mailer.audience import desk
 from mailer.audience.store import Partner
 from mailer.web import forms, i18n, pages, post
 from mailer.web.access import actor, guard
-from mailer.web.actions import OF_PARTNERS, action_word
+from mailer.web.deeds import OF_PARTNERS, deed
 from mailer.web.forms import Form
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
@@ -111,7 +111,7 @@ def activity(request: Request, session: Reading, own: Own, page: pages.Number = 
     entries, total = audit.about_partner(session, own.id, OF_PARTNERS, page, size=SIZE)
     return pages.render(
         request, "partner/activity.html", entries=entries, total=total, page=page, size=SIZE,
-        who=teller(session, own), what=action_word, whom=_subjects(session, own, entries), name=called(own),
+        who=teller(session, own), what=deed, whom=_subjects(session, own, entries), name=called(own),
     )  # fmt: skip
 
 

@@ -7,9 +7,12 @@ from email import message_from_bytes, policy
 
 import pytest
 
+from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import Role
-from mailer.audience.store import Membership, Subscriber, Subscription
-from tests.make import NOON, Make
+from mailer.audience.intake import Consent
+from mailer.audience.store import ConsentKind, Import, Membership, Subscriber, Subscription
+from mailer.audience.uploads import steps
+from tests.make import KEYS, NOON, Make
 from tests.smtphost import SmtpHost
 from tests.web.conftest import routes
 
@@ -103,12 +106,27 @@ def world(make: Make, theirs, outbox):
     suppression, rule = make.suppression("secret@theirs.example"), make.own_rule("user is secret")
     with make.database.read() as session:
         issue = session.get(type(make.issue()), campaign.issue_id).public_id
+    with make.database.write() as session:
+        upload = steps.keep(
+            session, content=b"email\nsecret@theirs.example\n", name="secret.csv", partner_id=theirs.id,
+            publication_id=make.publication().id, consent=Consent(ConsentKind.INVITED), now=NOON,
+            actor=SYSTEM,
+        )  # fmt: skip
+        steps.check(session, upload, keys=KEYS, now=NOON)
+        steps.start(session, upload, upload.consent)
+        upload_id = upload.public_id
+    steps.work(make.database, keys=KEYS, clock=lambda: NOON)
+    with make.database.read() as session:
+        file = session.query(Import).one().public_id
     outbox.record(received_at=NOON, mail_from="", recipients=["secret@theirs.example"], content=b"Subject: x")
     return {
         "{person}": str(membership), "{issue}": str(issue), "{campaign}": str(campaign.public_id),
         "{language}": "zh", "{figure}": "accepted", "{letter}": "1",
-        "{event}": str(event.id), "{suppression}": str(suppression.id), "{rule}": str(rule.id),
+        "{event}": str(event.id), "{user}": "1", "{suppression}": str(suppression.id), "{rule}": str(rule.id),
         "{request_id}": str(request),
+        "{segment}": str(make.segment("name = secret").id),
+        "{code}": "observer",
+        "{upload}": str(upload_id), "{file}": str(file),
     }  # fmt: skip
 
 
@@ -116,6 +134,7 @@ def world(make: Make, theirs, outbox):
 _OPEN = (
     "/sign-in",
     "/sign-out",
+    "/account",  # one's own: it takes no id but that of a session, see test_account
     "/leave",
     "/preferences",
     "/my",
@@ -125,13 +144,20 @@ _OPEN = (
     "/issues/",
     "/figures",
     "/confirm",
+    "/join",  # and /joining
+    "/embed",
+    "/welcome",
+    "/address",
+    "/data",
+    "/erase",
+    "/fresh",
     "/webhooks",  # by the proof that a provider gives
 )
 _OWN = {"/"} | {
     f"/partner{page}"
     for page in (
         "", "/people", "/people/new", "/people/add", "/bounced", "/report", "/requests", "/team",
-        "/team/link", "/team/remove", "/activity",
+        "/team/link", "/team/remove", "/activity", "/import",
     )
 }  # fmt: skip
 
