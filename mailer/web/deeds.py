@@ -143,7 +143,7 @@ ACTIONS = {
 """Every action that a verb records; a test looks for each."""
 
 OF_PARTNERS = frozenset(
-    {"partner.seats", "subscriber.add", "user.add"}
+    {"import.finish", "import.undo", "partner.seats", "subscriber.add", "user.add"}
     | {action for action in ACTIONS if action.startswith(("membership.", "request.", "team."))}
 )
 """What a partner's own page of activity shows: nothing else is read from the log for it."""
