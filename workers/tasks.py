@@ -10,10 +10,12 @@ from celery import signals
 
 from mailer import queue
 from mailer.accounts import sessions
-from mailer.delivery import lanes
+from mailer.audience.uploads import steps
+from mailer.delivery import inviting, lanes
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import answers, policy, retention
 from mailer.feedback import watch as watching
+from mailer.feedback.webhooks import hooks
 from workers.app import app, context, leave
 from workers.timetable import LOOK_UP, SWEEP, TIDY, WATCH
 
@@ -29,9 +31,11 @@ def work(**_newer: object) -> None:
 def sweep(**_newer: object) -> None:
     """Take back what dead workers held, ring while anything is due, launch what is scheduled."""
     now = datetime.now(UTC)
-    with context().database.write() as session:
-        sweeping.sweep(session, now=now)
-    sweeping.launch_due(context().database, settings=context().settings, now=now)
+    try:
+        with context().database.write() as session:
+            sweeping.sweep(session, now=now)
+    finally:  # whatever is wrong with one campaign's rows, it holds up no other's launch
+        sweeping.launch_due(context().database, settings=context().settings, now=now)
 
 
 @app.task(name=queue.APPLY)  # type: ignore[untyped-decorator]
@@ -44,6 +48,19 @@ def apply(**_newer: object) -> None:
         if not decided:
             return
     queue.ring_now(queue.APPLY)
+
+
+@app.task(name=queue.IMPORT)  # type: ignore[untyped-decorator]
+def import_people(**_newer: object) -> None:
+    """Go on with a file of people that waits; leases tell who does."""
+    if steps.work(context().database, keys=context().settings.keys, clock=lambda: datetime.now(UTC)):
+        queue.ring_now(queue.IMPORT)
+
+
+@app.task(name=queue.INVITE)  # type: ignore[untyped-decorator]
+def invite(**_newer: object) -> None:
+    """Ask the next people of a file; the rows pace it, however often the bell rings."""
+    inviting.invite(context().database, settings=context().settings, clock=lambda: datetime.now(UTC))
 
 
 @app.task(name=WATCH)  # type: ignore[untyped-decorator]
@@ -65,6 +82,8 @@ def tidy(**_newer: object) -> None:
     now = datetime.now(UTC)
     with context().database.write() as session:
         sessions.forget_expired(session, now=now)
+        steps.forget(session, now=now)
+        hooks.forget_tokens(session, now=now)
     kept_for = timedelta(days=context().settings.raw_mail_days)
     retention.forget_old_mail(context().database, before=now - kept_for)
 

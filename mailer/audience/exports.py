@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from sqlalchemy.orm import Session
@@ -27,15 +28,15 @@ _OWN_HEADER = ("email", *_NAMES, "language", "notes", "joined")
 _ROWS = 1_048_576  # of a sheet in a workbook; more go on in the next
 
 
-def people(session: Session, rule: Rule, publication_id: int) -> Iterator[str]:
+def people(session: Session, rule: Rule, publication_id: int, now: datetime) -> Iterator[str]:
     """Yield the lines of a CSV of a rule's people, by address."""
-    return as_csv(rows(session, rule, publication_id))
+    return as_csv(rows(session, rule, publication_id, now))
 
 
-def rows(session: Session, rule: Rule, publication_id: int, search: str = "") -> Iterator[Row]:
+def rows(session: Session, rule: Rule, publication_id: int, now: datetime, search: str = "") -> Iterator[Row]:
     """Yield a header, then a rule's people by address; ``search``: only who is found by these words."""
     yield _HEADER
-    condition = segments.condition(rule, publication_id=publication_id)
+    condition = segments.condition(rule, now=now, publication_id=publication_id)
     wanted = finding.words(search)
     if search.strip() and not wanted:
         return

@@ -74,10 +74,21 @@ class Job:
     partner_id: int | None = None
 
 
-def run(database: Database, job: Job, *, clock: Callable[[], datetime]) -> Report:
+def _nobody(session: Session, rows: int) -> None:
+    """Progress that is told to nobody."""
+
+
+def run(
+    database: Database,
+    job: Job,
+    *,
+    clock: Callable[[], datetime],
+    told: Callable[[Session, int], None] = _nobody,
+) -> Report:
     """Take a sheet in, a transaction for every ``CHUNK`` rows; stopped half-way, a second run does the rest.
 
-    The one verb that opens transactions: what is resumed must have been committed.
+    The one verb that opens transactions: what is resumed must have been committed. ``told`` hears of how many
+    rows each of them takes in, and may stop it by raising.
     """
     with database.write() as session:
         import_id = begin(session, job, now=clock())
@@ -89,6 +100,7 @@ def run(database: Database, job: Job, *, clock: Callable[[], datetime]) -> Repor
         for chunk in chunks:
             with database.write() as session:
                 take(session, job, import_id, chunk, now=clock())
+                told(session, len(chunk))
     with database.write() as session:
         imported.analyze(session)
     with database.write() as session:

@@ -52,7 +52,7 @@ def subscribers(
         )  # fmt: skip
 
     def rows(reading: Session) -> Iterator[Row]:
-        return exports.rows(reading, wanted, publication_id, search)
+        return exports.rows(reading, wanted, publication_id, now, search)
 
     return _file(house, kind, f"subscribers-{now.date()}", rows)
 

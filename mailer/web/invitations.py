@@ -7,6 +7,7 @@ person is known, has left, or must not be written to: those get no invitation.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from limits import RateLimitItemPerDay
@@ -41,9 +42,8 @@ def invite(house: House, address: str, publication_id: int, partner: str, now: d
 
 
 def _may_be_asked(session: Session, person: Subscriber, publication_id: int, now: datetime) -> bool:
-    subscription = subscriptions.get(session, person.id, publication_id)
-    waits = subscription is not None and subscription.state == SubscriptionState.PENDING
-    return waits and not suppressions.of_address(session, person.address_hash, now)
+    asked = subscriptions.is_asked(session, person.id, publication_id)
+    return asked and not suppressions.of_address(session, person.address_hash, now)
 
 
 def _send(
@@ -52,17 +52,48 @@ def _send(
     i18n.use(person.language)
     token = house.settings.keys.sign(Purpose.CONFIRM, person.id, publication_id, expires=now + LASTS)
     voice = publications.voice(session, publication_id, person.language)
+    subscription = subscriptions.get(session, person.id, publication_id)
+    reads = subscription is not None and subscription.state == SubscriptionState.CONFIRMED
     note.send(
         session,
         to=person.address or "",
         subject=_("%(name)s: would you like to receive it?", name=voice.name),
         text=_("%(partner)s has put you forward as a reader of %(name)s.", partner=partner, name=voice.name)
         + " "
-        + _("If you would like to receive it, confirm here:")
+        + (
+            _("You receive it already. If they may know it, confirm here:")
+            if reads
+            else _("If you would like to receive it, confirm here:")
+        )
         + f"\n\n{house.settings.public_url}/confirm/{token}\n\n"
-        + _("If not, you need do nothing: no letter will come."),
+        + (
+            _("If not, you need do nothing: nothing changes.")
+            if reads
+            else _("If not, you need do nothing: no letter will come.")
+        ),
         publication=session.get_one(Publication, publication_id),
         voice=voice,
         settings=house.settings,
         now=now,
     )
+
+
+def letters(session: Session, publication_id: int, names: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return subject and text by language of what asks many people; ``{link}`` stands for each one's own.
+
+    ``names``: what the partner is called, by language.
+    """
+    here, found = i18n.current(), {}
+    for language, partner in names.items():
+        i18n.use(language)
+        name = publications.voice(session, publication_id, language).name
+        found[language] = {
+            "subject": _("%(name)s: would you like to receive it?", name=name),
+            "text": _("%(partner)s has put you forward as a reader of %(name)s.", partner=partner, name=name)
+            + " "
+            + _("If you would like to receive it, confirm here:")
+            + "\n\n{link}\n\n"
+            + _("If not, you need do nothing: no letter will come."),
+        }
+    i18n.use(here)
+    return found

@@ -8,6 +8,7 @@ from zipfile import ZipFile
 import pytest
 
 from mailer.audience import exports, segments
+from tests.make import NOON
 
 
 @pytest.fixture
@@ -17,7 +18,7 @@ def table(database, make):
     def table(search=""):
         with database.read() as session:
             everyone = segments.parse("everyone")
-            return list(exports.rows(session, everyone, make.publication().id, search))
+            return list(exports.rows(session, everyone, make.publication().id, NOON, search))
 
     return table
 

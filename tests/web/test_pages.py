@@ -8,8 +8,11 @@ import pytest
 from fastapi import HTTPException
 from starlette.testclient import TestClient
 
+from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import Role
-from mailer.audience.store import Membership
+from mailer.audience.intake import Consent
+from mailer.audience.store import ConsentKind, Import, Membership
+from mailer.audience.uploads import steps
 from mailer.database import Base, Database
 from mailer.delivery.store import Campaign, CampaignState
 from mailer.issues.store import Issue
@@ -25,6 +28,28 @@ _INLINE = re.compile(r"<script(?![^>]*\bsrc=)|\son[a-z]+=\"|\sstyle=\"|<style|ja
 _UNLABELLED = re.compile(r'<(input|select|textarea)(?![^>]*(\bid=|type="(hidden|checkbox|radio)"))')
 
 
+def files_of_people(make, partner):
+    """A checked file of the secretariat's and of a partner's, and one that the partner took in."""
+    kept = []
+    for partner_id, text in (
+        (None, "email\nbad\nann@gmial.com\n"),
+        (partner.id, "email\nben@example.org\n"),
+    ) * 2:
+        with make.database.write() as session:
+            upload = steps.keep(
+                session, content=text.encode(), name="people.csv", partner_id=partner_id, now=NOON,
+                publication_id=make.within(session).publication().id, consent=Consent(ConsentKind.INVITED),
+                actor=SYSTEM,
+            )  # fmt: skip
+            steps.check(session, upload, keys=KEYS, now=NOON)
+            kept.append(upload.public_id)
+    with make.database.write() as session:
+        steps.start(session, steps.get(session, kept[3], partner_id=partner.id), Consent(ConsentKind.INVITED))
+    steps.work(make.database, keys=KEYS, clock=lambda: NOON)
+    with make.database.read() as session:
+        return kept[:2], session.query(Import).one().public_id
+
+
 @pytest.fixture
 def every_page(app, make, sign_in, outbox):
     """Every page there is, as (visitor, path)."""
@@ -34,18 +59,25 @@ def every_page(app, make, sign_in, outbox):
     delivery = make.delivery(campaign=campaign, subscriber=person, partner=partner)
     make.campaign(CampaignState.APPROVED, issue=make.issue())
     suppression, event = make.suppression("ann@example.org"), make.event(delivery, detail="550 no")
-    rule = make.own_rule("no such luck")
+    rule, segment = make.own_rule("no such luck"), make.segment("language = zh and opened ever")
     make.topic("climate")
     outbox.record(received_at=NOON, mail_from="", recipients=["a@example.org"], content=b"Subject: x\n\nbody")
     with make.database.read() as session:
         membership = session.query(Membership).one().public_id
         issue = session.get(Issue, campaign.issue_id).public_id
         approved = session.query(Campaign).filter(Campaign.state == "approved").one().public_id
+    uploads, taken_in = files_of_people(make, partner)
     letter = KEYS.sign(Purpose.LINK, delivery.campaign_id, delivery.n)
     tokens = {
         "/leave/{token}": KEYS.sign(Purpose.LEAVE, delivery.campaign_id, delivery.n),
         "/confirm/{token}": KEYS.sign(Purpose.CONFIRM, person.id, 1),
         "/my/{token}": KEYS.sign(Purpose.PREFERENCES, person.id, 1),
+        "/welcome/{token}": KEYS.sign(Purpose.PREFERENCES, person.id, 1),
+        "/joining/{token}": KEYS.sign(Purpose.SIGN_UP, make.sign_up(person).id),
+        "/address/{token}": KEYS.sign(Purpose.NEW_ADDRESS, make.address_change(person).id),
+        "/data/{token}": KEYS.sign_briefly(Purpose.DATA, person.id, expires=NOON),
+        "/data/{token}/export": KEYS.sign_briefly(Purpose.DATA, person.id, expires=NOON),
+        "/erase/{token}": KEYS.sign_briefly(Purpose.ERASE, person.id, expires=NOON),
     }
     admin, manager = sign_in(Role.ADMIN), sign_in(Role.PARTNER, partner_id=partner.id)
     pages = []
@@ -60,9 +92,14 @@ def every_page(app, make, sign_in, outbox):
             "{language}": "en",
             "{figure}": "accepted",
             "{letter}": "1",
+            "{user}": 1,
             "{event}": event.id,
             "{rule}": rule.id,
+            "{segment}": segment.id,
+            "{upload}": uploads[route.path.startswith("/partner")],
+            "{file}": taken_in,
             "{suppression}": suppression.id,
+            "{code}": "observer",
         }
         path = route.path
         for place, value in known.items():
@@ -74,7 +111,9 @@ def every_page(app, make, sign_in, outbox):
 
 
 # letters are shown as they were sent, files are downloads, and a made-up letter has no bytes to show
-_NOT_PAGES = re.compile(r"/(letter|html|raw|mail|export|count|progress)$|^/(c|o|view|issues|figures)/")
+_NOT_PAGES = re.compile(
+    r"/(letter|html|raw|mail|export|count|progress|verdicts.csv)$|^/(c|o|view|issues|figures)/|^/sign-in/provider"
+)
 
 
 @pytest.mark.parametrize("language", ["zh", "en"])

@@ -48,8 +48,3 @@ def _plain(found: re.Match[str]) -> str:
 def key_of(cell: str) -> str:
     """Return the form by which two cells are one address."""
     return addresses.key_of(tidied(cell)[0])
-
-
-def quick_key(cell: str) -> str:
-    """``key_of``, sooner for a cell that is a plain address."""
-    return cell.lower() if PLAIN(cell) else key_of(cell)

@@ -34,13 +34,14 @@ _ALIASES = {
     "notes": "notes note remark remarks comment 备注 说明",
     # what other systems know of consent: part of a person's origin
     "status": "status deliverystatus memberstatus 状态 订阅状态",
-    "opted_in_at": "optintime confirmtime subscribedat 订阅时间",
-    "opted_in_from": "optinip confirmip",
+    "opted_in_at": "optintime subscribedat 订阅时间",
+    "opted_in_from": "optinip",
+    "confirmed_at": "confirmtime 确认时间",
+    "confirmed_from": "confirmip",
     "left_at": "unsubtime unsubscribedat cleantime 退订时间",
-    "attributes": "attributes",
 }
 _MEANING = {alias: meaning for meaning, aliases in _ALIASES.items() for alias in aliases.split()}
-_FIRST_OF_SEVERAL = {"opted_in_at", "opted_in_from", "left_at"}  # an export may hold two such columns
+_FIRST_OF_SEVERAL = {"opted_in_at", "confirmed_at", "left_at"}  # an export may hold two such columns
 
 MEANINGS = tuple(_ALIASES)
 """What a column can mean."""
@@ -146,11 +147,23 @@ def meanings(header: Sequence[str], below: Sequence[Sequence[str]], wanted: Mapp
         if each in _FIRST_OF_SEVERAL and each in met:
             found[place] = ""
         met.add(each)
+    if found.count("address") > 1:
+        _leave_out_postal(found, names, below, wanted)
     if "address" not in found:
         guess = _column_of_addresses(found, names, below, wanted)
         if guess is not None:
             found[guess] = "address"
     return found
+
+
+def _leave_out_postal(
+    found: list[str], names: Sequence[str], below: Sequence[Sequence[str]], wanted: Mapping[str, str]
+) -> None:
+    """Of several columns that are called an address, leave out those in which none of mail stands."""
+    places = [n for n, each in enumerate(found) if each == "address" and names[n] not in wanted]
+    mail = [n for n in places if holds_addresses(cells_of(below, n))]
+    for n in places if mail else ():
+        found[n] = "address" if n in mail else ""
 
 
 def _column_of_addresses(

@@ -57,7 +57,8 @@ def delimiter_of(head: str) -> str:
     if head.startswith("sep=") and head[4:5] in tuple(DELIMITERS):  # Excel's own way of saying it
         return head[4]
     lines = [line for line in head.splitlines()[:20] if line.strip()]
-    if lines and all(_LISTED.fullmatch(line) for line in lines[:-1] or lines):
+    listed = [bool(_LISTED.fullmatch(line)) for line in lines]
+    if listed and listed[0] and 3 * sum(listed) >= 2 * len(listed):
         return LIST
     return max(DELIMITERS, key=lambda delimiter: _sense(head, delimiter))
 

@@ -26,17 +26,21 @@ LEFT_THERE = Sentence(
 def history(place: Mapping[str, int]) -> Callable[[Sequence[str]], tuple[str, str]] | None:
     """Return what tells, of a row, its consent for the origin and why it is refused; None: no such column."""
     status, left = place.get("status"), place.get("left_at")
-    at, whence = place.get("opted_in_at"), place.get("opted_in_from")
-    if status is None and left is None and at is None and whence is None:
+    consents = [
+        (place.get(f"{step}_at"), place.get(f"{step}_from"), word)
+        for step, word in (("confirmed", "confirmed"), ("opted_in", "opted in"))
+        if f"{step}_at" in place
+    ]
+    if status is None and left is None and not consents:
         return None
 
     def told(got: Sequence[str]) -> tuple[str, str]:
         if (status is not None and got[status].casefold() in GONE) or (left is not None and got[left]):
             return "", LEFT_THERE
-        parts = [
-            f"{word} {got[column]}" for word, column in (("opted in", at), ("from", whence))
-            if column is not None and got[column]
-        ]  # fmt: skip
-        return (f" ({' '.join(parts)})" if parts else ""), ""
+        for at, whence, word in consents:
+            if at is not None and got[at]:
+                host = f" from {got[whence]}" if whence is not None and got[whence] else ""
+                return f" ({word} {got[at]}{host})", ""
+        return "", ""
 
     return told

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple
 
@@ -12,6 +12,7 @@ from mailer.audience.intake import Person
 from mailer.audience.names import Names
 from mailer.audience.sheets import cells, foreign
 from mailer.audience.sheets.columns import EITHER_SCRIPT, NAMED
+from mailer.audience.sheets.delimited import Record
 from mailer.audience.sheets.guard import unguarded
 from mailer.sentence import Sentence
 
@@ -20,6 +21,7 @@ _HAN = re.compile(r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003fff
 TOO_WIDE = Sentence("The row has more cells than the header: check its separators and quotes.")
 NO_ADDRESS = Sentence("The row has no address: add it or remove the row.")
 _NOBODY = Names()
+_STRIP = str.strip
 
 
 class Row(NamedTuple):
@@ -35,11 +37,8 @@ class Row(NamedTuple):
     note: str = ""  # a Sentence
 
 
-Maker = Callable[[int, Sequence[str]], Row | None]
-
-
-def maker(meanings: Sequence[str], file_name: str) -> Maker:
-    """Return what makes a row of its line and cells; None for a row in which nothing stands.
+def rows(records: Iterable[Record], meanings: Sequence[str], file_name: str) -> Iterator[tuple[Row, str]]:
+    """Yield each row in which something stands, and the key of its address, "" where it has none.
 
     ``meanings``: of each column, "" where it is left out; one is an address.
     """
@@ -50,22 +49,27 @@ def maker(meanings: Sequence[str], file_name: str) -> Maker:
         place.get(each, -1) for each in ("language", "country", "zone", "notes", "partner")
     )
     history = foreign.history(place)
-    origin = file_name[:150]
-
-    def made(line: int, row: Sequence[str]) -> Row | None:
+    origin, plain, slip = file_name[:150], cells.PLAIN, typos.note
+    names = _NOBODY
+    for line, cut in records:
+        row = cut
         if len(row) != width:
             if any(cell.strip() for cell in row[width:]):
-                return Row(line, None, "", TOO_WIDE)
+                yield Row(line, None, "", TOO_WIDE), ""
+                continue
             row = [*row[:width], *[""] * (width - len(row))]
-        got = [cell.strip() for cell in pick(row)]
-        address = got[0]
-        beside = note = ""
-        if not cells.PLAIN(address):
-            if not address and not any(cell.strip() for cell in row):
-                return None
+        got = [*map(_STRIP, pick(row)), ""]  # the last is what a column that is not there holds
+        address, beside = got[0], ""
+        if plain(address):
+            key = address.lower()
+        else:
+            if not address and not any(map(_STRIP, row)):
+                continue
             address, beside, refusal = cells.tidied(unguarded(address))
             if not address or refusal:
-                return Row(line, None, "", refusal or NO_ADDRESS)
+                yield Row(line, None, "", refusal or NO_ADDRESS), ""
+                continue
+            key = cells.key_of(address)
         for n, cell in enumerate(got):
             if cell[:1] == "'":
                 got[n] = unguarded(cell)
@@ -73,15 +77,15 @@ def maker(meanings: Sequence[str], file_name: str) -> Maker:
         if history is not None:
             more, refusal = history(got)
             if refusal:
-                return Row(line, None, "", refusal)
+                yield Row(line, None, "", refusal), ""
+                continue
             said += more
-        note = typos.note(address)
-        got.append("")  # what a column that is not there holds
-        names = named(got, beside) if named else _beside(beside)
+        if named is not None:
+            names = named(got, beside)
+        elif beside or names is not _NOBODY:
+            names = _beside(beside)
         person = Person(address, names, got[language], got[country], got[zone], None, got[notes], said)
-        return Row(line, person, got[partner], "", note)
-
-    return made
+        yield Row(line, person, got[partner], "", slip(address)), key
 
 
 def _picking(

@@ -9,23 +9,26 @@ from __future__ import annotations
 from mailer.audience.sheets.people import Row
 from mailer.sentence import Sentence
 
-_BITS = 1 << 27  # 16 MB: of a million addresses, four in a thousand are compared for nothing
+_MOST_BITS = 27  # 16 MB: of a million addresses, four in a thousand are compared for nothing
+_LEAST_BITS = 16
 
 
 class Suspects:
-    """The addresses of a file that may stand in it twice."""
+    """The addresses of a file that may stand in it twice. ``twice``: their hashes, this process's own."""
 
-    def __init__(self) -> None:
-        self._seen: bytearray | None = bytearray(_BITS >> 3)
-        self._twice: set[int] = set()
+    def __init__(self, octets: int) -> None:
+        """Make a map that suits a file of so many octets."""
+        bits = min(max((octets << 7).bit_length(), _LEAST_BITS), _MOST_BITS)
+        self._seen: bytearray | None = bytearray(1 << (bits - 3))
+        self._last = (1 << (bits - 3)) - 1
+        self.twice: set[int] = set()
 
-    def meet(self, key: str) -> None:
-        """Note one address, in the first pass."""
+    def meet(self, sign: int) -> None:
+        """Note the hash of one address, in the first pass."""
         assert self._seen is not None
-        sign = hash(key)
-        byte, bit = (sign >> 3) & (len(self._seen) - 1), 1 << (sign & 7)
+        byte, bit = (sign >> 3) & self._last, 1 << (sign & 7)
         if self._seen[byte] & bit:
-            self._twice.add(sign)
+            self.twice.add(sign)
         else:
             self._seen[byte] |= bit
 
@@ -33,20 +36,15 @@ class Suspects:
         """End the first pass: the map is given back."""
         self._seen = None
 
-    def __contains__(self, key: str) -> bool:
-        return hash(key) in self._twice
-
 
 class Repeats:
     """A second pass: each repeat is refused, under the same partner."""
 
-    def __init__(self, suspects: Suspects) -> None:
-        self._suspects, self._first = suspects, dict[tuple[str, str], int]()
+    def __init__(self) -> None:
+        self._first: dict[tuple[str, str], int] = {}
 
     def judged(self, row: Row, key: str) -> Row:
-        """Return the row, refused if its address stands further up."""
-        if row.person is None or key not in self._suspects:
-            return row
+        """Return the row of a suspect, refused if its address stands further up."""
         line = self._first.setdefault((key, row.partner), row.line)
         if line == row.line:
             return row

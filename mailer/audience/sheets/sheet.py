@@ -9,17 +9,19 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 
-from mailer.audience.sheets import cells, columns, delimited, header, people
+from mailer.audience.sheets import cells, columns, delimited, header, people, workbook
 from mailer.audience.sheets.columns import FOUND, Column, Layout
 from mailer.audience.sheets.delimited import LIST, Delimited, Record
 from mailer.audience.sheets.header import Header
 from mailer.audience.sheets.people import Row
 from mailer.audience.sheets.repeats import Repeats, Suspects
 from mailer.audience.sheets.source import BadFile, Source, source
+from mailer.audience.sheets.workbook import OLE, ZIP, Workbook
 from mailer.sentence import Sentence
 
 _SAMPLES = 5  # rows that a person sees when they say what the columns mean
 
+_MERGED = Sentence("Merged cells were read as if each of them held the value.")
 _LISTED = Header(("email", "name"), True, 0, ())
 
 
@@ -32,8 +34,15 @@ class Table:
     layout: Layout
     head: Header
     meanings: tuple[str, ...]
-    records: Delimited
-    tabs: tuple[str, ...] = ()
+    records: Delimited | Workbook
+
+    @property
+    def remarks(self) -> tuple[Sentence, ...]:
+        """What a person should know about how the file was understood."""
+        if isinstance(self.records, Delimited):
+            return self.head.remarks
+        merged = self.records.merged_below(self.head.last)
+        return (*self.head.remarks, *self.records.remarks, *([_MERGED] if merged else []))
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -47,10 +56,10 @@ class Table:
 
     def below(self) -> Iterator[Record]:
         """Yield the records below the header."""
-        last = self.head.last
-        if not last:
-            return self.records.records()
-        return (record for record in self.records.records() if record[0] > last)
+        records = self.records.records()
+        while self.head.last and next(records)[0] < self.head.last:
+            pass
+        return records
 
 
 @dataclass(frozen=True)
@@ -73,18 +82,9 @@ class Sheet:
 
     def rows(self) -> Iterator[Row]:
         """Yield every row in the order of the file, read as it is asked for; may be called again."""
-        made = people.maker(self._table.meanings, self.name)
-        judged = Repeats(self._suspects).judged
-        suspects, key_of = self._suspects, cells.quick_key
-        for line, record in self._table.below():
-            row = made(line, record)
-            if row is None:
-                continue
-            if row.person is not None:
-                key = key_of(row.person.address)
-                if key in suspects:
-                    row = judged(row, key)
-            yield row
+        suspects, judged = self._suspects.twice, Repeats().judged
+        for row, key in people.rows(self._table.below(), self._table.meanings, self.name):
+            yield judged(row, key) if key and hash(key) in suspects else row
 
 
 def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
@@ -94,8 +94,8 @@ def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
     :raises NoSuchColumn: the layout names one that is not there; NoSuchMeaning: one that none can have
     """
     file = source(content)
-    records = delimited.opened(file)
-    if records.delimiter == LIST:
+    records = _opened(file, layout.tab)
+    if isinstance(records, Delimited) and records.delimiter == LIST:
         return Table(name, file, layout, _LISTED, ("address", "name"), records)
     first = list(islice(records.records(), header.DEEPEST))
     if not first:
@@ -103,6 +103,12 @@ def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
     head = header.find(first)
     meanings = columns.meanings(head.cells, head.below, layout.columns)
     return Table(name, file, layout, head, tuple(meanings), records)
+
+
+def _opened(file: Source, tab: str) -> Delimited | Workbook:
+    if file.head.startswith(OLE):
+        workbook.refuse_old(file)
+    return workbook.opened(file, tab) if file.head.startswith(ZIP) else delimited.opened(file)
 
 
 def read(content: bytes | Path, name: str, layout: Layout = FOUND) -> Sheet:
@@ -125,14 +131,14 @@ def read_through(table: Table) -> Sheet:
     unread = tuple(
         column.label for n, column in enumerate(found) if not column.meaning and table.head.cells[n]
     )
-    return Sheet(table.name, _digest(table), found, unread, count, table.head.remarks, table, suspects)
+    return Sheet(table.name, _digest(table), found, unread, count, table.remarks, table, suspects)
 
 
 def _scanned(table: Table) -> tuple[Suspects, int]:
     """Go through the whole file once: how many rows there are, and which addresses may stand there twice."""
     place = table.meanings.index("address")
-    suspects, count, address = Suspects(), 0, False
-    meet, key_of = suspects.meet, cells.quick_key
+    suspects, count, address = Suspects(table.source.size), 0, False
+    meet, plain = suspects.meet, cells.PLAIN
     first = ""
     for _line, record in table.below():
         try:
@@ -140,8 +146,8 @@ def _scanned(table: Table) -> tuple[Suspects, int]:
         except IndexError:
             cell = ""
         if cell:
-            key = key_of(cell)
-            meet(key)
+            key = cell.lower() if plain(cell) else cells.key_of(cell)
+            meet(hash(key))
             if not address:
                 address = "@" in key
                 first = first or cell

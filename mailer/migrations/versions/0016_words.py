@@ -1,4 +1,4 @@
-"""A million people: imports keep stretches of a file, people are found by words, exclusions by person.
+"""A million people are found by words.
 
 SQLite rebuilds a table by dropping it, and its triggers with it: a later revision that does so with
 ``subscribers`` has to make the triggers anew. ``tests/audience/test_finding.py`` notices.
@@ -6,11 +6,10 @@ SQLite rebuilds a table by dropping it, and its triggers with it: a later revisi
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
 
-revision = "0009"
-down_revision = "0008"
+revision = "0016"
+down_revision = "0015"
 
 _SIGNS = "!\"#$%&''()*+,-./:;<=>?@[\\]^_`{|}~"
 _BLANKS = " " * (len(_SIGNS) - 1)
@@ -39,20 +38,6 @@ _ON_SQLITE = (
 
 def upgrade() -> None:
     """Make the change."""
-    number = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
-    op.create_table(
-        "import_parts",
-        sa.Column("import_id", number, nullable=False),
-        sa.Column("last_line", sa.Integer(), nullable=False),
-        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("people", sa.LargeBinary(), nullable=False),
-        sa.Column("undone", sa.Boolean(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["import_id"], ["imports.id"], name=op.f("fk_import_parts_import_id_imports"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("import_id", "last_line", name=op.f("pk_import_parts")),
-    )
-    op.create_index(op.f("ix_exclusions_subscriber_id"), "exclusions", ["subscriber_id"], unique=False)
     if op.get_bind().dialect.name == "sqlite":
         for statement in _ON_SQLITE:
             op.execute(statement)
