@@ -69,7 +69,7 @@ def test_a_segment_is_built_by_clicking_and_used_in_a_campaign(
     expect(screen.get_by_label("The rule as text")).to_have_value(rule)
     screen.get_by_role("button", name="Build", exact=True).click()
     expect(screen.get_by_label("What is asked about")).to_have_count(3)
-    screen.get_by_label("Name").fill("Ministries and openers")
+    screen.get_by_label("Name of the segment").fill("Ministries and openers")
     screen.get_by_role("button", name="Save").click()
     screen.get_by_text("“Ministries and openers” is saved.").wait_for()
 
