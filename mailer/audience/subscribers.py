@@ -330,12 +330,15 @@ class _Batch:
             "subscription": [],
         }
         memberships, subscriptions = [], []
+        begun_anew: list[int] = []
         for person, intent in decided:
             known, own = self._known(person), self._ids[person.key]
             if known.subscriber and intent.subscriber:
                 changed["subscriber"].append((own, intent.subscriber))
             if known.membership and intent.membership:
                 changed["membership"].append((known.membership["id"], intent.membership))
+                if "joined_at" in intent.membership:  # it had ended: what was chosen then is not kept
+                    begun_anew.append(known.membership["id"])
             elif intent.membership:
                 ties = {"public_id": uuid7(), "partner_id": person.partner_id, "subscriber_id": own}
                 memberships.append({**intent.membership, **ties})
@@ -350,6 +353,7 @@ class _Batch:
         bulk.update_subscribers(session, changed["subscriber"])
         bulk.update_memberships(session, changed["membership"])
         bulk.confirm_subscriptions(session, pub, changed["subscription"])
+        bulk.forget_topics(session, begun_anew)
 
     def _taken(self, person: Ready, found: Intent | MailerError) -> Taken:
         if isinstance(found, MailerError):

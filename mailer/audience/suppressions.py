@@ -23,6 +23,7 @@ from mailer.errors import Invalid, NotFound
 from mailer.signing import Keyring
 
 MANUAL = "manual"  # the reason of those that a person added
+ERASED = "erased"  # the reason of those that keep an erased person from being brought back
 REASONS = ("bad_mailbox", "bad_domain", "inactive", "mailbox_full", "complaint", "dormant", MANUAL)
 """What a suppression may be for."""
 

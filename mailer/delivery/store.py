@@ -153,7 +153,7 @@ class Exclusion(Base):
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
     subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True)
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("partners.id"))
-    reason: Mapped[str] = mapped_column(String(40))  # suppressed | left | pending | no_edition | …
+    reason: Mapped[str] = mapped_column(String(40))  # suppressed | left | paused | too_often | no_edition | …
 
 
 class Batch(Base):

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     delete,
     exists,
     func,
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from mailer.audience.store import Subscriber
+from mailer.audience.store import AddressChange, Subscriber
 from mailer.database import Base, BigId, Json, UTCDateTime
 from mailer.delivery.events import MACHINE
 from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState, Event, EventInbox, EventKind
@@ -289,13 +290,33 @@ def destination() -> ColumnElement[str]:
     return func.coalesce(func.nullif(Delivery.provider, ""), Delivery.domain)
 
 
+def hash_written_to() -> ColumnElement[str]:
+    """The hash of the address a delivery went to: the person's, or one that they have left since."""
+    tried = (
+        select(func.max(Attempt.at))
+        .where(Attempt.campaign_id == Delivery.campaign_id, Attempt.n == Delivery.n)
+        .correlate(Delivery)
+        .scalar_subquery()
+    )
+    left = (
+        select(AddressChange.old_hash)
+        .where(AddressChange.subscriber_id == Delivery.subscriber_id, AddressChange.done_at > tried)
+        .order_by(AddressChange.done_at)
+        .limit(1)
+        .correlate(Delivery)
+        .scalar_subquery()
+    )
+    return case((Subscriber.address_since.is_not(None), func.coalesce(left, Subscriber.address_hash)),
+                else_=Subscriber.address_hash)  # fmt: skip
+
+
 def pending(session: Session, limit: int) -> Sequence[Pending]:
     """Return the oldest events of the inbox."""
     rows = session.execute(
         select(
             Event,
             Delivery.subscriber_id,
-            Subscriber.address_hash,
+            hash_written_to(),
             Campaign.publication_id,
             Publication.sender_address,
             destination(),

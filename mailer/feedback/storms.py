@@ -262,7 +262,7 @@ def _held() -> Select[Decision, Event, int, str, str]:
             Decision,
             Event,
             Delivery.subscriber_id,
-            Subscriber.address_hash,
+            store.hash_written_to(),
             store.destination().label("destination"),
         )
         .join(Event, Event.id == Decision.event_id)
