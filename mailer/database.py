@@ -390,7 +390,7 @@ def _in_json(element: is_among, compiler: Any, **more: Any) -> str:
 
 def copy(session: Session, statement: str, rows: str) -> None:
     """Write rows, in the text format of COPY … FROM STDIN, the quickest way PostgreSQL has."""
-    with _driver(session, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as stream:
+    with driver_of(session, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as stream:
         stream.write(rows)
 
 
@@ -408,19 +408,19 @@ class Prepared:
     def rows(self, session: Session, **values: object) -> list[tuple[Any, ...]]:
         """Execute it and return its rows."""
         compiled = self._in(session.get_bind().dialect)
-        with _driver(session, compiled.sql) as driver:
+        with driver_of(session, compiled.sql) as driver:
             return compiled.read(driver.execute(compiled.sql, compiled.parameters(values)).fetchall())
 
     def run(self, session: Session, **values: object) -> None:
         """Execute a statement that has no rows."""
         compiled = self._in(session.get_bind().dialect)
-        with _driver(session, compiled.sql) as driver:
+        with driver_of(session, compiled.sql) as driver:
             driver.execute(compiled.sql, compiled.parameters(values))
 
     def run_each(self, session: Session, each: Iterable[Mapping[str, object]], **common: object) -> None:
         """Execute a statement that has no rows once for each of ``each``, plain values that differ."""
         compiled = self._in(session.get_bind().dialect)
-        with _driver(session, compiled.sql) as driver:
+        with driver_of(session, compiled.sql) as driver:
             driver.cursor().executemany(compiled.sql, compiled.many(each, common))
 
     def _in(self, dialect: Dialect) -> _Compiled:
@@ -481,7 +481,7 @@ def _plain(value: object) -> object:
 
 
 @contextmanager
-def _driver(session: Session, statement: str) -> Iterator[Any]:
+def driver_of(session: Session, statement: str) -> Iterator[Any]:
     """Give the driver's own connection within the session's transaction; its errors are SQLAlchemy's."""
     connection = session.connection()
     driver: Any = connection.connection.driver_connection

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from mailer.audience import bulk, segments
 from mailer.audience.names import Names
 from mailer.audience.rules import Rule
-from mailer.audience.sheet import guarded
+from mailer.audience.sheets.guard import guarded
 
 _HEADER = ("email", *Names().columns(), "language", "country", "zone", "partners", "state", "joined")
 

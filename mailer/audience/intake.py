@@ -11,10 +11,10 @@ One rule for one person and for a hundred thousand, for a form, a partner's desk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from mailer import address as addresses
 from mailer.address import Address
@@ -27,12 +27,13 @@ Columns = dict[str, Any]
 
 _NAMES = tuple(Names().columns())
 _LONGEST_NOTES = 2_000  # characters
-_STATE = {
+STATE = {
     ConsentKind.SIGN_UP: SubscriptionState.PENDING,  # until the person confirms by mail
     ConsentKind.INVITED: SubscriptionState.PENDING,
     ConsentKind.VOUCHED: SubscriptionState.CONFIRMED,
     ConsentKind.IMPORTED: SubscriptionState.CONFIRMED,
 }
+"""Where a person first stands, by how consent came about."""
 
 
 class Verdict(StrEnum):
@@ -73,8 +74,7 @@ class Consent:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class Person(NamedTuple):
     """What a source says of somebody. Empty means not said, and never erases what is known.
 
     ``partner_id``: the partner whose person it is; None: the secretariat's. ``origin`` outranks the
@@ -83,7 +83,7 @@ class Person:
     """
 
     address: str
-    names: Names = field(default_factory=Names)
+    names: Names = Names()
     language: str = ""
     country: str = ""
     zone: str = ""
@@ -92,8 +92,7 @@ class Person:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A person whose every value is valid and in its stored form."""
 
     address: Address
@@ -129,6 +128,10 @@ class Known:
     subscription: Columns | None = None
     shared: bool = False
     suppressed: str = ""
+
+
+NOBODY = Known()
+"""Of whom the database holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,7 +270,7 @@ def _evidence(consent: Consent, origin: str, by: str, now: datetime) -> Columns:
 
 def _force(consent: Consent, now: datetime) -> Columns:
     """From when a membership is in force: at once where consent is there, else when the person says yes."""
-    return {"confirmed_at": now if _STATE[consent.kind] is SubscriptionState.CONFIRMED else None}
+    return {"confirmed_at": now if STATE[consent.kind] is SubscriptionState.CONFIRMED else None}
 
 
 def _subscriber(person: Ready, known: Known, host: Host | None, keep: bool, now: datetime) -> Columns:
@@ -306,7 +309,7 @@ def _membership(person: Ready, old: Columns | None, evidence: Columns, fresh: bo
 
 
 def _subscription(known: Known, consent: Consent, evidence: Columns, now: datetime) -> Columns:
-    state, old = _STATE[consent.kind], known.subscription
+    state, old = STATE[consent.kind], known.subscription
     if old is None:
         return {"state": state, "changed_at": now, **evidence}
     if old["state"] == SubscriptionState.PENDING and state is SubscriptionState.CONFIRMED:

@@ -373,6 +373,21 @@ class ImportRow(Base):
     after: Mapped[Any | None] = mapped_column(Json)
 
 
+class ImportPart(Base):
+    """A stretch of a file that an import has taken in, and the people in it who were new through and through.
+
+    Those have no ``ImportRow``: ``people`` packs them, ``audience.parts``. The stretch ends at ``last_line``.
+    """
+
+    __tablename__ = "import_parts"
+
+    import_id: Mapped[int] = mapped_column(ForeignKey("imports.id", ondelete="CASCADE"), primary_key=True)
+    last_line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)  # when all of it was written
+    people: Mapped[bytes]
+    undone: Mapped[bool] = mapped_column(default=False)
+
+
 Index("ix_subscriptions_confirmed", Subscription.publication_id, Subscription.state)
 
 

@@ -151,7 +151,7 @@ class Exclusion(Base):
     __tablename__ = "exclusions"
 
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
-    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True, index=True)
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("partners.id"))
     reason: Mapped[str] = mapped_column(String(40))  # suppressed | left | paused | too_often | no_edition | …
 

@@ -77,6 +77,8 @@ class Decision(Base):
         Index("ix_decisions_action", "action", "event_id"),  # the rare ones, among millions
         Index("ix_decisions_held", "until", sqlite_where=text("until IS NOT NULL"),
               postgresql_where=text("until IS NOT NULL")),
+        Index("ix_decisions_silenced", "at", sqlite_where=text("suppression_id IS NOT NULL"),
+              postgresql_where=text("suppression_id IS NOT NULL")),
         Index("ix_decisions_suppression_id", "suppression_id",
               sqlite_where=text("suppression_id IS NOT NULL"),
               postgresql_where=text("suppression_id IS NOT NULL")),
@@ -182,6 +184,8 @@ class Answer(Base):
     due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: nothing is to be done by itself
     attempts: Mapped[int] = mapped_column(default=0)
     said: Mapped[Any | None] = mapped_column(Json)  # Sentence.stored: why it is kept, or did not go
+    passed_to: Mapped[str] = mapped_column(String(320), default="", server_default="")  # the desk's address
+    passed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 def keep_mail(
@@ -363,11 +367,14 @@ def bounces_of(
 def signs_of_life(
     session: Session, subscriber_ids: Collection[int], *, settled: datetime
 ) -> dict[int, datetime]:
-    """Return when each person was last seen alive: a click or an open by a person, or a letter that came
-    through. A letter has come through when it was accepted before ``settled`` and nothing bounced."""
+    """Return when each person was last seen alive: a click by a person, or a letter that came through.
+
+    An open is none: pictures are fetched by machines that do not say so. A letter has come through when it
+    was accepted before ``settled`` and nothing bounced.
+    """
     acts = (
         select(Delivery.subscriber_id, func.max(Event.at))
-        .join(Event, _of_its_delivery(EventKind.CLICK, EventKind.OPEN))
+        .join(Event, _of_its_delivery(EventKind.CLICK))
         .where(Delivery.subscriber_id.in_(subscriber_ids), ~Event.detail.startswith(MACHINE))
         .group_by(Delivery.subscriber_id)
     )
@@ -461,6 +468,20 @@ def answers_in(session: Session, *states: str, limit: int = 1_000) -> list[Answe
     """Return the answers in these states, newest first."""
     chosen = select(Answer).where(Answer.state.in_(states)).order_by(Answer.at.desc()).limit(limit)
     return list(session.scalars(chosen))
+
+
+def answers_of(session: Session, campaign_id: int, n: int) -> list[Answer]:
+    """Return what was answered to one letter, oldest first."""
+    its = select(Answer).where(Answer.campaign_id == campaign_id, Answer.n == n)
+    return list(session.scalars(its.order_by(Answer.at)))
+
+
+def answers_page(session: Session, state: str, page: int, size: int) -> tuple[list[Answer], int]:
+    """Return a page of answers in a state ("": any), newest first, and how many there are."""
+    chosen = select(Answer).where(Answer.state == state) if state else select(Answer)
+    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    newest = chosen.order_by(Answer.at.desc(), Answer.mail_id.desc()).limit(size).offset((page - 1) * size)
+    return list(session.scalars(newest)), total
 
 
 def due_answers(session: Session, now: datetime, limit: int) -> list[Answer]:

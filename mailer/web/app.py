@@ -8,7 +8,6 @@ from http.cookies import SimpleCookie
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +18,7 @@ from mailer.feedback.outbox import Outbox
 from mailer.feedback.webhooks import certificates
 from mailer.feedback.webhooks.certificates import Fetch
 from mailer.feedback.webhooks.receiver import Receiver
+from mailer.sentence import Sentence
 from mailer.settings import Settings, templates
 from mailer.tracking.machines import machine
 from mailer.web import (
@@ -27,17 +27,20 @@ from mailer.web import (
     accounts,
     activity,
     admin,
+    answers,
     asking,
     campaigns,
     feedback,
     hooks,
     i18n,
+    imports,
     joining,
     mailboxes,
     ours,
     own_data,
     pages,
     partner,
+    policy,
     preferences,
     rules,
     secretariat,
@@ -51,11 +54,17 @@ from mailer.web import (
     team,
     webhooks,
 )
-from mailer.web.forms import UPLOAD_LIMIT
+from mailer.web.forms import IMPORT_LIMIT, UPLOAD_LIMIT, TooLarge
 from mailer.web.house import Doorkeeper, House, ask_dns, utc_now
 
 EMBEDDED = "/embed/"  # pages that other sites may show in a frame
 QUOTED_NONE = "'none'"
+_TOO_LARGE = {
+    UPLOAD_LIMIT: Sentence("This file is too large: send one of at most 25 MB."),
+    IMPORT_LIMIT: Sentence(
+        "The file is larger than 40 MB: split it into several, or save the workbook as CSV."
+    ),
+}
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
     " form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -88,6 +97,8 @@ def create_app(
     receiver = Receiver(settings, database, fetch, machine)
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
+    for router in imports.routers:  # before the page of a person, whose address could be this
+        app.include_router(router)
     for stage in (
         sign_in,
         account,
@@ -103,7 +114,9 @@ def create_app(
         asking,
         admin,
         feedback,
+        answers,
         rules,
+        policy,
         suppressed,
         sending,
         mailboxes,
@@ -196,13 +209,15 @@ class _SmallBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = 0
+        path = scope.get("path", "")
+        limit = IMPORT_LIMIT if path in (imports.SECRETARIAT, imports.PARTNER) else UPLOAD_LIMIT
 
         async def receiving() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > UPLOAD_LIMIT:
-                raise HTTPException(413)
+            if read > limit:
+                raise TooLarge(_TOO_LARGE[limit])
             return message
 
         await self._app(scope, receiving, send)

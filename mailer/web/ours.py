@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from mailer.audience import exports
-from mailer.audience.sheet import guarded
+from mailer.audience.sheets.guard import guarded
 from mailer.audience.store import Partner
 from mailer.delivery import store as delivery
 from mailer.delivery.store import Campaign

@@ -191,8 +191,6 @@ def _words(status: int) -> str:
     match status:
         case 404 | 405:
             return _("There is no page at this address. Check the address, or start from the home page.")
-        case 413:
-            return _("This file is too large: send one of at most 25 MB.")
         case 500:
             return _(
                 "Something broke on our side, and has been noted. Try again; if it happens again, tell your"

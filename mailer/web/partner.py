@@ -32,7 +32,7 @@ from mailer.web.i18n import _
 
 LONG = timedelta(days=7)  # to wait for an answer
 NEWS = timedelta(days=14)  # an answer of the secretariat's is shown on the home page
-_NAMES = tuple(Names.__dataclass_fields__)
+_NAMES = tuple(Names._fields)
 
 
 def _manager(me: Annotated[SignedIn, Depends(may("partner.manage"))], session: Reading) -> Partner:

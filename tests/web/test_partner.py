@@ -7,9 +7,12 @@ from email import message_from_bytes, policy
 
 import pytest
 
+from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import Role
-from mailer.audience.store import Membership, Subscriber, Subscription
-from tests.make import NOON, Make
+from mailer.audience.intake import Consent
+from mailer.audience.store import ConsentKind, Import, Membership, Subscriber, Subscription
+from mailer.audience.uploads import steps
+from tests.make import KEYS, NOON, Make
 from tests.smtphost import SmtpHost
 from tests.web.conftest import routes
 
@@ -103,6 +106,18 @@ def world(make: Make, theirs, outbox):
     suppression, rule = make.suppression("secret@theirs.example"), make.own_rule("user is secret")
     with make.database.read() as session:
         issue = session.get(type(make.issue()), campaign.issue_id).public_id
+    with make.database.write() as session:
+        upload = steps.keep(
+            session, content=b"email\nsecret@theirs.example\n", name="secret.csv", partner_id=theirs.id,
+            publication_id=make.publication().id, consent=Consent(ConsentKind.INVITED), now=NOON,
+            actor=SYSTEM,
+        )  # fmt: skip
+        steps.check(session, upload, keys=KEYS, now=NOON)
+        steps.start(session, upload, upload.consent)
+        upload_id = upload.public_id
+    steps.work(make.database, keys=KEYS, clock=lambda: NOON)
+    with make.database.read() as session:
+        file = session.query(Import).one().public_id
     outbox.record(received_at=NOON, mail_from="", recipients=["secret@theirs.example"], content=b"Subject: x")
     return {
         "{person}": str(membership), "{issue}": str(issue), "{campaign}": str(campaign.public_id),
@@ -111,6 +126,7 @@ def world(make: Make, theirs, outbox):
         "{request_id}": str(request),
         "{segment}": str(make.segment("name = secret").id),
         "{code}": "observer",
+        "{upload}": str(upload_id), "{file}": str(file),
     }  # fmt: skip
 
 
@@ -141,7 +157,7 @@ _OWN = {"/"} | {
     f"/partner{page}"
     for page in (
         "", "/people", "/people/new", "/people/add", "/bounced", "/report", "/requests", "/team",
-        "/team/link", "/team/remove", "/activity",
+        "/team/link", "/team/remove", "/activity", "/import",
     )
 }  # fmt: skip
 
