@@ -11,7 +11,7 @@ from celery import signals
 from mailer import queue
 from mailer.accounts import sessions
 from mailer.audience.uploads import steps
-from mailer.delivery import lanes
+from mailer.delivery import inviting, lanes
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import answers, policy, retention
 from mailer.feedback import watch as watching
@@ -55,6 +55,12 @@ def import_people(**_newer: object) -> None:
     """Go on with a file of people that waits; leases tell who does."""
     if steps.work(context().database, keys=context().settings.keys, clock=lambda: datetime.now(UTC)):
         queue.ring_now(queue.IMPORT)
+
+
+@app.task(name=queue.INVITE)  # type: ignore[untyped-decorator]
+def invite(**_newer: object) -> None:
+    """Ask the next people of a file; the rows pace it, however often the bell rings."""
+    inviting.invite(context().database, settings=context().settings, clock=lambda: datetime.now(UTC))
 
 
 @app.task(name=WATCH)  # type: ignore[untyped-decorator]

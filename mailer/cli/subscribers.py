@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from pathlib import Path
 from uuid import UUID
@@ -13,6 +14,8 @@ from mailer.audience import exports, imports, partners, segments
 from mailer.audience.imports import Job, Report
 from mailer.audience.intake import Consent, Verdict
 from mailer.audience.sheets import sheet
+from mailer.audience.sheets.columns import MEANINGS, Layout
+from mailer.audience.sheets.sheet import Sheet
 from mailer.audience.store import ConsentKind
 from mailer.cli import Shell, choose, now, pass_shell, say
 from mailer.delivery import behaviour as behaviour  # a segment may speak of opens and clicks
@@ -37,6 +40,15 @@ def command() -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--publication", metavar="CODE", default=None, help="Default: the first one.")
 @click.option("--partner", metavar="CODE", default=None, help="The partner whose people these are.")
+@click.option(
+    "--map",
+    "mapped",
+    metavar="COLUMN=MEANING,…",
+    default="",
+    help="What columns mean, where their names do not say it; nothing after = leaves one out: "
+    + f"{', '.join(MEANINGS)}.",
+)
+@click.option("--sheet", "tab", metavar="NAME", default="", help="The sheet of a workbook that has several.")
 @click.option("--consent", metavar="TEXT", default="", help="What the people agreed to, kept as evidence.")
 @click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
 @click.option("--json", "as_json", is_flag=True)
@@ -46,15 +58,17 @@ def import_(
     file: Path,
     publication: str | None,
     partner: str | None,
+    mapped: str,
+    tab: str,
     consent: str,
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Import people from a CSV file, a verdict per row.
+    """Import people from a CSV file, an Excel workbook or another system's export, a verdict per row.
 
     Stopped half-way, run it again: it goes on.
     """
-    read = sheet.read(readable(file), file.name)
+    read = sheet.read(readable(file), file.name, Layout(_meanings(mapped), tab))
     with shell.database.write() as session:
         attempt = session.begin_nested()  # a dry run on an empty database leaves it empty
         job = Job(
@@ -69,7 +83,21 @@ def import_(
         if dry_run:
             attempt.rollback()
     report = report or imports.run(shell.database, job, clock=now)
-    _say_json(report) if as_json else _tell(report, read.unread)
+    _say_json(report) if as_json else _tell(report, read)
+
+
+def _meanings(mapped: str) -> dict[str, str]:
+    """Read ``E-post=address,Namn=name``; a name that holds a comma is quoted as in a CSV.
+
+    :raises UsageError: a part without "="
+    """
+    found = {}
+    for part in next(csv.reader([mapped], skipinitialspace=True), []):
+        label, equals, meaning = part.rpartition("=")
+        if not equals:
+            raise click.UsageError(f"--map: “{part}” says no meaning: write it like “E-post=address”.")
+        found[label.strip()] = meaning.strip()
+    return found
 
 
 @command.command("imports")
@@ -105,19 +133,23 @@ def undo(shell: Shell, import_id: UUID, as_json: bool) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path))
 @pass_shell
 def export(shell: Shell, segment: str, publication: str | None, out: Path) -> None:
-    """Write people into a CSV file, safe in a spreadsheet."""
+    """Write people into a CSV file, or a workbook where its name ends in .xlsx; safe in a spreadsheet."""
     part = out.with_name(f".{out.name}.part")
     with shell.database.read() as session:
         found = choose.publication(session, publication)
         rule = segments.resolve(session, segment)
     try:
-        with shell.database.read() as session, part.open("w", encoding="utf-8", newline="") as file:
-            lines = sum(bool(file.write(line)) for line in exports.people(session, rule, found.id, now()))
+        with shell.database.read() as session, part.open("wb") as file:
+            people = exports.rows(session, rule, found.id, now())
+            if out.suffix.lower() == ".xlsx":
+                written = exports.as_workbook(people, file)
+            else:
+                written = sum(bool(file.write(line.encode())) for line in exports.as_csv(people)) - 1
         os.replace(part, out)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise Unwritable from error
-    click.echo(f"{lines - 1} people written to {out}.")
+    click.echo(f"{written} people written to {out}.")
 
 
 def _publication(shell: Shell, session: Session, code: str | None) -> int:
@@ -150,11 +182,13 @@ def _say_json(report: Report) -> None:
     say({"import": shown, "rows": len(rows), **counts, "verdicts": rows})
 
 
-def _tell(report: Report, unread: tuple[str, ...]) -> None:
+def _tell(report: Report, read: Sheet) -> None:
+    for remark in read.remarks:
+        click.echo(remark, err=True)
     for row in report.verdicts:
         if row.message or row.verdict is Verdict.REFUSED:
             click.echo(f"line {row.line}: {row.verdict}. {row.message}", err=True)
-    if unread:
-        click.echo(f"Columns left out: {', '.join(unread)}.", err=True)
+    if read.unread:
+        click.echo(f"Columns left out: {', '.join(read.unread)}.", err=True)
     counts = ", ".join(f"{count} {verdict}" for verdict, count in report.counts.items())
     click.echo(f"{'Nothing written, it would be' if report.id is None else f'Import {report.id}'}: {counts}.")

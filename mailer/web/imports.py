@@ -37,7 +37,7 @@ from mailer.audience.uploads.store import Step, Upload
 from mailer.errors import Forbidden, NotFound
 from mailer.issues import publications
 from mailer.issues import store as issues
-from mailer.web import forms, i18n, pages, words
+from mailer.web import forms, i18n, invitations, pages, words
 from mailer.web.access import Me, actor, guard
 from mailer.web.forms import Form, Refused
 from mailer.web.house import Here, Now, Posted, Reading, Writing
@@ -155,7 +155,8 @@ def run(request: Request, form: Posted, session: Writing, now: Now, desk: At, up
     found = steps.get(session, upload, partner_id=desk.partner_id)
     context = _checked(session, desk, found, "", 1)
     with pages.again(request, "imports/checked.html", **{**context, "form": forms.kept(form)}):
-        steps.start(session, found, _consent(desk, forms.read(Answer, form)))
+        consent = _consent(desk, forms.read(Answer, form))
+        steps.start(session, found, consent, _invitation(session, desk, found, consent))
     queue.ring(session, queue.IMPORT)
     return pages.done(f"{desk.path}/{upload}")
 
@@ -246,6 +247,14 @@ def _consent(desk: Desk, given: Answer) -> Consent:
         ConsentKind.VOUCHED,
         _("These people have agreed to receive the newsletter, and my organisation can show it."),
     )
+
+
+def _invitation(session: Session, desk: Desk, upload: Upload, consent: Consent) -> Any:
+    """Return the mail by which people are asked; None where they are not."""
+    if desk.own is None or consent.kind is not ConsentKind.INVITED:
+        return None
+    zh, en = desk.own.name_zh, desk.own.name_en
+    return invitations.letters(session, upload.publication_id, {"zh": zh or en, "en": en or zh})
 
 
 def _columns(desk: Desk, upload: Upload) -> dict[str, Any]:

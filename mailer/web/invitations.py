@@ -7,6 +7,7 @@ person is known, has left, or must not be written to: those get no invitation.
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from limits import RateLimitItemPerDay
@@ -75,3 +76,24 @@ def _send(
         settings=house.settings,
         now=now,
     )
+
+
+def letters(session: Session, publication_id: int, names: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return subject and text by language of what asks many people; ``{link}`` stands for each one's own.
+
+    ``names``: what the partner is called, by language.
+    """
+    here, found = i18n.current(), {}
+    for language, partner in names.items():
+        i18n.use(language)
+        name = publications.voice(session, publication_id, language).name
+        found[language] = {
+            "subject": _("%(name)s: would you like to receive it?", name=name),
+            "text": _("%(partner)s has put you forward as a reader of %(name)s.", partner=partner, name=name)
+            + " "
+            + _("If you would like to receive it, confirm here:")
+            + "\n\n{link}\n\n"
+            + _("If not, you need do nothing: no letter will come."),
+        }
+    i18n.use(here)
+    return found

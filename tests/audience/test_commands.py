@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mailer import cli
+from tests.audience.workbooks import workbook
 
 PEOPLE = "email,name\nann@example.org,Ann Lee\nbad,\n"
 
@@ -57,6 +58,28 @@ def test_a_bad_file_is_one_sentence(mailer, tmp_path, content, words):
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert words in err
     assert not (tmp_path / "data").exists()
+
+
+def test_a_workbook_and_columns_of_other_names_are_imported(mailer, tmp_path):
+    """--sheet chooses among several, --map says what a column means; what is wrong is said and stops it."""
+
+    def others(book, _sheet):
+        book.add_worksheet("Andra").write_column(0, 0, ["Vem", "Ben Ode", "Cho Kim"])
+        book.get_worksheet_by_name("Andra").write_column(
+            0, 1, ["E-post", "ben@example.org", "cho@example.org"]
+        )
+
+    (tmp_path / "people.xlsx").write_bytes(workbook([["email"], ["ann@example.org"]], others))
+    status, _, err = mailer("subscribers", "import", "people.xlsx")
+    assert (status, "“People”, “Andra”" in err) == (1, True)
+    words = ("subscribers", "import", "people.xlsx", "--sheet", "Andra")
+    status, out, _ = mailer(*words, "--map", "E-post=address, Vem=name", "--json")
+    assert (status, json.loads(out)["added"]) == (0, 2)
+    mailer("subscribers", "export", "--out", "out.csv")
+    assert "Ben Ode" in (tmp_path / "out.csv").read_text("utf-8-sig")
+    status, _, err = mailer(*words, "--map", "Epost=address")
+    assert (status, "no column “Epost”" in err) == (1, True)
+    assert mailer(*words, "--map", "nonsense")[0] == 2
 
 
 def test_an_import_is_listed_and_undone(mailer, tmp_path):

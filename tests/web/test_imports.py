@@ -6,6 +6,7 @@ import csv
 import io
 import re
 from datetime import timedelta
+from email import message_from_bytes, policy
 
 import pytest
 from sqlalchemy import func, select
@@ -14,7 +15,9 @@ from mailer.accounts.store import Role
 from mailer.audience.store import ConsentKind, Import, Membership, Subscriber, Subscription
 from mailer.audience.uploads import steps
 from mailer.audience.uploads.store import Upload
+from mailer.delivery import inviting
 from tests.make import KEYS, NOON
+from tests.smtphost import SmtpHost
 
 PEOPLE = "邮箱,姓名,语言\nli@example.org,李敏,zh\nann@gmial.com,Ann Lee,en\nbad,Nobody,en\n"
 SECRETARIAT, PARTNER = "/admin/subscribers/import", "/partner/import"
@@ -254,6 +257,73 @@ def test_a_partner_imports_its_own_people_and_chooses_how_they_consent(manager, 
     with sqlite_database.read() as session:
         assert {each.partner_id for each in session.scalars(select(Membership))} == {ours.id}
         assert {each.consent_kind for each in session.scalars(select(Membership))} == {ConsentKind.VOUCHED}
+
+
+@pytest.fixture
+def untrusted(make, sign_in):
+    """The manager of a partner that may not vouch."""
+    make.publication()
+    return sign_in(Role.PARTNER, partner_id=make.partner("theirs", name_zh="他们的研究所").id)
+
+
+def test_people_of_a_partner_that_may_not_vouch_are_asked_little_by_little(
+    untrusted, work, make, settings, sqlite_database, visit, monkeypatch
+):
+    """A mail each, in turns; none to who left or complained. The link leads to the button."""
+    monkeypatch.setattr(inviting, "AT_ONCE", 3)
+    left = make.subscriber("left@example.org", subscribed=False)
+    make.subscription(left, state="left")
+    make.suppression("angry@example.org", "complaint")
+    addresses = [f"{who}@example.org" for who in ("ann", "left", "angry", "ben", "cho")]
+    path = send(untrusted, "\n".join(["email", *addresses]), path=PARTNER).url.path
+    assert "asked by mail" in untrusted.get(path).text
+    untrusted.post(f"{path}/run")
+    work()
+    with sqlite_database.read() as session:
+        states = session.scalars(select(Subscription.state).order_by(Subscription.state)).all()
+        assert states == ["left", "pending", "pending", "pending", "pending"]
+    with SmtpHost() as host:
+        relay = settings.model_copy(update={"smtp_url": host.url})
+
+        def turn(seconds):
+            return inviting.invite(
+                sqlite_database, settings=relay, clock=lambda: NOON + timedelta(seconds=seconds)
+            )
+
+        assert turn(0)
+        assert [letter.recipient for letter in host.letters] == ["ann@example.org"]
+        assert not turn(9)
+        assert turn(10)
+        assert turn(20)
+        assert not turn(60)
+        assert sorted(letter.recipient for letter in host.letters) == [
+            "ann@example.org", "ben@example.org", "cho@example.org",
+        ]  # fmt: skip
+        text = message_from_bytes(host.letters[0].body, policy=policy.default).get_content()
+    assert "他们的研究所推荐您" in text
+    assert "是的，订阅" in visit().get(re.search(r"/confirm/[a-z2-7]+", text)[0]).text
+
+
+def test_who_was_not_asked_because_no_relay_answered_is_asked_later(
+    untrusted, work, settings, sqlite_database
+):
+    """Nothing is lost, and nobody is asked twice."""
+    path = send(untrusted, "email\nann@example.org\nben@example.org\n", path=PARTNER).url.path
+    untrusted.post(f"{path}/run")
+    work()
+
+    def turn(at, url):
+        relay = settings.model_copy(update={"smtp_url": url})
+        return inviting.invite(sqlite_database, settings=relay, clock=lambda: at)
+
+    assert turn(NOON, "smtp://127.0.0.1:1")
+    with SmtpHost() as host:
+        assert not turn(NOON + timedelta(minutes=1), host.url)
+        assert turn(NOON + timedelta(minutes=6), host.url)
+        assert sorted(letter.recipient for letter in host.letters) == [
+            "ann@example.org",
+            "ben@example.org",
+        ]
 
 
 def test_verdicts_do_not_tell_whether_another_partner_holds_a_person(manager, make):

@@ -8,8 +8,11 @@ import pytest
 from fastapi import HTTPException
 from starlette.testclient import TestClient
 
+from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import Role
-from mailer.audience.store import Membership
+from mailer.audience.intake import Consent
+from mailer.audience.store import ConsentKind, Import, Membership
+from mailer.audience.uploads import steps
 from mailer.database import Base, Database
 from mailer.delivery.store import Campaign, CampaignState
 from mailer.issues.store import Issue
@@ -23,6 +26,28 @@ from tests.web.conftest import routes
 _INLINE = re.compile(r"<script(?![^>]*\bsrc=)|\son[a-z]+=\"|\sstyle=\"|<style|javascript:", re.IGNORECASE)
 
 _UNLABELLED = re.compile(r'<(input|select|textarea)(?![^>]*(\bid=|type="(hidden|checkbox|radio)"))')
+
+
+def files_of_people(make, partner):
+    """A checked file of the secretariat's and of a partner's, and one that the partner took in."""
+    kept = []
+    for partner_id, text in (
+        (None, "email\nbad\nann@gmial.com\n"),
+        (partner.id, "email\nben@example.org\n"),
+    ) * 2:
+        with make.database.write() as session:
+            upload = steps.keep(
+                session, content=text.encode(), name="people.csv", partner_id=partner_id, now=NOON,
+                publication_id=make.within(session).publication().id, consent=Consent(ConsentKind.INVITED),
+                actor=SYSTEM,
+            )  # fmt: skip
+            steps.check(session, upload, keys=KEYS, now=NOON)
+            kept.append(upload.public_id)
+    with make.database.write() as session:
+        steps.start(session, steps.get(session, kept[3], partner_id=partner.id), Consent(ConsentKind.INVITED))
+    steps.work(make.database, keys=KEYS, clock=lambda: NOON)
+    with make.database.read() as session:
+        return kept[:2], session.query(Import).one().public_id
 
 
 @pytest.fixture
@@ -41,6 +66,7 @@ def every_page(app, make, sign_in, outbox):
         membership = session.query(Membership).one().public_id
         issue = session.get(Issue, campaign.issue_id).public_id
         approved = session.query(Campaign).filter(Campaign.state == "approved").one().public_id
+    uploads, taken_in = files_of_people(make, partner)
     letter = KEYS.sign(Purpose.LINK, delivery.campaign_id, delivery.n)
     tokens = {
         "/leave/{token}": KEYS.sign(Purpose.LEAVE, delivery.campaign_id, delivery.n),
@@ -70,6 +96,8 @@ def every_page(app, make, sign_in, outbox):
             "{event}": event.id,
             "{rule}": rule.id,
             "{segment}": segment.id,
+            "{upload}": uploads[route.path.startswith("/partner")],
+            "{file}": taken_in,
             "{suppression}": suppression.id,
             "{code}": "observer",
         }
@@ -84,7 +112,7 @@ def every_page(app, make, sign_in, outbox):
 
 # letters are shown as they were sent, files are downloads, and a made-up letter has no bytes to show
 _NOT_PAGES = re.compile(
-    r"/(letter|html|raw|mail|export|count|progress)$|^/(c|o|view|issues|figures)/|^/sign-in/provider"
+    r"/(letter|html|raw|mail|export|count|progress)$|\.csv$|^/(c|o|view|issues|figures)/|^/sign-in/provider"
 )
 
 

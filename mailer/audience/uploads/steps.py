@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from secrets import token_hex
@@ -133,8 +133,16 @@ def check(session: Session, upload: Upload, *, keys: Keyring, now: datetime) -> 
     session.flush()
 
 
-def start(session: Session, upload: Upload, consent: Consent) -> None:
+def start(
+    session: Session,
+    upload: Upload,
+    consent: Consent,
+    invitation: Mapping[str, Mapping[str, str]] | None = None,
+) -> None:
     """Have a file taken in by a worker, once its check was seen and it was said how consent came about.
+
+    ``invitation``: subject and text by language of the mail by which each new person is then asked, little by
+    little (``delivery.inviting``); its ``{link}`` becomes theirs.
 
     :raises NotNow: it was not checked, or has been begun
     """
@@ -142,6 +150,7 @@ def start(session: Session, upload: Upload, consent: Consent) -> None:
         raise NotNow
     upload.step, upload.done = Step.RUNNING, 0
     upload.consent_kind, upload.wording = consent.kind, consent.wording
+    upload.invitation = dict(invitation) if invitation else None
     session.flush()
 
 
@@ -262,6 +271,7 @@ def _go_on(
     with database.write() as session:
         upload = session.get_one(Upload, upload_id)
         upload.step, upload.done, upload.leased_until = Step.DONE, upload.rows, None
+        upload.invite_at = clock() if upload.invitation else None
         upload.content = None
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ForeignKey, Index, String, delete, or_, select, update
 from sqlalchemy.orm import Mapped, Session, defer, mapped_column
 
-from mailer.audience.intake import Consent
-from mailer.audience.store import ConsentKind, Import, Partner
+from mailer.audience import parts
+from mailer.audience.intake import Consent, Verdict
+from mailer.audience.store import ConsentKind, Import, ImportPart, ImportRow, Partner
 from mailer.database import Base, BigId, Json, UTCDateTime
 from mailer.sentence import Told
 
@@ -58,10 +60,26 @@ class Upload(Base):
     leased_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # a worker is at it
     lease: Mapped[str] = mapped_column(String(32), default="")  # whose
 
+    invitation: Mapped[Any | None] = mapped_column(Json)  # {language: {"subject", "text"}}; None: all asked
+    invited_to: Mapped[int] = mapped_column(default=0)  # the line up to which people were asked
+    invite_at: Mapped[datetime | None] = mapped_column(UTCDateTime, index=True)  # when the next are
+
     @property
     def consent(self) -> Consent:
         """How the consent of these people came about."""
         return Consent(ConsentKind(self.consent_kind), self.wording)
+
+
+class Invitation(Base):
+    """When a person who came with a file was last asked by mail, whoever brought them."""
+
+    __tablename__ = "invitations"
+
+    subscriber_id: Mapped[int] = mapped_column(
+        ForeignKey("subscribers.id", ondelete="CASCADE"), primary_key=True
+    )
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"), primary_key=True)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 Index("ix_uploads_step", Upload.step)
@@ -92,9 +110,58 @@ def advance(session: Session, upload_id: int, name: str, until: datetime, done: 
     return session.scalar(mine.values(done=Upload.done + done, leased_until=until)) is not None
 
 
-def waits(session: Session) -> bool:
-    """Tell whether any upload waits for a worker, or is with one."""
-    return session.scalar(select(Upload.id).where(Upload.step.in_(AT_WORK)).limit(1)) is not None
+def lease_invitations(session: Session, now: datetime, until: datetime) -> Upload | None:
+    """Return the upload whose people are longest due to be asked; nobody else gets it before ``until``."""
+    due = select(Upload.id).where(Upload.invite_at <= now).order_by(Upload.invite_at).limit(1)
+    upload_id = session.scalar(due.with_for_update(skip_locked=True))
+    if upload_id is None:
+        return None
+    upload = session.get_one(Upload, upload_id, options=[defer(Upload.content), defer(Upload.verdicts)])
+    upload.invite_at = until
+    return upload
+
+
+def asked_since(session: Session, subscriber_id: int, publication_id: int, since: datetime) -> bool:
+    """Tell whether somebody was asked after an instant."""
+    found = session.get(Invitation, (subscriber_id, publication_id))
+    return found is not None and found.at > since
+
+
+def note_asked(session: Session, subscriber_id: int, publication_id: int, at: datetime) -> None:
+    """Note that somebody is being asked."""
+    session.merge(Invitation(subscriber_id=subscriber_id, publication_id=publication_id, at=at))
+    session.flush()
+
+
+def forget_asked(session: Session, subscriber_id: int, publication_id: int) -> None:
+    """Note that somebody was not asked after all."""
+    session.execute(
+        delete(Invitation).where(
+            Invitation.subscriber_id == subscriber_id, Invitation.publication_id == publication_id
+        )
+    )
+
+
+def added_after(session: Session, import_id: int, line: int, most: int) -> list[tuple[int, int]]:
+    """Return line and subscriber of the next people whom an import brought, further down than ``line``."""
+    rows = session.execute(
+        select(ImportRow.line, ImportRow.subscriber_id)
+        .where(
+            ImportRow.import_id == import_id, ImportRow.line > line, ImportRow.verdict == Verdict.ADDED,
+            ImportRow.subscriber_id.is_not(None),
+        )
+        .order_by(ImportRow.line)
+        .limit(most)
+    )  # fmt: skip
+    found = [(row[0], row[1]) for row in rows if row[1] is not None]
+    stretches = session.scalars(
+        select(ImportPart.people)
+        .where(ImportPart.import_id == import_id, ImportPart.last_line > line, ImportPart.undone.is_(False))
+        .order_by(ImportPart.last_line)
+    )
+    whole = (each for people in stretches for each in parts.unpacked(people) if each.line > line)
+    found += [(each.line, each.subscriber_id) for each in islice(whole, most)]
+    return sorted(found)[:most]
 
 
 def of_import(session: Session, import_id: int) -> Upload | None:
@@ -105,7 +172,7 @@ def of_import(session: Session, import_id: int) -> Upload | None:
 
 def forget(session: Session, content_before: datetime, rows_before: datetime) -> None:
     """Erase files that came before one instant, and all that is known of those before another."""
-    session.execute(delete(Upload).where(Upload.uploaded_at < rows_before))
+    session.execute(delete(Upload).where(Upload.uploaded_at < rows_before, Upload.invite_at.is_(None)))
     session.execute(
         update(Upload)
         .where(Upload.uploaded_at < content_before, Upload.content.is_not(None))

@@ -38,6 +38,9 @@ def upgrade() -> None:
         sa.Column("import_id", number, nullable=True),
         sa.Column("leased_until", instant, nullable=True),
         sa.Column("lease", sa.String(length=32), nullable=False),
+        sa.Column("invitation", json, nullable=True),
+        sa.Column("invited_to", sa.Integer(), nullable=False),
+        sa.Column("invite_at", instant, nullable=True),
         sa.ForeignKeyConstraint(["import_id"], ["imports.id"], name=op.f("fk_uploads_import_id_imports")),
         sa.ForeignKeyConstraint(["partner_id"], ["partners.id"], name=op.f("fk_uploads_partner_id_partners")),
         sa.ForeignKeyConstraint(
@@ -47,6 +50,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
         sa.UniqueConstraint("public_id", name=op.f("uq_uploads_public_id")),
     )
+    op.create_table(
+        "invitations",
+        sa.Column("subscriber_id", number, nullable=False),
+        sa.Column("publication_id", number, nullable=False),
+        sa.Column("at", instant, nullable=False),
+        sa.ForeignKeyConstraint(
+            ["publication_id"], ["publications.id"], name=op.f("fk_invitations_publication_id_publications")
+        ),
+        sa.ForeignKeyConstraint(
+            ["subscriber_id"],
+            ["subscribers.id"],
+            name=op.f("fk_invitations_subscriber_id_subscribers"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("subscriber_id", "publication_id", name=op.f("pk_invitations")),
+    )
+    op.create_index(op.f("ix_uploads_invite_at"), "uploads", ["invite_at"], unique=False)
     op.create_index(op.f("ix_uploads_import_id"), "uploads", ["import_id"], unique=False)
     op.create_index(op.f("ix_uploads_partner_id"), "uploads", ["partner_id"], unique=False)
     op.create_index("ix_uploads_step", "uploads", ["step"], unique=False)
