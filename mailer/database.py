@@ -290,10 +290,11 @@ def after_commit(session: Session, job: Callable[[], object]) -> None:
 
 
 @contextmanager
-def hurried(session: Session, seconds: float) -> Iterator[None]:
+def hurried(session: Session, seconds: float, *, few: bool = False) -> Iterator[None]:
     """Ask questions that must be answered within ``seconds``, all together on SQLite, each on PostgreSQL.
 
-    For reading only; the transaction goes on, whatever comes of them.
+    For reading only; the transaction goes on, whatever comes of them. ``few``: they are about few rows found
+    by key, for which no whole table is to be read.
 
     :raises TooSlow: there is no answer yet
     """
@@ -304,6 +305,8 @@ def hurried(session: Session, seconds: float) -> Iterator[None]:
         else:
             with session.begin_nested() as inner:
                 session.execute(_HURRY, {"milliseconds": str(int(seconds * 1000))})
+                if few:
+                    session.execute(_FOR_A_FEW)
                 yield
                 inner.rollback()  # and what was set is as before
     except OperationalError as error:
@@ -317,6 +320,12 @@ _HURRY = text(
     "SELECT set_config('statement_timeout', :milliseconds, true), set_config('work_mem', '64MB', true),"
     " set_config('jit', 'off', true)"
 )
+
+
+_FOR_A_FEW = text(
+    "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),"
+    " set_config('max_parallel_workers_per_gather', '0', true), set_config('work_mem', '1MB', true)"
+)  # in less memory no million rows are hashed to find a few of them
 
 
 @contextmanager

@@ -16,7 +16,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Select, and_, exists, not_, null, or_, select, true
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import Session, aliased
+from sqlalchemy.sql import operators
 from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import BooleanClauseList
 from sqlalchemy.sql.functions import GenericFunction
 from sqlalchemy.types import String
 
@@ -100,7 +102,7 @@ class Field(Word):
         found = or_(
             *(each.some(self._test(each, operator, values, scope)) for each in self.held(scope, operator))
         )
-        return not_(found) if operator is Operator.EMPTY else found
+        return negated(found) if operator is Operator.EMPTY else found
 
     def facts(self, session: Session, subscriber_id: int, scope: Scope) -> list[Fact]:
         """Return what is known of one person."""
@@ -266,15 +268,34 @@ def _suppressed(scope: Scope) -> ColumnElement[bool]:
 
 
 def _paused(scope: Scope) -> ColumnElement[bool]:
-    """The person's own pause, or that of every partner they have."""
-    own = _subscriptions("paused_until", scope)
+    """The person's own pause, or that of every partner who answers for them: as ``delivery.wishes`` says."""
+    subscription = aliased(Subscription)
     membership, rows = _current()
     asks = exists(rows.where(membership.paused_until > scope.now).correlate(Subscriber))
     other, others = _current()
     wants = or_(other.paused_until.is_(None), other.paused_until <= scope.now)
-    return or_(
-        own.some(own.value > scope.now), and_(asks, ~exists(others.where(wants).correlate(Subscriber)))
+    vouched_for = subscription.consent_kind.not_in((ConsentKind.SIGN_UP, ConsentKind.INVITED))
+    paused = select(subscription.subscriber_id).where(
+        subscription.subscriber_id == Subscriber.id,
+        or_(
+            subscription.paused_until > scope.now,
+            and_(vouched_for, asks, ~exists(others.where(wants).correlate(Subscriber))),
+        ),
     )
+    if scope.publication_id is not None:
+        paused = paused.where(subscription.publication_id == scope.publication_id)
+    return exists(paused.correlate(Subscriber))
+
+
+def negated(clause: ColumnElement[bool]) -> ColumnElement[bool]:
+    """Return the opposite of a condition, with every "not" as far in as it goes.
+
+    PostgreSQL joins what is NOT EXISTS; below NOT (… OR …) it asks for each person anew.
+    """
+    if isinstance(clause, BooleanClauseList) and clause.operator in (operators.or_, operators.and_):
+        join = and_ if clause.operator is operators.or_ else or_
+        return join(*(negated(each) for each in clause.clauses))
+    return not_(clause)
 
 
 # How values are read

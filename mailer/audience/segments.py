@@ -242,7 +242,7 @@ def _condition(rule: Rule, scope: Scope) -> ColumnElement[bool]:
         case Everyone():
             return true()
         case Not(inner):
-            return not_(_condition(inner, scope))
+            return fields.negated(_condition(inner, scope))
         case AllOf(parts):
             return and_(*(_condition(part, scope) for part in parts))
         case AnyOf(parts):

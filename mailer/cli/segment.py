@@ -7,11 +7,11 @@ from typing import Any
 import click
 
 from mailer import address as addresses
-from mailer.audience import segments, store
+from mailer.audience import codes, segments, store
 from mailer.audience.rules import Fact, Judgement, Occasion
 from mailer.audience.store import Segment
 from mailer.cli import Shell, choose, now, pass_shell, say
-from mailer.delivery import behaviour as behaviour  # rules may speak of opens and clicks
+from mailer.delivery import reach
 from mailer.errors import NotFound
 
 _SHOWN = 3  # facts of one comparison in a line
@@ -84,11 +84,13 @@ def count(shell: Shell, segment: str, publication: str | None, as_json: bool) ->
     with shell.database.read() as session:
         found = choose.publication(session, publication)
         rule = segments.resolve(session, segment)
-        people = segments.count(session, rule, found.id, now())
+        meant = reach.preview(
+            session, publication_id=found.id, audience=str(rule), languages=codes.LANGUAGES, now=now()
+        )
     if as_json:
-        say({"rule": str(rule), "publication": found.code, "people": people})
+        say({"rule": str(rule), "publication": found.code, "people": meant.total, "excluded": meant.excluded})
     else:
-        click.echo(f"{people} people: {rule}")
+        click.echo(f"{meant.total} people: {rule}")
 
 
 @command.command()

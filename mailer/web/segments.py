@@ -238,7 +238,7 @@ def _lines(judged: Judgement, words: Words, zone: str, deep: int) -> Iterator[Li
         yield from _lines(part, words, zone, deep + 1)
 
 
-def trouble(row: Row) -> str:
+def wrong_with(row: Row) -> str:
     """Say what is wrong with a row; "" for nothing."""
     if vocabulary.kind(row) != "none" and not row.values:
         return _("Choose or write a value.")
@@ -340,7 +340,7 @@ def _rendered(
     row = session.get(Segment, number) if number is not None else None
     return pages.render(
         request, "desk/segment.html", code, page=page, form=page.form, row=row, error=error, v=vocabulary,
-        used=_used(session, [row.id]).get(row.id, []) if row else [], trouble=trouble, rounded=rounded,
+        used=_used(session, [row.id]).get(row.id, []) if row else [], wrong_with=wrong_with, rounded=rounded,
     )  # fmt: skip
 
 

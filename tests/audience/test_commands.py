@@ -122,3 +122,19 @@ def test_accounts_and_partners_are_made(mailer):
     assert mailer("user", "disable", "m@example.org")[0] == 0
     assert json.loads(mailer("user", "list", "--json")[1])["disabled"] is True
     assert json.loads(mailer("partner", "list", "--json")[1])["people"] == 0
+
+
+def test_a_segment_is_shown_and_says_why(mailer, tmp_path):
+    """Condition by condition, with what is known of the person."""
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    mailer("subscribers", "import", "people.csv")
+    mailer("segment", "save", "Anns", "name contains ann and not opened ever", "--description", "Who?")
+    shown = json.loads(mailer("segment", "show", "Anns", "--json")[1])
+    assert shown == {"name": "Anns", "rule": "name contains ann and not opened ever", "description": "Who?"}
+    judged = json.loads(mailer("segment", "why", "Anns", "ann@example.org", "--json")[1])
+    assert (judged["in"], [part["in"] for part in judged["parts"]]) == (True, [True, True])
+    assert "✓ not opened ever  []" in mailer("segment", "why", "Anns", "ann@example.org")[1]
+    status, _, err = mailer("segment", "why", "Anns", "nobody@example.org")
+    assert (status, "Nobody has that address" in err) == (1, True)
+    status, _, err = mailer("segment", "save", "Got it", "received campaign 99")
+    assert (status, "there is no such campaign" in err) == (1, True)

@@ -18,6 +18,7 @@ from mailer.audience import segments
 from mailer.audience.fields import Scope, known
 from mailer.audience.rules import Facts, Occasion
 from mailer.audience.store import (
+    ConsentKind,
     Membership,
     MembershipTopic,
     PartnerGroup,
@@ -85,8 +86,11 @@ def silences(publication: str, until: datetime | None) -> bool:
 
 def paused(person: dict[str, Any], ties: list[dict[str, Any]]) -> bool:
     asks = [tie["paused"] is not None and tie["paused"] > NOW for tie in ties]
-    own = person["subscription"] and person["paused"] is not None and person["paused"] > NOW
-    return bool(own) or (bool(asks) and all(asks))
+    if not person["subscription"]:
+        return False
+    own = person["paused"] is not None and person["paused"] > NOW
+    answers = person["subscription"][1] in (ConsentKind.SIGN_UP, ConsentKind.INVITED)
+    return own or (not answers and bool(asks) and all(asks))
 
 
 def happened(letters: list[dict[str, Any]]) -> dict[str, set[Occasion]]:

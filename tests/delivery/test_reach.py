@@ -53,7 +53,7 @@ def test_who_runs_out_of_patience_is_told_about_how_many(database, make, publica
         meant = reach._sampled(
             session, reach._Question(segments.parse("everyone"), publication.id, ["zh", "en"], True, NOON)
         )
-    assert meant.about == 4
+    assert meant.about == 5
     assert exact.letters == {"zh": 450, "en": 150}
     assert meant.letters["zh"] == pytest.approx(450, rel=0.2)
 

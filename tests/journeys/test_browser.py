@@ -208,8 +208,10 @@ def test_no_page_is_wider_than_a_small_phone(site: Site, screen: Page, language:
     admin, manager = f"admin-{language}@secretariat.example", f"manager-{language}@mee.example"
     pages = {
         ("admin", admin): (
-            "/desk/issues", "/desk/issues/new", "/desk/campaigns", "/admin/users", "/admin/partners",
-            "/admin/subscribers", "/admin/suppressions", "/admin/activity", "/admin/outbox",
+            "/desk/issues", "/desk/issues/new", "/desk/campaigns", "/desk/segments",
+            "/desk/segments/new?rule=domain in (a.org, b.org) or opened ever",
+            "/admin/users", "/admin/partners", "/admin/subscribers", "/admin/suppressions",
+            "/admin/activity", "/admin/outbox",
             "/admin/feedback", "/admin/feedback?view=all", "/admin/rules", "/admin/rules/new",
             "/admin/dormant", "/admin/storms", "/admin/suppressions/new", "/admin/suppressions/import",
         ),

@@ -86,10 +86,13 @@ for (const form of document.querySelectorAll("form[data-look]")) {
   let latest = 0;
   const look = async (doing, which) => {
     clearTimeout(waiting);
+    const rule = form.querySelector('[data-part="rule"]');
+    if (rule.inert && which !== "*") return; // all of it is on its way
     const mine = ++latest;
     const filled = new URLSearchParams(new FormData(form));
     filled.set("do", doing);
     const focused = document.activeElement?.id;
+    rule.inert = which === "*"; // what is changed meanwhile would be lost
     try {
       const answer = await fetch(form.dataset.look, { method: "POST", body: filled });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
@@ -98,8 +101,11 @@ for (const form of document.querySelectorAll("form[data-look]")) {
         const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
         if (fresh && (which === "*" || part.dataset.part !== "rule")) part.replaceChildren(...fresh.childNodes);
       }
-      if (which === "*" && focused) document.getElementById(focused)?.focus();
     } catch { /* offline: what is shown stays */ }
+    if (mine === latest) {
+      rule.inert = false;
+      if (which === "*" && focused) document.getElementById(focused)?.focus();
+    }
   };
   form.addEventListener("submit", (event) => {
     const which = event.submitter?.dataset.lookAt;
