@@ -6,12 +6,13 @@ fails late when two threads write. PostgreSQL is the production database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from time import monotonic
+from typing import Any, Self
 
 from sqlalchemy import (
     JSON,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     FunctionElement,
+    Insert,
     Integer,
     MetaData,
     Select,
@@ -32,6 +34,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    literal,
     select,
     text,
 )
@@ -40,6 +43,7 @@ from sqlalchemy.engine import Connection, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.sql.operators import OperatorType
 
 from mailer.errors import MailerError
 
@@ -54,6 +58,10 @@ _NAMES = {  # constraints have names, so that migrations can drop them
 
 class Unreachable(MailerError):
     """The database cannot be reached: check MAILER_DATABASE_URL and that the server is running."""
+
+
+class TooSlow(Exception):
+    """The database has not answered within the time it was given."""
 
 
 class Base(DeclarativeBase):
@@ -88,6 +96,16 @@ class db_time(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions
     inherit_cache = True
 
 
+class days_before(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions are
+    """The instant so many days, a column, before another; NULL where the column is. To the millisecond."""
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+    def __init__(self, instant: datetime | ColumnElement[datetime], days: ColumnElement[Any]) -> None:
+        super().__init__(literal(instant, UTCDateTime()) if isinstance(instant, datetime) else instant, days)
+
+
 class _Numbers(TypeDecorator[Sequence[int]]):
     """Numbers as one parameter: text that PostgreSQL reads as an array and SQLite as JSON."""
 
@@ -107,6 +125,10 @@ class is_among(FunctionElement[bool]):  # noqa: N801 - named as SQL functions ar
 
     def __init__(self, column: ColumnElement[int], name: str) -> None:
         super().__init__(column, bindparam(name, type_=_Numbers))
+
+    def self_group(self, against: OperatorType | None = None) -> Self:
+        """Stay as it is: SQLAlchemy would ask SQLite for "… = 1", and that is asked of every row."""
+        return self
 
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -267,6 +289,51 @@ def after_commit(session: Session, job: Callable[[], object]) -> None:
     session.info.setdefault("after_commit", []).append(job)
 
 
+@contextmanager
+def hurried(session: Session, seconds: float) -> Iterator[None]:
+    """Ask questions that must be answered within ``seconds``, all together on SQLite, each on PostgreSQL.
+
+    For reading only; the transaction goes on, whatever comes of them.
+
+    :raises TooSlow: there is no answer yet
+    """
+    try:
+        if session.get_bind().dialect.name == "sqlite":
+            with _stopped_after(session, seconds):
+                yield
+        else:
+            with session.begin_nested() as inner:
+                session.execute(_HURRY, {"milliseconds": str(int(seconds * 1000))})
+                yield
+                inner.rollback()  # and what was set is as before
+    except OperationalError as error:
+        if _is_stopped(error.orig):
+            raise TooSlow from error
+        raise
+
+
+# counts hash a million numbers in memory; compiling a plan takes longer than most answers
+_HURRY = text(
+    "SELECT set_config('statement_timeout', :milliseconds, true), set_config('work_mem', '64MB', true),"
+    " set_config('jit', 'off', true)"
+)
+
+
+@contextmanager
+def _stopped_after(session: Session, seconds: float) -> Iterator[None]:
+    driver: Any = session.connection().connection.driver_connection
+    end = monotonic() + seconds
+    driver.set_progress_handler(lambda: monotonic() > end, 10_000)  # steps of its machine: well under 1 ms
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
+
+
+def _is_stopped(error: object) -> bool:
+    return getattr(error, "sqlstate", "") == "57014" or str(error) == "interrupted"
+
+
 def clock(session: Session) -> datetime:
     """Return the database's own time: the one clock by which leases are judged."""
     if session.get_bind().dialect.name == "sqlite":
@@ -286,6 +353,18 @@ def _on_any(_element: db_time, _compiler: Any, **_more: Any) -> str:
 @compiles(db_time, "sqlite")
 def _on_sqlite(_element: db_time, _compiler: Any, **_more: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # UTC, as UTCDateTime is stored
+
+
+@compiles(days_before)
+def _interval(element: days_before, compiler: Any, **more: Any) -> str:
+    instant, days = (compiler.process(each, **more) for each in element.clauses)
+    return f"(CAST ({instant} AS TIMESTAMP WITH TIME ZONE) - {days} * INTERVAL '1 day')"
+
+
+@compiles(days_before, "sqlite")
+def _modifier(element: days_before, compiler: Any, **more: Any) -> str:
+    instant, days = (compiler.process(each, **more) for each in element.clauses)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', {instant}, '-' || {days} || ' days')"
 
 
 @compiles(is_among)
@@ -312,7 +391,7 @@ class Prepared:
     SQLAlchemy takes longer to hand a statement over than the database to carry it out.
     """
 
-    def __init__(self, statement: Select[Any] | Update) -> None:
+    def __init__(self, statement: Select[Any] | Insert | Update) -> None:
         """``statement`` has all its values as ``bindparam``, none of them expanding."""
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
@@ -329,6 +408,12 @@ class Prepared:
         with driver_of(session, compiled.sql) as driver:
             driver.execute(compiled.sql, compiled.parameters(values))
 
+    def run_each(self, session: Session, each: Iterable[Mapping[str, object]], **common: object) -> None:
+        """Execute a statement that has no rows once for each of ``each``, plain values that differ."""
+        compiled = self._in(session.get_bind().dialect)
+        with driver_of(session, compiled.sql) as driver:
+            driver.cursor().executemany(compiled.sql, compiled.many(each, common))
+
     def _in(self, dialect: Dialect) -> _Compiled:
         if dialect.name not in self._compiled:
             self._compiled[dialect.name] = _Compiled(self._statement, dialect)
@@ -338,7 +423,7 @@ class Prepared:
 class _Compiled:
     """A statement in one dialect, and how values pass to the driver and back."""
 
-    def __init__(self, statement: Select[Any] | Update, dialect: Dialect) -> None:
+    def __init__(self, statement: Select[Any] | Insert | Update, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)  # of SQL, whatever else may be compiled
         self.sql = str(compiled)
         self._order: Sequence[str] | None = compiled.positiontup  # None: by name
@@ -354,9 +439,20 @@ class _Compiled:
 
     def parameters(self, values: dict[str, object]) -> Any:
         """Return values as the driver takes them."""
-        told = self._fixed | values
+        return self._ordered(self._written(self._fixed | values))
+
+    def many(self, each: Iterable[Mapping[str, object]], common: dict[str, object]) -> list[Any]:
+        """Return values as the driver takes them, those in ``common`` written once for all."""
+        common = self._written(self._fixed | common)
+        return [self._ordered({**common, **values}) for values in each]
+
+    def _written(self, told: dict[str, object]) -> dict[str, object]:
         for name, write in self._writers:
-            told[name] = write(told[name])
+            if name in told:
+                told[name] = write(told[name])
+        return told
+
+    def _ordered(self, told: dict[str, object]) -> Any:
         return told if self._order is None else [told[name] for name in self._order]
 
     def read(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

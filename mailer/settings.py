@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         description="Proxies before the web app, addresses or networks separated by commas: their"
         " X-Forwarded-For says who asks, and limits count by that. Empty: whoever connects is who asks.",
     )
+    embed_sites: str = Field(
+        "",
+        pattern=r"^\s*(https?://[A-Za-z0-9.*-]+(:[0-9]+)?(\s+|$))*$",
+        description="Sites that may show sign-up forms in a frame, like https://www.example.org, separated by"
+        " spaces. Empty: none; a plain form that posts here works from any site.",
+    )
     listener_certificate: Path | None = Field(
         None,
         description="PEM file of certificate and key with which the listener offers STARTTLS; read anew when"
@@ -96,6 +102,24 @@ class Settings(BaseSettings):
         ge=3,
         description="How long a worker may be silent before others may take what it had leased and not begun."
         " It renews its lease while it sends.",
+    )
+
+    require_codes: bool = Field(
+        False,
+        description="The secretariat's accounts must sign in with a code from an app as well (TOTP): who has"
+        " not set one up is led there first. Partner managers may, and need not.",
+    )
+    oidc_issuer: str = Field(
+        "",
+        description="Issuer of an OpenID Connect provider, https://…, exactly as it names itself. Existing"
+        " accounts whose address it says is verified sign in through it. Empty: none.",
+    )
+    oidc_client_id: str = Field("", description="What the provider knows mailer by.")
+    oidc_client_secret: str = Field(
+        "", description="The client secret, where the provider gave one.", repr=False
+    )
+    oidc_name: str = Field(
+        "", description="What people call the provider, for the sign-in page. Empty: the issuer's host."
     )
 
     @property

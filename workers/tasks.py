@@ -15,6 +15,7 @@ from mailer.delivery import inviting, lanes
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import answers, policy, retention
 from mailer.feedback import watch as watching
+from mailer.feedback.webhooks import hooks
 from workers.app import app, context, leave
 from workers.timetable import LOOK_UP, SWEEP, TIDY, WATCH
 
@@ -30,9 +31,11 @@ def work(**_newer: object) -> None:
 def sweep(**_newer: object) -> None:
     """Take back what dead workers held, ring while anything is due, launch what is scheduled."""
     now = datetime.now(UTC)
-    with context().database.write() as session:
-        sweeping.sweep(session, now=now)
-    sweeping.launch_due(context().database, settings=context().settings, now=now)
+    try:
+        with context().database.write() as session:
+            sweeping.sweep(session, now=now)
+    finally:  # whatever is wrong with one campaign's rows, it holds up no other's launch
+        sweeping.launch_due(context().database, settings=context().settings, now=now)
 
 
 @app.task(name=queue.APPLY)  # type: ignore[untyped-decorator]
@@ -80,6 +83,7 @@ def tidy(**_newer: object) -> None:
     with context().database.write() as session:
         sessions.forget_expired(session, now=now)
         steps.forget(session, now=now)
+        hooks.forget_tokens(session, now=now)
     kept_for = timedelta(days=context().settings.raw_mail_days)
     retention.forget_old_mail(context().database, before=now - kept_for)
 

@@ -29,6 +29,7 @@ from mailer.audience.names import Names
 from mailer.audience.store import (
     ConsentKind,
     Membership,
+    MembershipTopic,
     Partner,
     Subscriber,
     Subscription,
@@ -67,7 +68,9 @@ _MEMBERSHIP = [
     "language",
     "notes",
     "joined_at",
+    "confirmed_at",
     "ended_at",
+    "paused_until",
     *_NAMES,
     *_CONSENT,
 ]
@@ -173,6 +176,12 @@ def update_subscribers(session: Session, changes: Changes) -> None:
 def update_memberships(session: Session, changes: Changes) -> None:
     """Write each membership's changed columns."""
     _update(session, _MEMBERSHIPS, changes, _MEMBERSHIPS.c.id == bindparam("_id"))
+
+
+def forget_topics(session: Session, membership_ids: Collection[int]) -> None:
+    """Drop the topics that partners chose in these memberships."""
+    if membership_ids:
+        session.execute(delete(MembershipTopic).where(MembershipTopic.membership_id.in_(membership_ids)))
 
 
 def confirm_subscriptions(session: Session, publication_id: int, changes: Changes) -> None:
@@ -312,3 +321,9 @@ def insert_missing_subscription(
         )
         .on_conflict_do_nothing()
     )  # fmt: skip
+
+
+def publications_of(session: Session, subscriber_id: int) -> list[int]:
+    """Return the publications that a person has met."""
+    found = select(Subscription.publication_id).where(Subscription.subscriber_id == subscriber_id)
+    return list(session.scalars(found.order_by(Subscription.publication_id)))

@@ -243,7 +243,7 @@ def _partners(
     fresh = known.membership is None or known.membership["ended_at"] is not None
     if fresh and host.seats is not None and seats_taken >= host.seats:
         raise NoSeat
-    membership = _membership(person, known.membership, evidence, fresh, now)
+    membership = _membership(person, known.membership, {**evidence, **_force(consent, now)}, fresh, now)
     subscriber = _subscriber(person, known, host, known.shared, now)
     changed = Verdict.UPDATED if membership else Verdict.UNCHANGED
     bounced = (
@@ -266,6 +266,11 @@ def _evidence(consent: Consent, origin: str, by: str, now: datetime) -> Columns:
         "consent_wording": consent.wording,
         "consent_origin": (origin or consent.origin)[:200],
     }
+
+
+def _force(consent: Consent, now: datetime) -> Columns:
+    """From when a membership is in force: at once where consent is there, else when the person says yes."""
+    return {"confirmed_at": now if STATE[consent.kind] is SubscriptionState.CONFIRMED else None}
 
 
 def _subscriber(person: Ready, known: Known, host: Host | None, keep: bool, now: datetime) -> Columns:
@@ -295,10 +300,12 @@ def _membership(person: Ready, old: Columns | None, evidence: Columns, fresh: bo
     if old is None:
         return {**said, **evidence, "joined_at": now, "ended_at": None}
     if fresh:  # what was written before it ended is not kept
-        return changes(old, {**said, **evidence, "joined_at": now, "ended_at": None})
+        anew = {"joined_at": now, "ended_at": None, "paused_until": None}
+        return changes(old, {**said, **evidence, **anew})
     newer = person.names.over(Names(**{column: old[column] for column in _NAMES}))
     kept = {column: said[column] or old[column] for column in ("language", "notes")}
-    return changes(old, {**newer.columns(), **kept})
+    vouched = evidence if old["confirmed_at"] is None and evidence["confirmed_at"] else {}
+    return changes(old, {**newer.columns(), **kept, **vouched})
 
 
 def _subscription(known: Known, consent: Consent, evidence: Columns, now: datetime) -> Columns:

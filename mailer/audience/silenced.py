@@ -231,6 +231,22 @@ def import_by_public_id(session: Session, public_id: UUID) -> SuppressionImport 
     )
 
 
+def release_alike(session: Session, one: Suppression, now: datetime, by: str, why: str) -> list[int]:
+    """Release a suppression and all that say the same of its address; return their ids.
+
+    Two who write at once may both find that it is not said yet.
+    """
+    alike = (
+        update(Suppression)
+        .where(Suppression.address_hash == one.address_hash, Suppression.reason == one.reason)
+        .where(Suppression.publication_id.is_not_distinct_from(one.publication_id))
+        .where(Suppression.sender.is_not_distinct_from(one.sender), Suppression.released_at.is_(None))
+        .values(released_at=now, released_by=by, released_why=why)
+        .returning(Suppression.id)
+    )
+    return sorted(session.scalars(alike))
+
+
 def take_back(session: Session, ids: Sequence[int], why: str, now: datetime, by: str) -> None:
     """Release those of these suppressions that nobody has released."""
     for start in range(0, len(ids), _CHUNK):

@@ -398,6 +398,7 @@ class _Rows:
         self._publication_id = publication_id
         self._subscribers: list[Columns] = []
         self._memberships: list[Columns] = []
+        self._begun_anew: list[int] = []
         self._first_subscriptions: list[Columns] = []
         self._subscriptions: list[Columns] = []
         self._changed: dict[str, list[tuple[int, Columns]]] = {
@@ -424,6 +425,8 @@ class _Rows:
             self._changed["subscriber"].append((own, intent.subscriber))
         if known.membership and intent.membership:
             self._changed["membership"].append((known.membership["id"], intent.membership))
+            if "joined_at" in intent.membership:  # it had ended: what was chosen then is not kept
+                self._begun_anew.append(known.membership["id"])
         elif intent.membership:
             self._memberships.append(self._membership(person, own, intent))
         if known.subscription and intent.subscription:
@@ -440,6 +443,7 @@ class _Rows:
         bulk.update_subscribers(session, self._changed["subscriber"])
         bulk.update_memberships(session, self._changed["membership"])
         bulk.confirm_subscriptions(session, self._publication_id, self._changed["subscription"])
+        bulk.forget_topics(session, self._begun_anew)
 
     def _membership(self, person: Ready, own: int, intent: Intent) -> Columns:
         ties = {"public_id": uuid7(), "partner_id": person.partner_id, "subscriber_id": own}

@@ -18,6 +18,7 @@ from mailer.audience.sheets.columns import MEANINGS, Layout
 from mailer.audience.sheets.sheet import Sheet
 from mailer.audience.store import ConsentKind
 from mailer.cli import Shell, choose, now, pass_shell, say
+from mailer.delivery import behaviour as behaviour  # a segment may speak of opens and clicks
 from mailer.errors import MailerError
 from mailer.issues import publications
 
@@ -139,7 +140,7 @@ def export(shell: Shell, segment: str, publication: str | None, out: Path) -> No
         rule = segments.resolve(session, segment)
     try:
         with shell.database.read() as session, part.open("w", encoding="utf-8", newline="") as file:
-            lines = sum(bool(file.write(line)) for line in exports.people(session, rule, found.id))
+            lines = sum(bool(file.write(line)) for line in exports.people(session, rule, found.id, now()))
         os.replace(part, out)
     except OSError as error:
         part.unlink(missing_ok=True)

@@ -59,6 +59,7 @@ def environment() -> Environment:
     made.filters.update(
         number=i18n.number,
         day=i18n.day,
+        day_in=i18n.day_in,
         when=i18n.when,
         country=i18n.country,
         share=i18n.share,
@@ -119,8 +120,13 @@ def done(path: str, message: str = "") -> Response:
     """Go on to ``path`` after a POST (303) and say ``message`` there."""
     response = RedirectResponse(path, 303)
     if message:
-        response.set_cookie(FLASH, quote(message), max_age=_FLASH_SECONDS, httponly=True, samesite="lax")
+        say(response, message)
     return response
+
+
+def say(response: Response, message: str) -> None:
+    """Have the next page say ``message``."""
+    response.set_cookie(FLASH, quote(message), max_age=_FLASH_SECONDS, httponly=True, samesite="lax")
 
 
 def _retold(row: Mapping[str, Any], plain: str) -> str:
@@ -165,22 +171,20 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(MailerError)
     def person_can_mend(request: Request, error: MailerError) -> Response:
         status = 503 if isinstance(error, Unreachable) else error.http_status
-        return _trouble(request, status, i18n.tell(error.sentence))
+        return trouble(request, status, i18n.tell(error.sentence))
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
-        return _trouble(request, error.status_code, _words(error.status_code))
+        return trouble(request, error.status_code, _words(error.status_code))
 
     @app.exception_handler(RequestValidationError)
     def not_an_address_of_ours(request: Request, error: RequestValidationError) -> Response:
-        return _trouble(
-            request, 404, _words(404)
-        )  # forms are read by ``forms``: only path and query end here
+        return trouble(request, 404, _words(404))  # forms are read by ``forms``: only path and query end here
 
     @app.exception_handler(Exception)
     def broken(request: Request, error: Exception) -> Response:
         _log.error("page failed: %s", request.scope.get("route"), exc_info=error)
-        return _trouble(request, 500, _words(500))
+        return trouble(request, 500, _words(500))
 
 
 def _words(status: int) -> str:
@@ -195,7 +199,8 @@ def _words(status: int) -> str:
     return _("This request could not be understood: go back and try again.")
 
 
-def _trouble(request: Request, status: int, message: str) -> Response:
+def trouble(request: Request, status: int, message: str) -> Response:
+    """Say what is wrong on a page, or as JSON where that was asked for."""
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"error": message}, status)
     return render(request, "error.html", status, status=status, message=message)

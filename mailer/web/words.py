@@ -25,6 +25,7 @@ _WORDS = {
     "confirmed": N_("subscribed"),
     "left": N_("has left"),
     "suppressed": N_("address suppressed"),
+    "too_often": N_("wants letters less often"),
     "no_edition": N_("no edition in their language"),
     "erased": N_("data erased"),
     "not_subscribed": N_("not subscribed"),
@@ -56,6 +57,10 @@ _WORDS = {
     "source_arf": N_("a complaint by mail"),
     "source_mail": N_("a mail"),
     "source_web": N_("a page of ours"),
+    # what became of a reader's answer
+    "answer_waiting": N_("on its way"),
+    "answer_passed": N_("passed on"),
+    "answer_kept": N_("waits for a person"),
     # verdicts on the rows of a file
     "row_added": N_("added"),
     "row_updated": N_("completed"),
@@ -93,6 +98,21 @@ _WORDS = {
     "consent_vouched": N_("we answer for it"),
     "consent_imported": N_("imported with evidence"),
     "consent_none": N_("none"),
+    # how a partner's people stand with it, and how its letters fared
+    "standing_confirmed": N_("confirmed"),
+    "standing_waiting": N_("waits for an answer"),
+    "standing_paused": N_("on a break"),
+    "standing_bounced": N_("letters come back"),
+    "fate_arrived": N_("arrived"),
+    "fate_returned": N_("came back"),
+    "fate_underway": N_("on the way"),
+    "fate_uncertain": N_("not known yet"),
+    "request_open": N_("waiting for the secretariat"),
+    "request_accepted": N_("granted"),
+    "request_declined": N_("declined"),
+    "request_withdrawn": N_("withdrawn by you"),
+    "request_seats": N_("More seats"),
+    "request_topic": N_("A new topic"),
     # kinds of partner
     "ministry": N_("Ministry"),
     "un": N_("UN body"),
@@ -107,6 +127,10 @@ _WORDS = {
     "sender": N_("Sender"),
     "viewer": N_("Viewer"),
     "partner": N_("Partner manager"),
+    # by which door somebody signed in
+    "by_password": N_("with the password"),
+    "by_link": N_("by a link"),
+    "by_provider": N_("through the organisation"),
     # what became of a letter, and what came back
     "waiting": N_("waiting"),
     "accepted": N_("accepted"),

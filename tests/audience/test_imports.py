@@ -234,7 +234,7 @@ def test_an_export_is_safe_in_a_spreadsheet_and_comes_in_again(run, make, databa
     """Cells that would run carry an apostrophe; importing the file changes nobody."""
     run('email,name,title,country\n=x@example.org,"\'=HYPERLINK(1)",Dr,FR\nli@example.org,李敏,部长,\n')
     with database.read() as session:
-        lines = list(exports.people(session, segments.parse("everyone"), make.publication().id))
+        lines = list(exports.people(session, segments.parse("everyone"), make.publication().id, NOON))
     text = "".join(lines)
     assert text.startswith("\ufeffemail,")
     cells = [cell for row in csv.reader(io.StringIO(text.lstrip("\ufeff"))) for cell in row]
@@ -247,7 +247,7 @@ def test_an_export_is_of_the_people_of_a_rule(run, database, make):
     """Erased people are in none."""
     run()
     with database.read() as session:
-        lines = list(exports.people(session, segments.parse("language = zh"), make.publication().id))
+        lines = list(exports.people(session, segments.parse("language = zh"), make.publication().id, NOON))
     assert [line.split(",")[0] for line in lines[1:]] == ["li@example.org"]
 
 
