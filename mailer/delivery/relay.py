@@ -12,13 +12,14 @@ where ``grant=client_credentials``.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from typing import Any
-from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+from functools import partial
+from urllib.parse import unquote, urlsplit
 
+from mailer.delivery import options
+from mailer.delivery.options import Options
 from mailer.delivery.pace import Limit, warm_up
 from mailer.errors import Invalid, MailerError
 from mailer.sentence import Sentence
@@ -130,16 +131,17 @@ class Relay:
             raise BadRelay(
                 "The relay's URL cannot be read ({why}): its port must be a number.", why=error
             ) from error
-        if parts.scheme not in ("smtp", "smtps") or not _is_word(host) or parts.path not in ("", "/"):
+        if parts.scheme not in ("smtp", "smtps") or not options.is_word(host) or parts.path not in ("", "/"):
             raise BadRelay()
         implicit = parts.scheme == "smtps"
+        told = options.read(parts, _OPTIONS, partial(_refusal, host))
         relay = cls(
             host=host,
             port=port or (465 if implicit else 587 if user else 25),
             tls=implicit,
             user=user,
             password=unquote(parts.password or ""),
-            **({"starttls": _starttls_by_default(host, implicit)} | _options(parts, host)),
+            **({"starttls": _starttls_by_default(host, implicit)} | told),
         )
         _check_signing_in(relay)
         return relay
@@ -170,11 +172,7 @@ def _check_signing_in(relay: Relay) -> None:
         what = Sentence("has a grant, but no place to use it: add token_url and client_id")
     else:
         return
-    raise BadRelay("The URL of relay {host} {what}.", host=relay.host, what=what)
-
-
-def _flag(text: str) -> bool:
-    return {"yes": True, "no": False}[text]
+    raise _refusal(relay.host, what)
 
 
 def _seconds(text: str) -> float:
@@ -183,82 +181,36 @@ def _seconds(text: str) -> float:
     return value
 
 
-def _count(most: int) -> Callable[[str], int]:
-    def read(text: str) -> int:
-        if not 1 <= (value := int(text)) <= most:
-            raise ValueError(text)
-        return value
-
-    return read
-
-
 def _rate(text: str) -> float:
     if not 0 < (value := float(text)) <= 100_000:
         raise ValueError(text)
     return value
 
 
-def _https(text: str) -> str:
-    parts = urlsplit(_word(text))
-    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc or parts.port == 0:
-        raise ValueError(text)
-    return text
-
-
-def _is_word(text: str) -> bool:
-    return bool(text) and text.isascii() and text.isprintable() and " " not in text
-
-
-def _word(text: str) -> str:
-    if not _is_word(text):
-        raise ValueError(text)
-    return text
-
-
-_OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
+_OPTIONS: Options = {
     "starttls": (StartTls, Sentence("off, if-offered or required")),
-    "tls_verify": (_flag, Sentence("yes or no")),
+    "tls_verify": (options.flag, Sentence("yes or no")),
     "ca": (str, Sentence("a file of certificates")),
-    "connections": (_count(100), Sentence("1 to 100")),
-    "helo": (_word, Sentence("a host name")),
-    "chunking": (_flag, Sentence("yes or no")),
+    "connections": (options.number(1, 100), Sentence("1 to 100")),
+    "helo": (options.word, Sentence("a host name")),
+    "chunking": (options.flag, Sentence("yes or no")),
     "auth": (Auth, Sentence("best, plain, login or xoauth2")),
-    "token_url": (_https, Sentence("an address that begins with https://")),
-    "client_id": (_word, Sentence("the client's id, without spaces")),
+    "token_url": (options.https, Sentence("an address that begins with https://")),
+    "client_id": (options.word, Sentence("the client's id, without spaces")),
     "client_secret": (str, Sentence("the client's secret")),
     "scope": (str, Sentence("the scopes, separated by %20")),
     "grant": (TokenGrant, Sentence("refresh_token or client_credentials")),
-    "letters": (_count(1_000_000), Sentence("letters per connection, 1 to 1000000")),
+    "letters": (options.number(1, 1_000_000), Sentence("letters per connection, 1 to 1000000")),
     "per_second": (_rate, Sentence("letters per second, up to 100000")),
-    "per_hour": (_count(1_000_000_000), Sentence("letters per hour, 1 to 1000000000")),
-    "total": (_count(10_000), Sentence("connections of all workers together, 1 to 10000")),
+    "per_hour": (options.number(1, 1_000_000_000), Sentence("letters per hour, 1 to 1000000000")),
+    "total": (options.number(1, 10_000), Sentence("connections of all workers together, 1 to 10000")),
     "warmup": (date.fromisoformat, Sentence("the first day, like 2026-12-01")),
-    "through": (_word, Sentence("the name of the provider's host that it hands letters to")),
+    "through": (options.word, Sentence("the name of the provider's host that it hands letters to")),
     "connect_timeout": (_seconds, Sentence("seconds, up to 3600")),
     "timeout": (_seconds, Sentence("seconds, up to 3600")),
     "final_timeout": (_seconds, Sentence("seconds, up to 3600")),
 }
 
 
-def _options(parts: SplitResult, host: str) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in _OPTIONS:
-            raise BadRelay(
-                "The URL of relay {host} has an option “{name}”: known are {known}.",
-                host=host,
-                name=name,
-                known=", ".join(_OPTIONS),
-            )
-        read, expected = _OPTIONS[name]
-        try:
-            found[name] = read(text)
-        except (ValueError, KeyError) as error:
-            raise BadRelay(
-                "The URL of relay {host} says {name}={text}: write {expected}.",
-                host=host,
-                name=name,
-                text=text,
-                expected=expected,
-            ) from error
-    return found
+def _refusal(host: str, what: Sentence) -> BadRelay:
+    return BadRelay("The URL of relay {host} {what}.", host=host, what=what)

@@ -57,6 +57,7 @@ BLOCKS: tuple[tuple[Category, str], ...] = (
         malformed
         invalid characters
         bare lf
+        smtplf
         bare cr
         stray linefeed
         improper mime

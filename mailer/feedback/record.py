@@ -62,15 +62,9 @@ def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys:
     leaves = sealed is not None and sealed.purpose is Purpose.LEAVE and returned.kind not in _NO_LEAVE
     kind = LEAVE if leaves else str(returned.kind)
     delivery = sealed.delivery if sealed else None
-    mail_id = store.keep_mail(
-        session,
-        raw=raw,
-        fingerprint=sha256(envelope_to.lower().encode(errors="replace") + b"\n" + raw).hexdigest(),
-        envelope_to=events.writable(envelope_to)[:320],
-        kind=kind,
-        delivery=delivery,
-        now=now,
-    )
+    fingerprint = sha256(envelope_to.lower().encode(errors="replace") + b"\n" + raw).hexdigest()
+    kept = store.Mail(fingerprint, raw, events.writable(envelope_to)[:320], kind, delivery)
+    mail_id = store.keep(session, [kept], now).get(fingerprint)
     if mail_id is None or sealed is None:
         return Heard(kind, delivery, (), mail_id)
     if leaves:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
@@ -188,31 +188,39 @@ class Answer(Base):
     passed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
-def keep_mail(
-    session: Session,
-    *,
-    raw: bytes,
-    fingerprint: str,
-    envelope_to: str,
-    kind: str,
-    delivery: tuple[int, int] | None,
-    now: datetime,
-) -> int | None:
-    """Store a mail, the end of a long one cut off, and return its id; None when it is stored already."""
+class Mail(NamedTuple):
+    """What came back, to be kept: a mail, or a provider's news. ``delivery`` None: of no letter of ours."""
+
+    fingerprint: str
+    raw: bytes
+    envelope_to: str
+    kind: str
+    delivery: tuple[int, int] | None
+
+
+def keep(session: Session, mails: Iterable[Mail], now: datetime) -> dict[str, int]:
+    """Store what came back, the end of a long one cut off; return the ids of what is new, by fingerprint.
+
+    In one order everywhere: two who store the same at once wait instead of deadlocking.
+    """
+    rows = [
+        {
+            "received_at": now,
+            "fingerprint": mail.fingerprint,
+            "envelope_to": mail.envelope_to,
+            "kind": mail.kind,
+            "campaign_id": mail.delivery[0] if mail.delivery else None,
+            "n": mail.delivery[1] if mail.delivery else None,
+            "content": zlib.compress(mail.raw[: _limit(session, mail.kind, mail.delivery, now)]),
+        }
+        for mail in sorted(mails)
+    ]
+    if not rows:
+        return {}
     dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    campaign_id, n = delivery or (None, None)
-    kept = raw[: _limit(session, kind, delivery, now)]
-    statement = dialect.insert(ReturnedMail).values(
-        received_at=now,
-        fingerprint=fingerprint,
-        envelope_to=envelope_to,
-        kind=kind,
-        campaign_id=campaign_id,
-        n=n,
-        content=zlib.compress(kept),
-    )
-    stored: int | None = session.scalar(statement.on_conflict_do_nothing().returning(ReturnedMail.id))
-    return stored
+    statement = dialect.insert(ReturnedMail).on_conflict_do_nothing()
+    found = session.execute(statement.returning(ReturnedMail.fingerprint, ReturnedMail.id), rows)
+    return {fingerprint: int(mail_id) for fingerprint, mail_id in found}
 
 
 def _limit(session: Session, kind: str, delivery: tuple[int, int] | None, now: datetime) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -18,7 +19,7 @@ from mailer.web import forms, pages
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.forms import Refused
 from mailer.web.house import Now, Posted, Reading, Writing
-from mailer.web.i18n import _, number, tell
+from mailer.web.i18n import _, ago, number, tell
 
 router = APIRouter(
     prefix="/admin/policy", dependencies=[Depends(guard), Depends(staff)], include_in_schema=False
@@ -33,14 +34,14 @@ GROUPS = ("bad_mailbox", "bad_domain", "inactive", "mailbox_full", "dormant", "s
 
 
 @router.get("")
-def show(request: Request, session: Reading, me: Admin) -> Response:
-    return pages.render(request, _TEMPLATE, **_seen(session))
+def show(request: Request, session: Reading, now: Now, me: Admin) -> Response:
+    return pages.render(request, _TEMPLATE, **_seen(session, now))
 
 
 @router.post("")
 def change(request: Request, form: Posted, session: Writing, now: Now, me: Admin) -> Response:
     """Set what differs from what is in force; an emptied field is at its default again."""
-    with pages.again(request, _TEMPLATE, **_seen(session) | {"form": forms.kept(form)}):
+    with pages.again(request, _TEMPLATE, **_seen(session, now) | {"form": forms.kept(form)}):
         policy.set_(session, _changes(session, form), now=now, actor=actor(me))
     return pages.done(PATH, _("The policy is set. What was decided before stays decided."))
 
@@ -80,20 +81,24 @@ def _changes(session: Session, form: FormData) -> Mapping[str, float | None]:
     return changes
 
 
-def _seen(session: Session) -> dict[str, Any]:
+def _seen(session: Session, now: datetime) -> dict[str, Any]:
     found = policy.settings(session)
     return {
         "groups": {group: [it for it in found if it.name.startswith(group)] for group in GROUPS},
         "form": {it.name: it.value for it in found},
         "is_changed": any(it.value != it.default for it in found),
-        "hint": _hint,
+        "hints": {it.name: _hint(it, now) for it in found},
     }
 
 
-def _hint(setting: Setting) -> str:
-    """Say in which unit a setting is and what it is by default."""
-    return _(
+def _hint(setting: Setting, now: datetime) -> str:
+    """Say in which unit a setting is, what it is by default, and who has changed it."""
+    default = {1: _("by default yes"), 0: _("by default no")}[setting.default] if setting.most == 1 else _(
         "%(unit)s, %(least)s to %(most)s; by default %(default)s",
         unit=tell(setting.unit), least=number(setting.least), most=number(setting.most),
         default=number(setting.default),
     )  # fmt: skip
+    if setting.set_by is None or setting.set_at is None:
+        return default
+    changed = _("changed by %(who)s, %(when)s", who=setting.set_by, when=ago(setting.set_at, now))
+    return f"{default} · {changed}"

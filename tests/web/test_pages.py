@@ -95,9 +95,9 @@ def every_page(app, make, sign_in, outbox):
             "{user}": 1,
             "{event}": event.id,
             "{rule}": rule.id,
+            "{segment}": segment.id,
             "{upload}": uploads[route.path.startswith("/partner")],
             "{file}": taken_in,
-            "{segment}": segment.id,
             "{suppression}": suppression.id,
             "{code}": "observer",
         }
@@ -112,8 +112,7 @@ def every_page(app, make, sign_in, outbox):
 
 # letters are shown as they were sent, files are downloads, and a made-up letter has no bytes to show
 _NOT_PAGES = re.compile(
-    r"/(letter|html|raw|mail|export|count|progress|verdicts.csv)$|^/(c|o|view|issues|figures)/"
-    r"|^/sign-in/provider"
+    r"/(letter|html|raw|mail|export|count|progress)$|\.csv$|^/(c|o|view|issues|figures)/|^/sign-in/provider"
 )
 
 

@@ -59,7 +59,7 @@ def test_a_setting_is_changed_and_the_page_says_by_whom(admin, sqlite_database):
     page = admin.post(PATH, **form)
     assert "The policy is set" in page.text
     assert shown(page) == form
-    assert page.text.count("admin@example.org, <time") == 2
+    assert page.text.count("changed by admin@example.org, ") == 2
     assert (in_force(sqlite_database).inactive_times, in_force(sqlite_database).bad_mailbox_at_once) == (4, 0)
     with sqlite_database.read() as session:
         [entry] = [each for each in audit.entries(session, limit=9) if each.action == "policy.set"]

@@ -10,12 +10,14 @@ letters and digits. ``_OPTIONS`` lists what may follow the question mark.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
-from urllib.parse import SplitResult, parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
+from mailer.delivery import options
+from mailer.delivery.options import Options
 from mailer.delivery.relay import Auth, Relay, TokenGrant, is_loopback
 from mailer.errors import Invalid
 from mailer.sentence import Sentence
@@ -138,7 +140,7 @@ class Account:
         if folder and account.protocol is Protocol.POP3:
             raise BadMailbox("A POP3 mailbox has no folders: leave out what follows {host}.", host=host)
         told: dict[str, Any] = {"folder": folder or "INBOX", "password": unquote(parts.password or "")}
-        return _checked(replace(account, **told, **_options(parts)))
+        return _checked(replace(account, **told, **options.read(parts, _OPTIONS, partial(_refusal, host))))
 
 
 def from_parts(*, protocol: str, host: str, user: str, password: str, folder: str, then: str) -> Account:
@@ -179,40 +181,23 @@ def _checked(account: Account) -> Account:
         what = Sentence("says where tokens are had: add auth=xoauth2 and client_id")
     else:
         return account
-    raise BadMailbox("The URL of mailbox {host} {what}.", host=account.host, what=what)
+    raise _refusal(account.host, what)
 
 
 def _auth(text: str) -> Auth:
     return {"password": Auth.BEST, "best": Auth.BEST, "xoauth2": Auth.XOAUTH2}[text]
 
 
-def _flag(text: str) -> bool:
-    return {"yes": True, "no": False}[text]
-
-
-def _poll(text: str) -> int:
-    if not 10 <= (value := int(text)) <= 86_400:
-        raise ValueError(text)
-    return value
-
-
-def _https(text: str) -> str:
-    parts = urlsplit(text)
-    if parts.scheme != "https" or not parts.hostname or "@" in parts.netloc:
-        raise ValueError(text)
-    return text
-
-
-_OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
+_OPTIONS: Options = {
     "then": (Then, Sentence("move, mark, keep or delete")),
     "to": (str, Sentence("a folder")),
-    "alone": (_flag, Sentence("yes or no")),
-    "poll": (_poll, Sentence("seconds, 10 to 86400")),
-    "starttls": (_flag, Sentence("yes or no")),
-    "tls_verify": (_flag, Sentence("yes or no")),
+    "alone": (options.flag, Sentence("yes or no")),
+    "poll": (options.number(10, 86_400), Sentence("seconds, 10 to 86400")),
+    "starttls": (options.flag, Sentence("yes or no")),
+    "tls_verify": (options.flag, Sentence("yes or no")),
     "ca": (str, Sentence("a file of certificates")),
     "auth": (_auth, Sentence("password or xoauth2")),
-    "token_url": (_https, Sentence("an address that begins with https://")),
+    "token_url": (options.https, Sentence("an address that begins with https://")),
     "client_id": (str, Sentence("the client's id, without spaces")),
     "client_secret": (str, Sentence("the client's secret")),
     "scope": (str, Sentence("the scopes, separated by %20")),
@@ -220,25 +205,5 @@ _OPTIONS: dict[str, tuple[Callable[[str], Any], str]] = {
 }
 
 
-def _options(parts: SplitResult) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, text in parse_qsl(parts.query, keep_blank_values=True):
-        if name not in _OPTIONS:
-            raise BadMailbox(
-                "The URL of mailbox {host} has an option “{name}”: known are {known}.",
-                host=parts.hostname,
-                name=name,
-                known=", ".join(_OPTIONS),
-            )
-        read, expected = _OPTIONS[name]
-        try:
-            found[name] = read(text)
-        except (ValueError, KeyError) as error:
-            raise BadMailbox(
-                "The URL of mailbox {host} says {name}={text}: write {expected}.",
-                host=parts.hostname,
-                name=name,
-                text="…" if name == "client_secret" else text,
-                expected=expected,
-            ) from error
-    return found
+def _refusal(host: str, what: Sentence) -> BadMailbox:
+    return BadMailbox("The URL of mailbox {host} {what}.", host=host, what=what)

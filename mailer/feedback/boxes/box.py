@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
 from typing import Protocol
 
 from mailer.delivery.oauth import tokens_of
+from mailer.delivery.relay import RelayUnavailable, is_loopback
 from mailer.feedback.boxes.account import Account
+from mailer.feedback.boxes.trouble import in_the_clear, no_token
+from mailer.feedback.boxes.wire import Wire
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,3 +47,31 @@ def access_token(account: Account) -> bytes:
     """
     token = tokens_of(account.as_relay).get() if account.token_url else account.password
     return f"user={account.user}\1auth=Bearer {token}\1\1".encode()
+
+
+@contextmanager
+def opening(account: Account) -> Iterator[Wire]:
+    """Connect, and hang up again if what follows fails.
+
+    :raises MailboxTrouble:
+    """
+    wire = Wire(account)
+    try:
+        yield wire
+    except BaseException:
+        wire.close()
+        raise
+
+
+@contextmanager
+def signing_in(account: Account, wire: Wire) -> Iterator[None]:
+    """Let nothing be said of who we are where others listen, and tell where no token can be had.
+
+    :raises MailboxTrouble:
+    """
+    if not wire.secure and not is_loopback(account.host):
+        raise in_the_clear(account)
+    try:
+        yield
+    except RelayUnavailable as error:
+        raise no_token(account, error) from error

@@ -14,21 +14,18 @@ from dataclasses import dataclass
 from datetime import date
 
 from mailer import __version__
-from mailer.delivery.relay import Auth, RelayUnavailable, is_loopback
+from mailer.delivery.relay import Auth
 from mailer.feedback.boxes import names
 from mailer.feedback.boxes.account import Account, Then
-from mailer.feedback.boxes.box import Waiting, access_token
+from mailer.feedback.boxes.box import Waiting, access_token, opening, signing_in
 from mailer.feedback.boxes.trouble import (
     MailboxTrouble,
     Refused,
-    in_the_clear,
     no_starttls,
-    no_token,
     not_let_in,
     refused,
     said,
 )
-from mailer.feedback.boxes.wire import Wire
 
 _LITERAL = re.compile(rb"\{(\d{1,12})\+?\}$")
 _NUMBER = {name: re.compile(rb"\b%s (\d{1,20})" % name) for name in (b"UID", b"RFC822.SIZE", b"UIDVALIDITY")}
@@ -64,12 +61,8 @@ class Imap:
         self._exists = False  # mail has come, by what the server said unasked
         self._validity = ""
         self._destination = names.encode(account.to)
-        self._wire = Wire(account)
-        try:
+        with opening(account) as self._wire:
             self._open()
-        except BaseException:
-            self._wire.close()
-            raise
 
     # -- what a reader asks --
 
@@ -190,20 +183,17 @@ class Imap:
 
     def _sign_in(self) -> None:
         account = self._account
-        if not self._wire.secure and not is_loopback(account.host):
-            raise in_the_clear(account)
         try:
-            if account.auth is Auth.XOAUTH2:
-                self._authenticate("XOAUTH2", access_token(account))
-            elif "LOGINDISABLED" in self._able and "AUTH=PLAIN" in self._able:
-                self._authenticate("PLAIN", f"\0{account.user}\0{account.password}".encode())
-            else:
-                self._command("LOGIN", account.user, account.password, quoted=True)
+            with signing_in(account, self._wire):
+                if account.auth is Auth.XOAUTH2:
+                    self._authenticate("XOAUTH2", access_token(account))
+                elif "LOGINDISABLED" in self._able and "AUTH=PLAIN" in self._able:
+                    self._authenticate("PLAIN", f"\0{account.user}\0{account.password}".encode())
+                else:
+                    self._command("LOGIN", account.user, account.password, quoted=True)
         except Refused as error:
             lasting = "UNAVAILABLE" not in error.reply.upper()  # RFC 5530
             raise not_let_in(account, error.reply, lasting=lasting) from error
-        except RelayUnavailable as error:
-            raise no_token(account, error) from error
 
     def _authenticate(self, how: str, words: bytes) -> None:
         tag = self._tag()

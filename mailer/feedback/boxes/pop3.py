@@ -9,18 +9,15 @@ import base64
 from collections.abc import Callable, Collection
 from datetime import date
 
-from mailer.delivery.relay import Auth, RelayUnavailable, is_loopback
+from mailer.delivery.relay import Auth
 from mailer.feedback.boxes.account import Account, Then
-from mailer.feedback.boxes.box import Waiting, access_token
+from mailer.feedback.boxes.box import Waiting, access_token, opening, signing_in
 from mailer.feedback.boxes.trouble import (
-    in_the_clear,
     no_starttls,
-    no_token,
     not_let_in,
     refused,
     said,
 )
-from mailer.feedback.boxes.wire import Wire
 
 _MOST = 1_000_000  # mails in one mailbox
 
@@ -35,16 +32,12 @@ class Pop3:
         """
         self._account = account
         self._there: dict[str, Waiting] = {}
-        self._wire = Wire(account)
-        try:
+        with opening(account) as self._wire:
             self._hear("CONNECT")
             if account.starttls:
                 self._ask("STLS")
                 self._wire.start_tls()
             self._sign_in()
-        except BaseException:
-            self._wire.close()
-            raise
 
     def fresh(self, cursor: str, since: date) -> list[Waiting]:
         """Return all that is there; the caller knows which of them it has seen.
@@ -99,16 +92,12 @@ class Pop3:
 
     def _sign_in(self) -> None:
         account = self._account
-        if not self._wire.secure and not is_loopback(account.host):
-            raise in_the_clear(account)
-        try:
+        with signing_in(account, self._wire):
             if account.auth is Auth.XOAUTH2:
                 self._authenticate(access_token(account))
             else:
                 self._ask(f"USER {account.user}", "USER")
                 self._ask(f"PASS {account.password}", "PASS")
-        except RelayUnavailable as error:
-            raise no_token(account, error) from error
 
     def _authenticate(self, words: bytes) -> None:
         self._wire.send(b"AUTH XOAUTH2\r\n")

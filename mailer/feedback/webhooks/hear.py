@@ -19,6 +19,7 @@ from mailer.diagnosis import Category, OwnRule, diagnose, read_reply
 from mailer.diagnosis.verdict import ABOUT_THE_ADDRESS
 from mailer.feedback import attribution
 from mailer.feedback.attribution import Sealed, same_mailbox
+from mailer.feedback.store import Mail, keep
 from mailer.feedback.webhooks import store
 from mailer.feedback.webhooks.store import Reader
 from mailer.feedback.webhooks.told import Told, What
@@ -152,15 +153,17 @@ def _fingerprint(provider: str, told: Told) -> str:
 def _kept(session: Session, provider: str, items: Iterable[_Item], now: datetime) -> dict[str, int]:
     """Store what is new among the items; return the ids by fingerprint."""
     news = {
-        item.fingerprint: store.News(
+        item.fingerprint: Mail(
             item.fingerprint,
             json.dumps(item.told.item, ensure_ascii=False, indent=1).encode(errors="replace"),
+            provider,
+            KIND,
             item.sealed.delivery if item.sealed else None,
         )
         for item in items
         if item.told.meaning.what not in _NOT_KEPT
     }
-    return store.keep(session, provider, KIND, news.values(), now)
+    return keep(session, news.values(), now)
 
 
 def _hear(

@@ -3,8 +3,7 @@ returned mail."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +14,6 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from mailer.audience.store import Subscriber
 from mailer.database import Base, BigId, UTCDateTime
 from mailer.delivery.store import Delivery
-from mailer.feedback.store import KEPT, KEPT_OF_STRANGERS, ReturnedMail
 
 
 class Webhook(Base):
@@ -142,33 +140,3 @@ def readers(session: Session, deliveries: Collection[tuple[int, int]]) -> dict[t
 def batched(all_: Sequence[int], size: int = 1_000) -> Iterator[Sequence[int]]:
     """Yield runs of what a statement can hold."""
     return (all_[start : start + size] for start in range(0, len(all_), size))
-
-
-class News(NamedTuple):
-    """A piece of a provider's news, to be kept; ``delivery`` None: of no letter of ours."""
-
-    fingerprint: str
-    raw: bytes
-    delivery: tuple[int, int] | None
-
-
-def keep(session: Session, provider: str, kind: str, news: Iterable[News], now: datetime) -> dict[str, int]:
-    """Store news as returned mail; return the ids of those that were not there yet, by fingerprint."""
-    rows = [
-        {
-            "received_at": now,
-            "fingerprint": each.fingerprint,
-            "envelope_to": provider,
-            "kind": kind,
-            "campaign_id": each.delivery[0] if each.delivery else None,
-            "n": each.delivery[1] if each.delivery else None,
-            "content": zlib.compress(each.raw[: KEPT if each.delivery else KEPT_OF_STRANGERS]),
-        }
-        for each in sorted(news)
-    ]
-    if not rows:
-        return {}
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    statement = dialect.insert(ReturnedMail).on_conflict_do_nothing()
-    found = session.execute(statement.returning(ReturnedMail.fingerprint, ReturnedMail.id), rows)
-    return {fingerprint: int(mail_id) for fingerprint, mail_id in found}
