@@ -177,13 +177,20 @@ def _redeem(client: Client, endpoints: Endpoints, code: str, verifier: str) -> d
     return _object(endpoints.token, urlencode(form).encode(), headers)
 
 
-def _claims(id_token: str, key_set: dict[str, Any]) -> dict[str, Any]:
+def installed() -> None:
+    """:raises NotInstalled: nothing here can check signatures"""
     try:
-        from joserfc import jwt
-        from joserfc.errors import JoseError
-        from joserfc.jwk import KeySet
+        import joserfc  # noqa: F401
     except ImportError as error:
         raise NotInstalled from error
+
+
+def _claims(id_token: str, key_set: dict[str, Any]) -> dict[str, Any]:
+    installed()
+    from joserfc import jwt
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
     try:
         keys = KeySet.import_key_set(key_set)  # type: ignore[arg-type]  # whatever it is, it is checked
         claims: dict[str, Any] = jwt.decode(id_token, keys, algorithms=ALGORITHMS).claims

@@ -142,6 +142,11 @@ def user_by_email(session: Session, email: str) -> User | None:
     return session.scalar(select(User).where(User.email == email.strip().casefold()))
 
 
+def emails(session: Session, ids: Sequence[int]) -> dict[int, str]:
+    """Return the addresses of accounts by id."""
+    return {row[0]: row[1] for row in session.execute(select(User.id, User.email).where(User.id.in_(ids)))}
+
+
 def users(session: Session, partner_id: int | None = None) -> list[User]:
     """Return accounts by address, of one partner or all."""
     query = select(User).order_by(User.email)
@@ -151,6 +156,12 @@ def users(session: Session, partner_id: int | None = None) -> list[User]:
 def partner_id(session: Session, code: str) -> int | None:
     """Return the id of the partner of that code."""
     found: int | None = session.scalar(select(_partners.c.id).where(_partners.c.code == code))
+    return found
+
+
+def partner_code(session: Session, id: int | None) -> str | None:
+    """Return the code of the partner of that id; None for None."""
+    found: str | None = session.scalar(select(_partners.c.code).where(_partners.c.id == id)) if id else None
     return found
 
 

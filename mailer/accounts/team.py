@@ -58,7 +58,8 @@ def invite(
     session.flush()
     audit.record(
         session, now=now, actor=actor, action="team.readmit", subject=f"user {known.id}",
-        after={"email": known.email}, partner_id=partner_id,
+        before={"email": known.email, "open": False}, after={"email": known.email, "open": True},
+        partner_id=partner_id,
     )  # fmt: skip
     return known
 
@@ -99,7 +100,8 @@ def remove(session: Session, *, partner_id: int, email: str, now: datetime, acto
     users.disable(session, user_id=user.id, now=now, actor=actor)
     audit.record(
         session, now=now, actor=actor, action="team.remove", subject=f"user {user.id}",
-        before={"email": user.email}, partner_id=partner_id,
+        before={"email": user.email, "open": True}, after={"email": user.email, "open": False},
+        partner_id=partner_id,
     )  # fmt: skip
     return user
 

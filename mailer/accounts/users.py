@@ -110,7 +110,7 @@ def add(
     session.flush()
     audit.record(
         session, now=now, actor=actor, action="user.add", subject=f"user {user.id}",
-        after=_facts(user), partner_id=user.partner_id,
+        after=_facts(session, user), partner_id=user.partner_id,
     )  # fmt: skip
     return user
 
@@ -131,7 +131,7 @@ def change(
     :raises LastAdministrator: nobody would be left to look after accounts
     """
     user = session.get_one(User, user_id)
-    before = _facts(user)
+    before = _facts(session, user)
     _must_match(role, partner_code)
     partner_id = _partner_id(session, partner_code)
     moved = (user.role, user.partner_id) != (role, partner_id)
@@ -147,7 +147,7 @@ def change(
 def rename(session: Session, *, user_id: int, name: str, language: str, now: datetime, actor: Actor) -> User:
     """Write what somebody says of themselves: their name, and the language pages speak to them."""
     user = session.get_one(User, user_id)
-    before = _facts(user)
+    before = _facts(session, user)
     user.name, user.language = _one_line(name), language
     _changed(session, user, before, now, actor)
     return user
@@ -247,16 +247,16 @@ def sign_in_by_provider(session: Session, *, email: str, now: datetime) -> User:
     return user
 
 
-def _facts(user: User) -> dict[str, object]:
+def _facts(session: Session, user: User) -> dict[str, object]:
     """Return what the audit log keeps of an account."""
     return {
-        "email": user.email, "name": user.name, "role": str(user.role), "partner": user.partner_id,
-        "language": user.language,
+        "email": user.email, "name": user.name, "role": str(user.role), "language": user.language,
+        "partner": store.partner_code(session, user.partner_id),
     }  # fmt: skip
 
 
 def _changed(session: Session, user: User, before: dict[str, object], now: datetime, actor: Actor) -> None:
-    after = _facts(user)
+    after = _facts(session, user)
     if after != before:
         audit.record(session, now=now, actor=actor, action="user.change", subject=f"user {user.id}",
                      before=before, after=after, partner_id=user.partner_id)  # fmt: skip

@@ -141,8 +141,12 @@ def new_ids(session: Session, count: int) -> Sequence[int]:
     if session.get_bind().dialect.name == "sqlite":  # which lets nobody else write meanwhile
         last = session.scalar(select(func.max(_SUBSCRIBERS.c.id))) or 0
         return range(last + 1, last + 1 + count)
-    sequence = func.nextval(func.pg_get_serial_sequence("subscribers", "id"))
-    return session.scalars(select(sequence).select_from(func.generate_series(1, count))).all()
+    drawn = text(  # one array: five thousand rows of a number each take longer to read than to draw
+        "SELECT ARRAY(SELECT nextval(pg_get_serial_sequence('subscribers', 'id'))"
+        " FROM generate_series(1, :count))"
+    )
+    ids: Sequence[int] = session.execute(drawn, {"count": count}).scalar_one()
+    return ids
 
 
 def insert_subscribers(session: Session, rows: Sequence[Columns]) -> None:

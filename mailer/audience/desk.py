@@ -32,6 +32,7 @@ from mailer.audience.store import BOUNCES, ConsentKind, Membership, MembershipGa
 from mailer.errors import Conflict, Invalid, NotFound
 
 PAGE = 50  # people a page
+_TOLD = ("language", "topics")  # what the log keeps of a person; of names and notes that they changed
 UNDO_LASTS = timedelta(days=7)  # a removal can be undone so long
 LONGEST_PAUSE = timedelta(days=366)
 
@@ -198,16 +199,20 @@ def edit(
         wanted["language"] = codes.language(language)
     if notes is not None:
         wanted["notes"] = notes.strip()
-    changed: list[str] = sorted(changes({column: getattr(membership, column) for column in wanted}, wanted))
-    if changed:
+    old: dict[str, object] = {column: getattr(membership, column) for column in wanted}
+    after: dict[str, object] = dict(changes(old, wanted))
+    before = {column: old[column] for column in after}
+    if after:
         _set(membership, wanted)
         shared = store.held_by_another(session, subscriber.id, partner_id)
         _set(subscriber, _for_letters(subscriber, names, wanted.get("language"), shared))
         session.flush()
+    had = members.topics(session, membership.id)
     if chosen_topics is not None and choose_topics(session, membership, publication_id, chosen_topics):
-        changed.append("topics")
-    if changed:
-        record(session, now, actor, "membership.edit", membership, changed)
+        before["topics"], after["topics"] = had, sorted(set(chosen_topics))
+    if after:
+        before, after = (audit.hushed(each, but=_TOLD) for each in (before, after))
+        record(session, now, actor, "membership.edit", membership, after, before)
     return person(session, partner_id, membership_public_id, now=now)
 
 
@@ -265,10 +270,11 @@ def pause(
         raise BadPause
     membership, _subscriber = own(session, partner_id, membership_public_id, now)
     members.end_gap(session, membership.id, now)
+    before = _pause(membership)
     membership.paused_until = until
     session.merge(MembershipGap(membership_id=membership.id, since=now, until=until))
     session.flush()
-    record(session, now, actor, "membership.pause", membership, {"until": until.isoformat()})
+    record(session, now, actor, "membership.pause", membership, _pause(membership), before)
 
 
 def resume(
@@ -282,9 +288,15 @@ def resume(
     membership, _subscriber = own(session, partner_id, membership_public_id, now)
     if membership.paused_until is None or membership.paused_until <= now:
         raise NotPaused
+    before = _pause(membership)
     membership.paused_until = None
     members.end_gap(session, membership.id, now)
-    record(session, now, actor, "membership.resume", membership)
+    record(session, now, actor, "membership.resume", membership, _pause(membership), before)
+
+
+def _pause(membership: Membership) -> dict[str, str | None]:
+    """Return what the log keeps of a pause."""
+    return {"until": membership.paused_until.isoformat() if membership.paused_until else None}
 
 
 def end_membership(
@@ -299,7 +311,7 @@ def end_membership(
     """
     membership, _subscriber = own(session, partner_id, membership_public_id, now)
     end(session, membership, now)
-    record(session, now, actor, "membership.end", membership)
+    record(session, now, actor, "membership.end", membership, {"open": False}, {"open": True})
 
 
 def end(session: Session, membership: Membership, now: datetime) -> None:
@@ -338,7 +350,7 @@ def restore(
     membership.ended_at = None
     session.flush()
     members.restore_vouching(session, subscriber.id, ended_at, now)
-    record(session, now, actor, "membership.restore", membership)
+    record(session, now, actor, "membership.restore", membership, {"open": True}, {"open": False})
     return person(session, partner_id, membership_public_id, now=now)
 
 
@@ -409,10 +421,16 @@ def _person(
 
 
 def record(
-    session: Session, now: datetime, actor: Actor, action: str, membership: Membership, after: object = None
+    session: Session,
+    now: datetime,
+    actor: Actor,
+    action: str,
+    membership: Membership,
+    after: object = None,
+    before: object = None,
 ) -> None:
-    """Write into the audit log what was done to a membership."""
+    """Write into the audit log what was done to a membership; no names: they would outlive an erasure."""
     audit.record(
-        session, now=now, actor=actor, action=action, subject=f"membership {membership.id}", after=after,
-        partner_id=membership.partner_id,
+        session, now=now, actor=actor, action=action, subject=f"membership {membership.id}", before=before,
+        after=after, partner_id=membership.partner_id,
     )  # fmt: skip

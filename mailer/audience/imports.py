@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import heapq
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -93,8 +95,8 @@ def run(
         last = imported.last_line(session, import_id)
         done = imported.lines_after(session, import_id, last)
     rows = (row for row in job.sheet.rows() if row.line > last and row.line not in done)
-    chunks = _chunks(rows)
-    with ahead(chunks, if_=database.dialect == "postgresql") as chunks:  # which works while we read
+    busy = database.dialect == "postgresql"  # it works on what it has while we read on
+    with _old_objects_left_alone(), ahead(_chunks(rows), if_=busy) as chunks:
         for chunk in chunks:
             with database.write() as session:
                 take(session, job, import_id, chunk, now=clock())
@@ -103,6 +105,16 @@ def run(
         imported.analyze(session)
     with database.write() as session:
         return finish(session, import_id, now=clock(), actor=job.actor)
+
+
+@contextmanager
+def _old_objects_left_alone() -> Iterator[None]:
+    """Have the garbage collector look at new objects only, of which millions come: an eighth of the time."""
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def dry_run(session: Session, job: Job, *, now: datetime) -> Report:

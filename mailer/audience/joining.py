@@ -122,7 +122,7 @@ def ask_again(
     last = audit.last(session, subject=f"membership {membership.id}", action="membership.ask_again")
     if now - max(membership.consent_at, last or membership.consent_at) < ASKED_AGAIN_AFTER:
         raise TooSoon
-    desk.record(session, now, actor, "membership.ask_again", membership)
+    desk.record(session, now, actor, "membership.ask_again", membership, {"asked": now.isoformat()})
     return subscriber.address_key or ""
 
 

@@ -66,8 +66,9 @@ def add(
     )  # fmt: skip
     session.add(partner)
     session.flush()
+    after = {"kind": partner.kind, "country": partner.country, "trusted": trusted, "seats": seats}
     audit.record(session, now=now, actor=actor, action="partner.add", subject=f"partner {code}",
-                 partner_id=partner.id)  # fmt: skip
+                 after=after, partner_id=partner.id)  # fmt: skip
     return partner
 
 

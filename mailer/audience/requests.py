@@ -7,12 +7,12 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
+from mailer.audience import asked
 from mailer.audience.store import Partner, PartnerRequest, RequestState
 from mailer.errors import Conflict, Invalid, NotFound
 
@@ -149,9 +149,7 @@ def _answered(
 
 
 def _open(session: Session, request: UUID, partner_id: int | None = None) -> PartnerRequest:
-    found = session.scalar(
-        select(PartnerRequest).where(PartnerRequest.public_id == request).with_for_update()
-    )
+    found = asked.by_public_id(session, request)
     if found is None or partner_id not in (None, found.partner_id):
         raise NoRequest
     if found.state != RequestState.OPEN:
@@ -160,31 +158,14 @@ def _open(session: Session, request: UUID, partner_id: int | None = None) -> Par
 
 
 def of_partner(session: Session, partner_id: int, *states: RequestState) -> list[PartnerRequest]:
-    """Return a partner's requests, newest first."""
-    query = select(PartnerRequest).where(PartnerRequest.partner_id == partner_id)
-    if states:
-        query = query.where(PartnerRequest.state.in_(states))
-    return list(session.scalars(query.order_by(PartnerRequest.id.desc())))
+    """Return a partner's requests, newest first; with ``states`` only those in one of them."""
+    return asked.of_partner(session, partner_id, *states)
 
 
 def listing(session: Session, *, page: int = 1, size: int = 50) -> tuple[list[Waiting], int]:
     """Return a page of all partners' requests, the open ones first and of those the oldest; and how many."""
-    is_open = PartnerRequest.state == RequestState.OPEN
-    rows = session.execute(
-        select(PartnerRequest, Partner)
-        .join(Partner, Partner.id == PartnerRequest.partner_id)
-        .order_by(is_open.desc(), PartnerRequest.answered_at.desc(), PartnerRequest.id)
-        .limit(size)
-        .offset((max(page, 1) - 1) * size)
-    )
-    total = session.scalar(select(func.count()).select_from(PartnerRequest)) or 0
+    rows, total = asked.listing(session, page, size)
     return [Waiting(*row) for row in rows], total
-
-
-def open_ones(session: Session) -> int:
-    """Count the requests that wait for an answer."""
-    query = select(func.count()).where(PartnerRequest.state == RequestState.OPEN)
-    return session.scalar(query) or 0
 
 
 def _record(
@@ -193,9 +174,10 @@ def _record(
     actor: Actor,
     action: str,
     request: PartnerRequest,
-    after: object = None,
+    after: dict[str, object] | None = None,
 ) -> None:
+    before = None if action == "request.ask" else {"state": str(RequestState.OPEN)}
     audit.record(
-        session, now=now, actor=actor, action=action, subject=f"request {request.id}", after=after,
-        partner_id=request.partner_id,
+        session, now=now, actor=actor, action=action, subject=f"request {request.id}", before=before,
+        after={**(after or {}), "state": str(request.state)}, partner_id=request.partner_id,
     )  # fmt: skip

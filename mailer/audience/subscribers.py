@@ -291,9 +291,10 @@ def _change(
     for column, value in changed.items():
         setattr(subscriber, column, value)
     if changed:  # names stay out of the log: it tells which columns changed, not who the person is
+        before = {name: old[name] for name in changed}
         audit.record(
             session, now=now, actor=actor, action=action, subject=f"subscriber {subscriber.id}",
-            after=sorted(changed),
+            before=audit.hushed(before, but=("language",)), after=audit.hushed(changed, but=("language",)),
         )  # fmt: skip
     session.flush()
 

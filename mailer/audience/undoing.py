@@ -55,7 +55,7 @@ def _json(value: Any) -> Any:
 
 def _typed(columns: Stored) -> Columns:
     return {
-        column: datetime.fromisoformat(value) if column.endswith("_at") and value else value
+        column: datetime.fromisoformat(value) if column.endswith(("_at", "_until")) and value else value
         for column, value in columns.items()
     }
 

@@ -18,6 +18,7 @@ from sqlalchemy.orm import Session
 
 from mailer import migrations, queue
 from mailer import settings as settings_module
+from mailer.accounts import oidc
 from mailer.cli import Shell, now, pass_shell, say
 from mailer.database import Database, clock
 from mailer.delivery import dkim_dns, dkim_keys, lanes, refresh_tokens, store, sweep
@@ -103,6 +104,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from _outside(settings)
     yield _guarded("secret", lambda: _secret(settings))
     yield from _rows(settings)
+    if settings.oidc_issuer:
+        yield _guarded("sign-in provider", lambda: _provider(settings))
     yield _guarded("broker", lambda: _broker(settings))
     yield from _relays(settings)
     yield from _ports(settings)
@@ -416,6 +419,17 @@ def _ports(settings: Settings) -> Iterator[Finding]:
         )
 
 
+def _provider(settings: Settings) -> Finding:
+    """Ask the OpenID Connect provider where it answers."""
+    oidc.discover(settings.oidc_issuer)
+    back = f"{settings.public_url}/sign-in/provider/back"
+    if not settings.oidc_client_id:
+        mend = f"Set MAILER_OIDC_CLIENT_ID to what it knows mailer by; enter {back} there."
+        return Finding("sign-in provider", State.PROBLEM, "answers, but knows us by no name", mend)
+    oidc.installed()
+    return Finding("sign-in provider", State.OK, f"{settings.oidc_issuer} answers; it leads back to {back}")
+
+
 def _served(settings: Settings) -> bool:
     """Tell whether a server of this machine holds the data folder."""
     for lock in settings.data.glob("*.lock"):
@@ -457,7 +471,7 @@ def _shown(settings: Settings) -> dict[str, str]:
 
 
 def _harmless(name: str, value: object) -> str:
-    if name == "secret":
+    if name in ("secret", "oidc_client_secret"):
         return "(given, not shown)" if value else ""
     if name in ("database_url", "redis_url", "smtp_url"):
         return " ".join(_without_password(url) for url in str(value).split())
@@ -478,7 +492,7 @@ def _without_password(url: str) -> str:
 
 def _tell(findings: list[Finding], shown: dict[str, str]) -> None:
     for name, value in shown.items():
-        click.echo(f"{name:<22} {value or '(not set)'}")
+        click.echo(f"{name:<26} {value or '(not set)'}")
     click.echo()
     for finding in findings:
         click.echo(f"{finding.state:<8} {finding.part}: {finding.found}")

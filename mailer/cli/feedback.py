@@ -204,7 +204,7 @@ def show(shell: Shell, mail_id: int) -> None:
 def pass_on(shell: Shell, mail_id: int) -> None:
     """Have a reader's answer passed on to the desk that was kept."""
     with shell.database.write() as session:
-        readers_answers.again(session, mail_id, now=now())
+        readers_answers.again(session, mail_id, now=now(), actor=shell.actor)
     click.echo("It goes to the desk within half a minute, if a server runs.")
 
 

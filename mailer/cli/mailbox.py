@@ -96,7 +96,7 @@ def read(shell: Shell, mailbox_id: int, again: bool, as_json: bool) -> None:
     with shell.database.write() as session:
         mailboxes.get(session, mailbox_id)
         if again:
-            mailboxes.try_again(session, mailbox_id, now=now())
+            mailboxes.try_again(session, mailbox_id, now=now(), actor=shell.actor)
     collected = Reader(shell.settings, shell.database, mailbox_id, threading.Event()).run(once=True)
     with shell.database.read() as session:
         trouble = mailboxes.trouble_of(mailboxes.get(session, mailbox_id))

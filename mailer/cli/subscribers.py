@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from pathlib import Path
 from uuid import UUID
@@ -176,10 +177,15 @@ def content(file: Path) -> bytes:
 
 
 def _say_json(report: Report) -> None:
-    rows = [{"line": row.line, "verdict": row.verdict, "message": row.message} for row in report.verdicts]
+    """Print one object, row by row: a million of them are never held at once."""
     counts = {verdict.value: count for verdict, count in report.counts.items()}
     shown = str(report.id) if report.id else None
-    say({"import": shown, "rows": len(rows), **counts, "verdicts": rows})
+    head = json.dumps({"import": shown, "rows": len(report.verdicts), **counts}, ensure_ascii=False)
+    click.echo(f'{head[:-1]}, "verdicts": [', nl=False)
+    for place, row in enumerate(report.verdicts):
+        told = {"line": row.line, "verdict": row.verdict, "message": row.message}
+        click.echo(f"{', ' if place else ''}{json.dumps(told, ensure_ascii=False)}", nl=False)
+    click.echo("]}")
 
 
 def _tell(report: Report, read: Sheet) -> None:

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from mailer.accounts import sessions, users
+from mailer.accounts import devices, second, sessions, store, users
 from mailer.accounts.store import Role
 from mailer.cli import Shell, now, pass_shell, say
 
@@ -53,7 +53,8 @@ def add(
 def link(shell: Shell, email: str) -> None:
     """Print a link that signs in once, within an hour."""
     with shell.database.write() as session:
-        token = sessions.make_link(session, user_id=users.get(session, email).id, now=now())
+        user_id = users.get(session, email).id
+        token = sessions.make_link(session, user_id=user_id, now=now(), actor=shell.actor)
     click.echo(f"{shell.settings.public_url}/sign-in/{token}")
 
 
@@ -80,6 +81,77 @@ def disable(shell: Shell, email: str) -> None:
     with shell.database.write() as session:
         users.disable(session, user_id=users.get(session, email).id, now=now(), actor=shell.actor)
     click.echo(f"{email} can no longer sign in.")
+
+
+@command.command()
+@click.argument("email")
+@pass_shell
+def enable(shell: Shell, email: str) -> None:
+    """Open a closed account again."""
+    with shell.database.write() as session:
+        users.enable(session, user_id=users.get(session, email).id, now=now(), actor=shell.actor)
+    click.echo(f"{email} can sign in again.")
+
+
+@command.command()
+@click.argument("email")
+@click.argument("role", type=click.Choice([role.value for role in Role]))
+@click.option("--partner", metavar="CODE", default=None, help="The partner this account manages.")
+@pass_shell
+def role(shell: Shell, email: str, role: str, partner: str | None) -> None:
+    """Give an account another role and sign it out everywhere."""
+    with shell.database.write() as session:
+        user = users.get(session, email)
+        users.change(
+            session, user_id=user.id, role=role, partner_code=partner, name=user.name, now=now(),
+            actor=shell.actor,
+        )  # fmt: skip
+    click.echo(f"{email} is {role} now.")
+
+
+@command.command("totp-reset")
+@click.argument("email")
+@pass_shell
+def totp_reset(shell: Shell, email: str) -> None:
+    """Switch codes off for who lost the phone.
+
+    The account is signed out everywhere.
+    """
+    with shell.database.write() as session:
+        second.reset(session, user_id=users.get(session, email).id, now=now(), actor=shell.actor)
+    click.echo(f"{email} signs in without a code now.")
+
+
+@command.command("sessions")
+@click.argument("email")
+@click.option("--revoke", is_flag=True, help="Sign the account out everywhere.")
+@click.option("--json", "as_json", is_flag=True, help="One object per line.")
+@pass_shell
+def sessions_(shell: Shell, email: str, revoke: bool, as_json: bool) -> None:
+    """List an account's signed-in browsers.
+
+    With --revoke they are signed out.
+    """
+    with shell.database.write() as session:
+        user_id = users.get(session, email).id
+        found = sessions.listing(session, user_id, now())
+        if revoke:
+            sessions.revoke_all(session, user_id=user_id, now=now(), actor=shell.actor)
+    for each in found:
+        if as_json:
+            say(_told(each))
+        else:
+            click.echo("{since:%Y-%m-%d %H:%M}  {origin:<39} {device}".format_map(_told(each)))
+    if revoke:
+        click.echo(f"{email} has been signed out.", err=as_json)
+
+
+def _told(row: store.UserSession) -> dict[str, object]:
+    device = (devices.browser(row.agent), devices.system(row.agent))
+    return {
+        "since": row.created_at, "seen": row.seen_at or row.created_at, "origin": row.origin, "how": row.how,
+        "device": " on ".join(filter(None, device)) or "unknown",
+    }  # fmt: skip
 
 
 @command.command("list")

@@ -104,7 +104,7 @@ def create(
     _time(campaign, scheduled_at, _default_window(session, issue) if window is None else window, local_time)
     session.add(campaign)
     session.flush()
-    _note(session, campaign, "create", now=now, actor=actor)
+    _note(session, campaign, "create", None, now=now, actor=actor)
     return campaign
 
 
@@ -129,6 +129,7 @@ def revise(
     :raises NotFound: the issue lacks an edition in one of the languages
     """
     campaign = get(session, campaign_id, lock=True)
+    before = _facts(campaign)
     segment, rule = segments.named(session, audience), segments.resolve(session, audience)
     if campaign.state != CampaignState.DRAFT:
         _reopen(campaign)
@@ -136,7 +137,7 @@ def revise(
     campaign.segment_id = segment.id if segment else None
     campaign.fallback = fallback
     _time(campaign, scheduled_at, window, local_time)
-    _note(session, campaign, "revise", now=now, actor=actor)
+    _note(session, campaign, "revise", before, now=now, actor=actor)
     return campaign
 
 
@@ -146,13 +147,14 @@ def ask(session: Session, *, campaign_id: int, settings: Settings, now: datetime
     :raises Invalid: an edition has errors; the message names the block
     """
     campaign = get(session, campaign_id, lock=True)
+    before = _facts(campaign)
     campaign.state = states.after(campaign.state, Move.ASK)
     frozen = freeze.freeze(
         session, issue_id=campaign.issue_id, languages=campaign.languages, settings=settings, now=now
     )
     store.set_editions(session, campaign.id, frozen)
     campaign.hash = _hash(session, campaign)
-    _note(session, campaign, "ask", now=now, actor=actor)
+    _note(session, campaign, "ask", before, now=now, actor=actor)
     return campaign
 
 
@@ -165,6 +167,7 @@ def approve(session: Session, *, campaign_id: int, now: datetime, actor: Actor) 
     :raises NotApproved: the issue was edited since it was frozen
     """
     campaign = get(session, campaign_id, lock=True)
+    before = _facts(campaign)
     if actor.user_id is not None and actor.name in _authors(session, campaign):
         raise OwnApproval
     campaign.state = states.after(campaign.state, Move.APPROVE)
@@ -172,7 +175,7 @@ def approve(session: Session, *, campaign_id: int, now: datetime, actor: Actor) 
     campaign.approved_hash, campaign.approved_by, campaign.approved_at = campaign.hash, actor.name, now
     if campaign.scheduled_at is not None:
         campaign.state = states.after(campaign.state, Move.SCHEDULE)
-    _note(session, campaign, "approve", now=now, actor=actor)
+    _note(session, campaign, "approve", before, now=now, actor=actor)
     return campaign
 
 
@@ -186,6 +189,7 @@ def launch(
     :raises NoSender: letters would leave this machine from a placeholder address
     """
     campaign = get(session, campaign_id, lock=True)
+    before = _facts(campaign)
     campaign.state = states.after(campaign.state, Move.LAUNCH)
     _unchanged(session, campaign, campaign.approved_hash)
     publication = session.get_one(issues.Publication, campaign.publication_id)
@@ -210,7 +214,7 @@ def launch(
         raise NobodyMeant
     campaign.candidates, campaign.launched_at, campaign.trouble = ledger.candidates, now, ""
     _forget_failures(campaign)
-    _note(session, campaign, "launch", now=now, actor=actor)
+    _note(session, campaign, "launch", before, now=now, actor=actor)
     queue.ring(session, queue.WORK)
     return campaign
 
@@ -232,6 +236,7 @@ def launch_scheduled(session: Session, *, campaign_id: int, settings: Settings, 
     campaign = launching.claim(session, campaign_id)
     if campaign is None or campaign.state != CampaignState.SCHEDULED:
         return False
+    before = _facts(campaign)
     try:
         with session.begin_nested():
             launch(session, campaign_id=campaign_id, settings=settings, now=now, actor=SYSTEM)
@@ -239,7 +244,7 @@ def launch_scheduled(session: Session, *, campaign_id: int, settings: Settings, 
         session.refresh(campaign)
         _reopen(campaign)
         campaign.trouble = error.sentence
-        _note(session, campaign, "not launched", now=now, actor=SYSTEM)
+        _note(session, campaign, "not launched", before, now=now, actor=SYSTEM)
         return False
     return True
 
@@ -313,10 +318,11 @@ def finish(session: Session, *, now: datetime) -> int:
         if not batches.all_done(session, found.id):
             continue
         campaign = get(session, found.id, lock=True)
+        before = _facts(campaign)
         if campaign.state == CampaignState.SENDING and batches.all_done(session, campaign.id):
             campaign.state, campaign.finished_at = states.after(campaign.state, Move.FINISH), now
             campaign.trouble = ""
-            _note(session, campaign, "finish", now=now, actor=SYSTEM)
+            _note(session, campaign, "finish", before, now=now, actor=SYSTEM)
             done += 1
     return done
 
@@ -329,6 +335,7 @@ def settle_uncertain(session: Session, *, campaign_id: int, resend: bool, now: d
     :raises WrongMoment: to be sent again, but the campaign was cancelled
     """
     campaign = get(session, campaign_id, lock=True)
+    before = _facts(campaign)
     numbers = slices.in_state(session, campaign_id, DeliveryState.UNCERTAIN)
     if not numbers:
         return 0
@@ -340,7 +347,8 @@ def settle_uncertain(session: Session, *, campaign_id: int, resend: bool, now: d
         for (attempt, lane), again in _by_attempt_and_lane(session, campaign_id, numbers).items():
             batches.add(session, campaign_id, again, attempt=attempt + 1, lane=lane, due_at=now)
         queue.ring(session, queue.WORK)
-    _note(session, campaign, "resend uncertain" if resend else "accept uncertain", now=now, actor=actor)
+    action = "resend uncertain" if resend else "accept uncertain"
+    _note(session, campaign, action, before, now=now, actor=actor)
     return len(numbers)
 
 
@@ -395,9 +403,10 @@ def _existing(session: Session, issue_id: int, languages: Sequence[str]) -> list
 
 def _steer(session: Session, campaign_id: int, move: Move, *, now: datetime, actor: Actor) -> Campaign:
     campaign = get(session, campaign_id, lock=True)
+    before = _facts(campaign)
     campaign.state = states.after(campaign.state, move)
     campaign.trouble = ""
-    _note(session, campaign, move.value, now=now, actor=actor)
+    _note(session, campaign, move.value, before, now=now, actor=actor)
     return campaign
 
 
@@ -453,7 +462,24 @@ def _hash(session: Session, campaign: Campaign) -> str:
     return hashlib.sha256(json.dumps(sum_, sort_keys=True).encode()).hexdigest()
 
 
-def _note(session: Session, campaign: Campaign, action: str, *, now: datetime, actor: Actor) -> None:
+def _facts(campaign: Campaign) -> dict[str, object]:
+    """Return what the audit log keeps of a campaign."""
+    return {
+        "state": str(campaign.state), "audience": campaign.audience, "languages": list(campaign.languages),
+        "fallback": campaign.fallback, "window": campaign.window, "local_time": campaign.local_time,
+        "scheduled_at": campaign.scheduled_at.isoformat() if campaign.scheduled_at else None,
+    }  # fmt: skip
+
+
+def _note(
+    session: Session,
+    campaign: Campaign,
+    action: str,
+    before: dict[str, object] | None,
+    *,
+    now: datetime,
+    actor: Actor,
+) -> None:
     session.flush()
     audit.record(
         session,
@@ -461,5 +487,6 @@ def _note(session: Session, campaign: Campaign, action: str, *, now: datetime, a
         actor=actor,
         action=f"campaign.{action}",
         subject=f"campaign {campaign.id}",
-        after={"state": campaign.state, "audience": campaign.audience},
+        before=before,
+        after=_facts(campaign),
     )

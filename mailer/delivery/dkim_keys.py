@@ -139,7 +139,7 @@ def make(
     )
     session.add(key)
     session.flush()
-    _note(session, "make", key, now, actor, {"algorithm": algorithm})
+    _note(session, "make", key, now, actor, None, {"algorithm": algorithm})
     return key
 
 
@@ -197,7 +197,10 @@ def activate(
         other.signs_until = now
     key.signs_from, key.signs_until = now, None
     session.flush()
-    _note(session, "activate", key, now, actor, {"replaced": [other.selector for other in replaced]})
+    _note(
+        session, "activate", key, now, actor,
+        {"selector": [other.selector for other in replaced]}, {"selector": [key.selector]},
+    )  # fmt: skip
     return replaced
 
 
@@ -218,7 +221,7 @@ def retire(
         key.signs_until = min(key.signs_until or now, now)
         key.secret = ""
         session.flush()
-        _note(session, "retire", key, now, actor, {"was": before})
+        _note(session, "retire", key, now, actor, {"state": before}, {"state": "retired"})
     return key
 
 
@@ -334,8 +337,12 @@ def _free_selector(session: Session, domain: str, algorithm: Algorithm, now: dat
     )
 
 
+_Facts = dict[str, object] | None
+
+
 def _note(
-    session: Session, verb: str, key: DkimKey, now: datetime, actor: Actor, after: dict[str, object]
+    session: Session, verb: str, key: DkimKey, now: datetime, actor: Actor, before: _Facts, after: _Facts
 ) -> None:
     subject = f"dkim {dkim_dns.record_name(key.domain, key.selector)}"
-    audit.record(session, now=now, actor=actor, action=f"dkim.{verb}", subject=subject, after=after)
+    audit.record(session, now=now, actor=actor, action=f"dkim.{verb}", subject=subject, before=before,
+                 after=after)  # fmt: skip

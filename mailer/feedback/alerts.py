@@ -8,6 +8,7 @@ from enum import StrEnum
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.errors import NotFound
 from mailer.feedback.store import Alert
@@ -70,6 +71,8 @@ def settle(session: Session, id: int, *, now: datetime, actor: Actor) -> None:
         raise NoAlert
     found.settled_at, found.settled_by = now, actor.name
     session.flush()
+    audit.record(session, now=now, actor=actor, action="alert.settle", subject=f"alert {id}",
+                 before={"open": True}, after={"open": False})  # fmt: skip
 
 
 def settle_about(session: Session, about: About, subject: str, *, now: datetime, by: str) -> None:

@@ -12,6 +12,8 @@ from enum import StrEnum
 from sqlalchemy.orm import Session
 
 from mailer import address, queue
+from mailer.accounts import audit
+from mailer.accounts.audit import Actor
 from mailer.database import Database
 from mailer.delivery import dkim_keys, events
 from mailer.delivery.relay import RelayUnavailable
@@ -92,14 +94,17 @@ def get(session: Session, mail_id: int) -> Answer:
     return answer
 
 
-def again(session: Session, mail_id: int, *, now: datetime) -> None:
+def again(session: Session, mail_id: int, *, now: datetime, actor: Actor) -> None:
     """Have an answer passed on that was kept: a person has looked at it.
 
     :raises NoAnswer:
     """
     answer = get(session, mail_id)
+    before = {"state": str(answer.state)}
     answer.state, answer.due_at, answer.attempts, answer.at = State.WAITING, now, 0, now
     session.flush()
+    audit.record(session, now=now, actor=actor, action="answer.again", subject=f"mail {mail_id}",
+                 before=before, after={"state": str(State.WAITING)})  # fmt: skip
     queue.ring(session, queue.PASS_ON)
 
 

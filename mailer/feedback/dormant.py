@@ -175,7 +175,8 @@ def _note(session: Session, row: Dormant, answer: Answer, now: datetime, actor: 
     for partner_id in [*partners] or [None]:
         audit.record(
             session, now=now, actor=actor, action=f"dormant.{answer}", partner_id=partner_id,
-            subject=f"subscriber {row.subscriber_id}",
+            subject=f"subscriber {row.subscriber_id}", before={"waits": True},
+            after={"waits": answer is Answer.ASK},
         )  # fmt: skip
 
 

@@ -167,7 +167,8 @@ def settle(session: Session, event_ids: Collection[int], *, now: datetime, actor
         .execution_options(synchronize_session=False)
     ).all()
     for event_id in sorted(done):
-        audit.record(session, now=now, actor=actor, action="event.settle", subject=f"event {event_id}")
+        audit.record(session, now=now, actor=actor, action="event.settle", subject=f"event {event_id}",
+                     before={"open": True}, after={"open": False})  # fmt: skip
     return len(done)
 
 
@@ -181,7 +182,8 @@ def reopen(session: Session, event_id: int, *, now: datetime, actor: Actor) -> N
         raise NoEvent
     if not case.open:
         case.open, case.settled_by, case.settled_at = True, None, None
-        audit.record(session, now=now, actor=actor, action="event.reopen", subject=f"event {event_id}")
+        audit.record(session, now=now, actor=actor, action="event.reopen", subject=f"event {event_id}",
+                     before={"open": False}, after={"open": True})  # fmt: skip
 
 
 def _cases(session: Session, wanted: Filter, behind: int | None = None) -> Select[int]:

@@ -232,9 +232,16 @@ def _named(session: Session, storm_id: int, why: str) -> tuple[Storm, list[Held]
 def _note(
     session: Session, storm: Storm, what: str, count: int, why: str, now: datetime, actor: Actor
 ) -> None:
-    after = {"destination": storm.destination, "decisions": count, "why": why.strip()}
+    before = {"held": count}
+    after = {"held": 0, "destination": storm.destination, "why": why.strip()}
     audit.record(
-        session, now=now, actor=actor, action=f"storm.{what}", subject=f"storm {storm.id}", after=after
+        session,
+        now=now,
+        actor=actor,
+        action=f"storm.{what}",
+        subject=f"storm {storm.id}",
+        before=before,
+        after=after,
     )
 
 

@@ -84,5 +84,11 @@ def _changed(session: Session, issue_id: int, action: str, name: str, now: datet
         edition.updated_at, edition.updated_by = now, actor.name
     session.flush()
     audit.record(
-        session, now=now, actor=actor, action=action, subject=f"issue {issue_id}", after={"file": name}
+        session,
+        now=now,
+        actor=actor,
+        action=action,
+        subject=f"issue {issue_id}",
+        before={"file": name} if action == "issue.detach" else None,
+        after={"file": name} if action == "issue.attach" else None,
     )

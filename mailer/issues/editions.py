@@ -132,6 +132,7 @@ def name_and_date(
     :raises NumberTaken: the number belongs to another issue
     """
     issue = get(session, issue_id)
+    before = {"number": issue.number, "date": str(issue.date)}
     for edition in store.editions(session, issue_id).values():
         text = document(edition)
         masthead = text.masthead.model_copy(
@@ -143,7 +144,13 @@ def name_and_date(
     session.flush()
     after = {"number": issue.number, "date": str(issue.date)}
     audit.record(
-        session, now=now, actor=actor, action="issue.number", subject=f"issue {issue_id}", after=after
+        session,
+        now=now,
+        actor=actor,
+        action="issue.number",
+        subject=f"issue {issue_id}",
+        before=before,
+        after=after,
     )
     return issue
 
@@ -222,6 +229,7 @@ def _kept(
     session: Session, edition: Edition, document: Document, action: str, *, now: datetime, actor: Actor
 ) -> Edition:
     """Write the edition and note who did it."""
+    before = {"language": edition.language, "version": edition.version} if edition.version else None
     _write(edition, document, now=now, actor=actor)
     session.flush()
     audit.record(
@@ -230,6 +238,7 @@ def _kept(
         actor=actor,
         action=action,
         subject=f"issue {edition.issue_id}",
+        before=before,
         after={"language": edition.language, "version": edition.version},
     )
     return edition

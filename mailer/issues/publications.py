@@ -69,7 +69,8 @@ def add(
     for language, presence in presences.items():
         session.add(Voice(publication_id=publication.id, language=language, **vars(presence)))
     session.flush()
-    audit.record(session, now=now, actor=actor, action="publication.add", subject=f"publication {code}")
+    audit.record(session, now=now, actor=actor, action="publication.add", subject=f"publication {code}",
+                 after=_settings(publication))  # fmt: skip
     return publication
 
 

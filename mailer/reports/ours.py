@@ -90,7 +90,7 @@ def _letters(partner_id: int, *columns: Any) -> Select[Any]:
 
 def campaigns(session: Session, partner_id: int, page: int, size: int) -> tuple[list[Campaign], int]:
     """Return a page of the campaigns that brought letters to a partner's people, newest first."""
-    theirs = select(Campaign).where(Campaign.id.in_(_letters(partner_id, Delivery.campaign_id)))
+    theirs = _with_letters(partner_id)
     total = session.scalar(select(func.count()).select_from(theirs.subquery())) or 0
     rows = (
         theirs.order_by(Campaign.launched_at.desc(), Campaign.id.desc())
@@ -98,6 +98,28 @@ def campaigns(session: Session, partner_id: int, page: int, size: int) -> tuple[
         .offset((max(page, 1) - 1) * size)
     )
     return list(session.scalars(rows)), total
+
+
+def newest(session: Session, partner_id: int) -> Campaign | None:
+    """Return the last campaign that brought a letter to a partner's people."""
+    found = _with_letters(partner_id).order_by(Campaign.launched_at.desc(), Campaign.id.desc())
+    return session.scalar(found.limit(1))
+
+
+def _with_letters(partner_id: int) -> Select[Campaign]:
+    """Campaigns with a letter of the partner's: the first one found is enough."""
+    first = (
+        select(Delivery.n)
+        .select_from(Membership)
+        .join(Delivery, Delivery.subscriber_id == Membership.subscriber_id)
+        .where(
+            Delivery.campaign_id == Campaign.id,
+            Delivery.state != DeliveryState.WITHDRAWN,
+            desk.in_force(partner_id, Campaign.__table__.c.launched_at),
+        )
+        .correlate(Campaign)
+    )
+    return select(Campaign).where(Campaign.launched_at.is_not(None), first.exists())
 
 
 def counts(session: Session, partner_id: int, campaign_ids: Collection[int]) -> dict[int, Counts]:

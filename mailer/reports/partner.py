@@ -74,8 +74,8 @@ def report(
 
 def last(session: Session, partner_id: int) -> Figures | None:
     """Return the newest campaign with letters to the partner's people; None: there was none yet."""
-    found, _total = report(session, partner_id, size=1)
-    return found[0] if found else None
+    newest = ours.newest(session, partner_id)
+    return figures(session, partner_id, newest) if newest else None
 
 
 def figures(session: Session, partner_id: int, campaign: Campaign) -> Figures:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from sqlalchemy.orm import Session
 
 from mailer.accounts import entries, store
 from mailer.accounts.entries import Filter
 from mailer.accounts.sessions import SignedIn
+from mailer.accounts.store import AuditEntry
 from mailer.audience.sheets.guard import guarded
 from mailer.web import deeds, pages
 from mailer.web.access import guard, may, staff
@@ -53,7 +55,7 @@ def show(request: Request, session: Reading, me: Watcher, wanted: Wanted, before
     return pages.render(
         request, "admin/activity.html", entries=found, older=older, before=before, wanted=wanted,
         partners={row.id: row for row in store.partners(session)}, areas=list(deeds.by_area()),
-        deed=deeds.deed, doer=deeds.doer, changes=deeds.changes,
+        deed=deeds.deed, doer=deeds.doer, changes=deeds.changes, called=_called(session, found),
         form=dict(request.query_params),
     )  # fmt: skip
 
@@ -65,6 +67,12 @@ def export(house: Here, now: Now, me: Watcher, wanted: Wanted) -> Response:
     return StreamingResponse(
         _lines(house, wanted, current()), media_type="text/csv; charset=utf-8", headers=name
     )
+
+
+def _called(session: Session, found: Sequence[AuditEntry]) -> dict[str, str]:
+    """Return the addresses of the accounts that entries are about, by their subject."""
+    ids = [int(id) for noun, _, id in (entry.subject.partition(" ") for entry in found) if noun == "user"]
+    return {f"user {id}": email for id, email in store.emails(session, ids).items()}
 
 
 def _lines(house: House, wanted: Filter, language: str) -> Iterator[str]:

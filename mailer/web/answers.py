@@ -19,7 +19,7 @@ from mailer.feedback.answers import State
 from mailer.feedback.store import Answer
 from mailer.sentence import Sentence
 from mailer.web import pages
-from mailer.web.access import guard, may, staff
+from mailer.web.access import actor, guard, may, staff
 from mailer.web.campaigns import known
 from mailer.web.house import Now, Reading, Writing
 from mailer.web.i18n import _
@@ -81,7 +81,7 @@ def download(session: Reading, me: Watcher, mail: int) -> Response:
 
 @router.post("/{mail}/pass-on")
 def pass_on(session: Writing, now: Now, me: Watcher, mail: int) -> Response:
-    answers.again(session, mail, now=now)
+    answers.again(session, mail, now=now, actor=actor(me))
     return pages.done(f"{PATH}/{mail}", _("The answer goes to the desk within half a minute."))
 
 

@@ -208,7 +208,7 @@ def count(
         named = segments.by_id(session, int(segment)).rule if segment else audience
         meant = reach.glance(
             session, publication_id=found.publication.id, rule=segments.resolve(session, named),
-            languages=languages, fallback=fallback, now=now,
+            languages=languages or list(found.languages), fallback=fallback, now=now,
         )  # fmt: skip
     except (Invalid, reach.CannotSay) as error:
         return JSONResponse({"error": i18n.tell(error.sentence)})

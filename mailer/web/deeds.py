@@ -26,6 +26,8 @@ AREAS = {
     "segment": N_("Segments"),
     "suppression": N_("Suppressed addresses"),
     "event": N_("What came back"),
+    "alert": N_("Warnings"),
+    "answer": N_("Readers' answers"),
     "decision": N_("Decisions about bounces"),
     "dormant": N_("Silent addresses"),
     "storm": N_("Storms"),
@@ -99,6 +101,8 @@ ACTIONS = {
     "subscriber.export": N_("downloaded the list of subscribers"),
     "subscriber.choose_language": N_("chose a language"),
     "subscriber.choose_topics": N_("chose topics"),
+    "subscriber.change_address": N_("changed their address"),
+    "subscriber.erase": N_("had their data erased"),
     "import.finish": N_("imported a file"),
     "import.undo": N_("undid an import"),
     "segment.save": N_("saved a segment"),
@@ -109,6 +113,8 @@ ACTIONS = {
     "suppression.import.undo": N_("undid an import of suppressed addresses"),
     "event.settle": N_("settled a case"),
     "event.reopen": N_("opened a case again"),
+    "alert.settle": N_("settled a warning"),
+    "answer.again": N_("had an answer passed on again"),
     "decision.undo": N_("undid a decision about a bounce"),
     "dormant.suppress": N_("silenced an address silent for long"),
     "dormant.keep": N_("kept an address silent for long"),
@@ -129,6 +135,7 @@ ACTIONS = {
     "dkim.retire": N_("retired a DKIM key"),
     "mailbox.add": N_("had a mailbox read"),
     "mailbox.try": N_("had a mailbox tried again"),
+    "mailbox.dismiss": N_("gave up a mail that could not be stored"),
     "mailbox.remove": N_("stopped reading a mailbox"),
     "webhook.add": N_("let a provider post"),
     "webhook.remove": N_("stopped a provider's posts"),
@@ -136,7 +143,7 @@ ACTIONS = {
 """Every action that a verb records; a test looks for each."""
 
 OF_PARTNERS = frozenset(
-    {"partner.seats", "subscriber.add", "user.add"}
+    {"import.finish", "import.undo", "partner.seats", "subscriber.add", "user.add"}
     | {action for action in ACTIONS if action.startswith(("membership.", "request.", "team."))}
 )
 """What a partner's own page of activity shows: nothing else is read from the log for it."""
@@ -217,7 +224,7 @@ def _facts(value: Any) -> Mapping[str, Any]:
 
 
 def _differ(old: Any, new: Any) -> bool:
-    return bool(old != new) or old == HUSHED
+    return bool(_text(old) != _text(new)) or old == HUSHED
 
 
 def _field(name: str) -> str:

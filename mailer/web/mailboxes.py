@@ -81,7 +81,7 @@ class Which(Form):
 
 @router.post("/again")
 def try_again(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
-    mailboxes.try_again(session, forms.read(Which, form).id, now=now)
+    mailboxes.try_again(session, forms.read(Which, form).id, now=now, actor=actor(me))
     return pages.done(_PATH, _("It is tried again within seconds: reload the page to see how it goes."))
 
 
@@ -106,7 +106,7 @@ def remove(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
 
 @router.post("/answers")
 def pass_on(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
-    answers.again(session, forms.read(Which, form).id, now=now)
+    answers.again(session, forms.read(Which, form).id, now=now, actor=actor(me))
     return pages.done(_PATH, _("The answer goes to the desk within half a minute."))
 
 

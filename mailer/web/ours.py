@@ -65,7 +65,7 @@ def export(house: Here, session: Reading, own: Own, campaign: UUID) -> Response:
 def _lines(house: House, own: Partner, campaign_id: int, zone: str, language: str) -> Iterator[str]:
     i18n.use(language)
     yield "\ufeff" + exports.line(
-        [_("Name"), _("Address"), _("What became of it"), _("Why"), _("What was said"), _("When")]
+        [_("Name"), _("Address"), _("How it went"), _("Why"), _("What was said"), _("When")]
     )
     with house.database.read() as session:
         for each in reports.every_letter(session, own.id, campaign_id):

@@ -204,3 +204,37 @@ def test_who_is_vouched_for_later_stops_waiting(database, make):
     with database.write() as session:
         session.get(type(partner), partner.id).trusted = True
     assert own.add(now=NOON + DAY).standing is Standing.CONFIRMED
+
+
+def test_who_comes_back_to_a_list_starts_anew(trusted, make):
+    """No pause, no topic, no note of the time before the removal."""
+    make.topic("water")
+    ann = trusted.add(notes="old")
+    trusted.do(desk.edit, ann, chosen_topics=["water"], publication_id=trusted.facts["publication_id"])
+    trusted.do(desk.pause, ann, until=NOON + 9 * DAY)
+    trusted.do(desk.end_membership, ann, now=NOON + DAY)
+    again = trusted.add(now=NOON + 2 * DAY)
+    assert (again.id, again.notes, again.standing) == (ann.id, "", Standing.CONFIRMED)
+    assert trusted.see(again, NOON + 2 * DAY).topics == ()
+
+
+@pytest.mark.parametrize("until", [NOON, NOON - DAY, NOON + 400 * DAY])
+def test_a_pause_ends_on_a_day_to_come(trusted, until):
+    """Within a year: longer is a removal."""
+    with pytest.raises(desk.BadPause):
+        trusted.do(desk.pause, trusted.add(), until=until)
+
+
+def test_a_pause_can_be_changed_and_ended(trusted, database):
+    """The gap is as long as the pause was, whatever was planned."""
+    ann = trusted.add()
+    trusted.do(desk.pause, ann, until=NOON + 9 * DAY)
+    trusted.do(desk.pause, ann, until=NOON + 5 * DAY, now=NOON + DAY)
+    trusted.do(desk.resume, ann, now=NOON + 2 * DAY)
+    with pytest.raises(desk.NotPaused):
+        trusted.do(desk.resume, ann, now=NOON + 2 * DAY)
+    with database.read() as session:
+        gaps = session.query(MembershipGap).order_by(MembershipGap.since)
+        assert [(gap.since - NOON, gap.until - NOON) for gap in gaps] == [
+            (0 * DAY, DAY), (DAY, 2 * DAY),
+        ]  # fmt: skip

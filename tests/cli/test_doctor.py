@@ -13,6 +13,7 @@ from mailer.database import Database
 from mailer.delivery import lanes
 from tests.cli.conftest import Person
 from tests.make import Make
+from tests.oidchost import OidcHost
 from tests.smtphost import SmtpHost
 
 PASSWORD = "hush-hush-hush"
@@ -164,3 +165,19 @@ def test_limits_and_who_asked_us_to_slow_down_are_told(mailer: Person) -> None:
     found = findings(mailer)
     assert found["limits"]["found"] == "set for city.example; else the defaults"
     assert "450 too frequent" in found["destination"]["found"]
+
+
+def test_the_organisations_sign_in_is_asked_where_it_answers(mailer: Person) -> None:
+    """Reachable, named, and set up; its secret is not shown."""
+    with OidcHost() as provider:
+        set_ = {"OIDC_ISSUER": provider.issuer, "OIDC_CLIENT_SECRET": PASSWORD}
+        found = findings(mailer, **set_)["sign-in provider"]
+        assert "MAILER_OIDC_CLIENT_ID" in found["mend"]
+        found = findings(mailer, **set_, OIDC_CLIENT_ID="mailer")["sign-in provider"]
+        assert found["state"] == "ok"
+        assert "/sign-in/provider/back" in found["found"]
+        assert PASSWORD not in mailer("doctor", **set_).out
+        wrong = findings(mailer, OIDC_ISSUER=f"{provider.issuer}/realms/none")["sign-in provider"]
+        assert wrong["state"] == "problem"
+    silent = findings(mailer, OIDC_ISSUER="http://127.0.0.1:9")["sign-in provider"]
+    assert (silent["state"], silent["found"]) == ("problem", "does not work")

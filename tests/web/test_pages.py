@@ -100,6 +100,7 @@ def every_page(app, make, sign_in, outbox):
             "{file}": taken_in,
             "{suppression}": suppression.id,
             "{code}": "observer",
+            "{kind}": "csv",
         }
         path = route.path
         for place, value in known.items():

@@ -125,7 +125,7 @@ def world(make: Make, theirs, outbox):
         "{event}": str(event.id), "{user}": "1", "{suppression}": str(suppression.id), "{rule}": str(rule.id),
         "{request_id}": str(request),
         "{segment}": str(make.segment("name = secret").id),
-        "{code}": "observer",
+        "{code}": "observer", "{kind}": "csv",
         "{upload}": str(upload_id), "{file}": str(file),
     }  # fmt: skip
 
@@ -157,7 +157,7 @@ _OWN = {"/"} | {
     f"/partner{page}"
     for page in (
         "", "/people", "/people/new", "/people/add", "/bounced", "/report", "/requests", "/team",
-        "/team/link", "/team/remove", "/activity", "/import",
+        "/team/link", "/team/remove", "/activity", "/import", "/people.{kind}",
     )
 }  # fmt: skip
 

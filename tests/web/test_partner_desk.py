@@ -284,11 +284,11 @@ def test_activity_says_in_words_who_did_what_with_whom(manager, make, theirs, me
     other = sign_in(Role.PARTNER, partner_id=theirs.id)
     other.post("/partner/people/new", address="x@theirs.example", language="en")
     page = manager.get("/partner/activity").text
-    assert "Removed from the list" in page
+    assert "took a person off the list" in page
     assert "Ann Lee" in page
     assert "Me Manager" in page
-    assert "Added to the list" not in page
-    assert "从名单中移除" in manager.get("/partner/activity?lang=zh").text
+    assert "added a person" not in page
+    assert "将人员移出名单" in manager.get("/partner/activity?lang=zh").text
 
 
 def test_pages_of_a_person_are_the_same_whoever_else_holds_them(manager, make, theirs, sqlite_database):

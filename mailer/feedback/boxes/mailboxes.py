@@ -36,13 +36,15 @@ def add(session: Session, account: Account, *, keys: Keyring, now: datetime, act
     mailbox = next(
         (row for row in store.mailboxes(session) if Account.from_url(row.url).place == account.place), None
     )
+    before = {"mailbox": mailbox.url} if mailbox else None
     if mailbox is None:
         mailbox = Mailbox(added_at=now)
         session.add(mailbox)
     mailbox.url, mailbox.secret, mailbox.changed_at = account.url, _sealed(account, keys), now
     mailbox.failures, mailbox.retry_at = 0, None
     session.flush()
-    audit.record(session, now=now, actor=actor, action="mailbox.add", subject=f"mailbox {mailbox.id}")
+    audit.record(session, now=now, actor=actor, action="mailbox.add", subject=f"mailbox {mailbox.id}",
+                 before=before, after={"mailbox": mailbox.url})  # fmt: skip
     return mailbox
 
 
@@ -54,18 +56,22 @@ def remove(session: Session, mailbox_id: int, *, now: datetime, actor: Actor) ->
     mailbox = get(session, mailbox_id)
     url = mailbox.url
     store.remove(session, mailbox)
-    audit.record(session, now=now, actor=actor, action="mailbox.remove", subject=f"mailbox {mailbox_id}")
+    audit.record(session, now=now, actor=actor, action="mailbox.remove",
+                 subject=f"mailbox {mailbox_id}", before={"mailbox": url})  # fmt: skip
     return url
 
 
-def try_again(session: Session, mailbox_id: int, *, now: datetime) -> None:
+def try_again(session: Session, mailbox_id: int, *, now: datetime, actor: Actor) -> None:
     """Have a mailbox tried at once that is left alone for a while, and its mails that we failed at.
 
     :raises NoMailbox:
     """
     mailbox = get(session, mailbox_id)
+    before = {"until": mailbox.retry_at.isoformat() if mailbox.retry_at else None}
     mailbox.retry_at, mailbox.changed_at = None, now
     store.change_unstored(session, mailbox_id, None, due_at=now)
+    audit.record(session, now=now, actor=actor, action="mailbox.try", subject=f"mailbox {mailbox_id}",
+                 before=before, after={"until": None})  # fmt: skip
 
 
 def dismiss(session: Session, mailbox_id: int, uid: str, *, now: datetime, actor: Actor) -> None:
@@ -87,7 +93,7 @@ def dismiss(session: Session, mailbox_id: int, uid: str, *, now: datetime, actor
         mailbox.trouble = mailbox.trouble_since = None  # whoever reads it next says what else there is
     audit.record(
         session, now=now, actor=actor, action="mailbox.dismiss", subject=f"mailbox {mailbox_id}",
-        after={"uid": uid},
+        before={"uid": uid},
     )  # fmt: skip
 
 

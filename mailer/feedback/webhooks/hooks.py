@@ -127,4 +127,6 @@ def _purpose(provider: str) -> str:
 
 def _note(session: Session, verb: str, row: Webhook, now: datetime, actor: Actor) -> None:
     subject, facts = f"webhook {row.id}", {"provider": row.provider}
-    audit.record(session, now=now, actor=actor, action=f"webhook.{verb}", subject=subject, after=facts)
+    before, after = (None, facts) if verb == "add" else (facts, None)
+    audit.record(session, now=now, actor=actor, action=f"webhook.{verb}", subject=subject, before=before,
+                 after=after)  # fmt: skip

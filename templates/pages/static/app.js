@@ -157,3 +157,6 @@ for (const place of window.crypto?.subtle ? document.querySelectorAll("[data-puz
     button.disabled = false;
   });
 }
+
+// On a phone the row of pages scrolls: the one that is open is in sight.
+document.querySelector(".top nav [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
