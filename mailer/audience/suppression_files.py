@@ -27,7 +27,7 @@ from mailer.address import BadAddress
 from mailer.audience import silenced, suppressions
 from mailer.audience.imports import NoImport, UndoneAlready
 from mailer.audience.intake import Verdict
-from mailer.audience.sheets import delimited
+from mailer.audience.sheets import sheet
 from mailer.audience.sheets.guard import guarded, unguarded
 from mailer.audience.sheets.source import BadFile, source
 from mailer.audience.store import SuppressionImport
@@ -93,7 +93,7 @@ def read(raw: bytes, name: str) -> Sheet:
     """
     records = [
         (line, [unguarded(cell.strip()) for cell in cells])
-        for line, cells in delimited.opened(source(raw)).records()
+        for line, cells in sheet.opened(source(raw)).records()
     ]
     if not records:
         raise BadFile("The file is empty: export the table again and import that.")

@@ -77,10 +77,8 @@ def _may_be_asked(session: Session, subscriber_id: int, publication_id: int, now
     person = session.get(Subscriber, subscriber_id)
     if person is None or person.address is None:
         return False
-    subscription = subscriptions.get(session, subscriber_id, publication_id)
-    waits = subscription is not None and subscription.state == SubscriptionState.PENDING
     return (
-        waits
+        subscriptions.is_asked(session, subscriber_id, publication_id)
         and not suppressions.of_address(session, person.address_hash, now)
         and not store.asked_since(session, subscriber_id, publication_id, now - ONCE_IN)
     )
@@ -92,12 +90,16 @@ def _send(session: Session, upload: Upload, subscriber_id: int, settings: Settin
     if person is None or person.address is None or upload.invitation is None:
         return
     words = upload.invitation[person.language]
+    subscription = subscriptions.get(session, subscriber_id, upload.publication_id)
+    reads = subscription is not None and subscription.state == SubscriptionState.CONFIRMED
     token = settings.keys.sign(Purpose.CONFIRM, person.id, upload.publication_id, expires=now + LASTS)
     note.send(
         session,
         to=person.address,
         subject=words["subject"],
-        text=words["text"].replace("{link}", f"{settings.public_url}/confirm/{token}"),
+        text=words["text_for_readers" if reads else "text"].replace(
+            "{link}", f"{settings.public_url}/confirm/{token}"
+        ),
         publication=session.get_one(Publication, upload.publication_id),
         voice=publications.voice(session, upload.publication_id, person.language),
         settings=settings,

@@ -54,23 +54,12 @@ def _send(
     voice = publications.voice(session, publication_id, person.language)
     subscription = subscriptions.get(session, person.id, publication_id)
     reads = subscription is not None and subscription.state == SubscriptionState.CONFIRMED
+    link = f"{house.settings.public_url}/confirm/{token}"
     note.send(
         session,
         to=person.address or "",
         subject=_("%(name)s: would you like to receive it?", name=voice.name),
-        text=_("%(partner)s has put you forward as a reader of %(name)s.", partner=partner, name=voice.name)
-        + " "
-        + (
-            _("You receive it already. If they may know it, confirm here:")
-            if reads
-            else _("If you would like to receive it, confirm here:")
-        )
-        + f"\n\n{house.settings.public_url}/confirm/{token}\n\n"
-        + (
-            _("If not, you need do nothing: nothing changes.")
-            if reads
-            else _("If not, you need do nothing: no letter will come.")
-        ),
+        text=_text(voice.name, partner, link, reads=reads),
         publication=session.get_one(Publication, publication_id),
         voice=voice,
         settings=house.settings,
@@ -78,10 +67,22 @@ def _send(
     )
 
 
-def letters(session: Session, publication_id: int, names: Mapping[str, str]) -> dict[str, dict[str, str]]:
-    """Return subject and text by language of what asks many people; ``{link}`` stands for each one's own.
+def _text(name: str, partner: str, link: str, *, reads: bool) -> str:
+    """Return the question in the language of the moment; ``reads``: they receive it already."""
+    if reads:
+        ask = _("You receive it already. If they may know it, confirm here:")
+        else_ = _("If not, you need do nothing: nothing changes.")
+    else:
+        ask = _("If you would like to receive it, confirm here:")
+        else_ = _("If not, you need do nothing: no letter will come.")
+    put = _("%(partner)s has put you forward as a reader of %(name)s.", partner=partner, name=name)
+    return f"{put} {ask}\n\n{link}\n\n{else_}"
 
-    ``names``: what the partner is called, by language.
+
+def letters(session: Session, publication_id: int, names: Mapping[str, str]) -> dict[str, dict[str, str]]:
+    """Return by language what asks many people: subject, text, and the text for those who receive it already.
+
+    ``{link}`` stands for each one's own. ``names``: what the partner is called, by language.
     """
     here, found = i18n.current(), {}
     for language, partner in names.items():
@@ -89,11 +90,8 @@ def letters(session: Session, publication_id: int, names: Mapping[str, str]) -> 
         name = publications.voice(session, publication_id, language).name
         found[language] = {
             "subject": _("%(name)s: would you like to receive it?", name=name),
-            "text": _("%(partner)s has put you forward as a reader of %(name)s.", partner=partner, name=name)
-            + " "
-            + _("If you would like to receive it, confirm here:")
-            + "\n\n{link}\n\n"
-            + _("If not, you need do nothing: no letter will come."),
+            "text": _text(name, partner, "{link}", reads=False),
+            "text_for_readers": _text(name, partner, "{link}", reads=True),
         }
     i18n.use(here)
     return found

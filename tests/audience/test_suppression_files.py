@@ -23,6 +23,7 @@ from mailer.audience.sheets.source import BadFile
 from mailer.audience.store import Suppression
 from mailer.audience.suppression_files import Report
 from mailer.database import Database
+from tests.audience.workbooks import workbook
 from tests.make import KEYS, NOON, Make
 
 ANN = Actor(None, "ann@example.org")
@@ -181,3 +182,10 @@ def test_an_erased_address_that_came_back_is_exported_once(database: Database, m
     assert [row["email"] for row in exported(database)] == ["ann@example.org"]
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Suppression)) == 1
+
+
+def test_a_workbook_of_suppressions_is_read_too() -> None:
+    """As every file of addresses is."""
+    raw = workbook([["email", "reason"], ["ann@example.org", "complaint"]])
+    (row,) = files.read(raw, "blocked.xlsx").rows
+    assert row.cells == {"address": "ann@example.org", "reason": "complaint"}

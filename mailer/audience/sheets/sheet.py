@@ -94,7 +94,7 @@ def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
     :raises NoSuchColumn: the layout names one that is not there; NoSuchMeaning: one that none can have
     """
     file = source(content)
-    records = _opened(file, layout.tab)
+    records = opened(file, layout.tab)
     if isinstance(records, Delimited) and records.delimiter == LIST:
         return Table(name, file, layout, _LISTED, ("address", "name"), records)
     first = list(islice(records.records(), header.DEEPEST))
@@ -105,7 +105,11 @@ def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
     return Table(name, file, layout, head, tuple(meanings), records)
 
 
-def _opened(file: Source, tab: str) -> Delimited | Workbook:
+def opened(file: Source, tab: str = "") -> Delimited | Workbook:
+    """Open a file as what its octets say it is.
+
+    :raises BadFile: no kind of table; ChooseTab: a workbook of several sheets
+    """
     if file.head.startswith(OLE):
         workbook.refuse_old(file)
     return workbook.opened(file, tab) if file.head.startswith(ZIP) else delimited.opened(file)
