@@ -16,7 +16,7 @@ from mailer.audience import exports, segments
 from mailer.audience.exports import Row
 from mailer.issues import store as issues
 from mailer.web import pages
-from mailer.web.access import actor, guard, may
+from mailer.web.access import actor, guard, may, staff
 from mailer.web.house import Here, House, Now
 
 router = APIRouter(dependencies=[Depends(guard)], include_in_schema=False)
@@ -33,7 +33,7 @@ _MEDIA = {
 }
 
 
-@router.get("/admin/subscribers.{kind}")
+@router.get("/admin/subscribers.{kind}", dependencies=[Depends(staff)])
 def subscribers(
     house: Here,
     now: Now,
