@@ -125,7 +125,7 @@ def world(make: Make, theirs, outbox):
         "{event}": str(event.id), "{user}": "1", "{suppression}": str(suppression.id), "{rule}": str(rule.id),
         "{request_id}": str(request),
         "{segment}": str(make.segment("name = secret").id),
-        "{code}": "observer", "{kind}": "csv", "{mail}": "1",
+        "{code}": "observer", "{mail}": "1", "{kind}": "csv",
         "{upload}": str(upload_id), "{file}": str(file),
     }  # fmt: skip
 
