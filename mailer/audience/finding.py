@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from itertools import chain
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, func, literal, literal_column, select, text
@@ -25,9 +24,9 @@ from mailer.audience.store import Subscriber
 MOST = 1_000
 """So many of those who match are listed, in the order of their addresses; whoever wants others says more."""
 
-_LOOK = 4_000  # people who are looked at to see how common words are
+_LOOK = 1_000  # people who are looked at to see how common words are
 _COMMON = 0.1  # a word that so many of them have
-_LOOKS = 5  # so often, at most, for common words
+_LOOKS = 20  # so often, at most, for common words
 _CANDIDATES = 5_000  # people whom the index names, and who may lack the common words
 _QUICK_PAGE = 200  # up to here pages are read by counting rows, beyond by finding their first address
 
@@ -63,11 +62,13 @@ class _Looked(NamedTuple):
     @classmethod
     def of(cls, row: Sequence[Any]) -> _Looked:
         own, address, latin, chinese = row
-        parts = (chinese[at:] for at in range(3))
-        return cls(own, list(chain(words(address or ""), words(latin), *map(words, parts))))
+        return cls(own, words(f"{address} {latin} {chinese} {chinese[1:]} {chinese[2:]}"))
 
     def has(self, word: str) -> bool:
-        return any(own.startswith(word) for own in self.words)
+        for own in self.words:  # noqa: SIM110 - four times as quick as any() of a generator, and asked for thousands
+            if own.startswith(word):
+                return True
+        return False
 
 
 def words(said: str) -> list[str]:
@@ -91,6 +92,9 @@ def matching(session: Session, said: str) -> Matches:
     rare = [word for word in wanted if word not in common]
     if not rare or len(newest) < _LOOK:
         return _among_people(session, newest, wanted)
+    if not common:
+        ids = session.scalars(_indexed(session, rare).with_only_columns(Subscriber.id).limit(MOST + 1)).all()
+        return Matches(list(ids[:MOST]), more=len(ids) > MOST)
     named = session.execute(_indexed(session, rare).limit(_CANDIDATES)).all()
     found = [each.id for each in map(_Looked.of, named) if all(each.has(word) for word in common)]
     return Matches(found[:MOST], more=len(found) > MOST or len(named) == _CANDIDATES)
