@@ -16,7 +16,8 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import codes, silenced, store, subscribers
+from mailer.audience import codes, silenced, store, subscribers, subscriptions
+from mailer.audience.evidence import history
 from mailer.audience.intake import Consent, changes, salutations
 from mailer.audience.names import Names, clean
 from mailer.audience.store import BOUNCES, ConsentKind, Membership, Partner, Subscriber
@@ -174,10 +175,11 @@ def end_membership(
     :raises NobodyHere: no such person of this partner
     """
     membership, subscriber = _own(session, partner_id, membership_public_id)
+    history.keep_membership(session, membership, now=now, by=actor.name)
     membership.ended_at = now
     session.flush()
     if not store.held_by_another(session, subscriber.id, partner_id):
-        store.withdraw_vouching(session, subscriber.id, now)
+        subscriptions.withdraw_vouching(session, [subscriber.id], now=now, by=actor.name)
     _record(session, now, actor, "membership.end", membership)
 
 

@@ -10,6 +10,7 @@ from itertools import islice
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
@@ -17,9 +18,10 @@ from mailer import address as addresses
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.audience import bulk, codes, intake, names, silenced, store, topics
+from mailer.audience.evidence import store as evidence
 from mailer.audience.intake import Columns, Consent, Host, Intent, Known, Person, Ready, Verdict
 from mailer.audience.names import Names
-from mailer.audience.store import Subscriber
+from mailer.audience.store import Membership, Subscriber, Subscription
 from mailer.errors import MailerError, NotFound
 from mailer.signing import Keyring
 
@@ -158,10 +160,18 @@ def by_address(session: Session, address: str) -> Subscriber:
 
 
 def listing(
-    session: Session, *, search: str = "", page: int = 1, size: int = 50
+    session: Session,
+    *,
+    search: str = "",
+    where: Sequence[ColumnElement[bool]] = (),
+    page: int = 1,
+    size: int = 50,
 ) -> tuple[list[Subscriber], int]:
-    """Return a page of people by address, and how many there are; ``search``: in addresses and names."""
-    return store.subscribers(session, search, page, size)
+    """Return a page of people by address, and how many there are; ``search``: in addresses and names.
+
+    ``where``: what else must hold of them, as ``selection.conditions`` says it.
+    """
+    return store.subscribers(session, search, page, size, where)
 
 
 def edit(
@@ -267,7 +277,7 @@ class _Batch:
         """Decide on everybody, then write all that was decided."""
         decided = [self._decide(person, consent, by) for person in self._people]
         self._write([(person, found) for person, found in zip(self._people, decided, strict=True)
-                     if isinstance(found, Intent)])  # fmt: skip
+                     if isinstance(found, Intent)], by)  # fmt: skip
         return [self._taken(person, found) for person, found in zip(self._people, decided, strict=True)]
 
     def _look_up(self) -> None:
@@ -283,7 +293,9 @@ class _Batch:
         self._suppressed = {suppression.address_hash: suppression.reason for suppression in found}
         partners = {person.partner_id for person in self._people if person.partner_id is not None}
         self._hosts = {
-            partner.id: Host(partner.id, partner.language, partner.trusted, partner.seats)
+            partner.id: Host(
+                partner.id, partner.language, partner.trusted, partner.seats, partner.closed_at is not None
+            )
             for partner in bulk.partners_by_id(session, partners).values()
         }
         self._seats = bulk.people_of(session, partners)
@@ -315,7 +327,7 @@ class _Batch:
             self._seats[host.id] += 1
         return intent
 
-    def _write(self, decided: Sequence[tuple[Ready, Intent]]) -> None:
+    def _write(self, decided: Sequence[tuple[Ready, Intent]], by: str) -> None:
         session, pub = self._session, self._publication_id
         new = [
             {**intent.subscriber, "public_id": uuid7(), "address_hash": self._hashes[person.key]}
@@ -345,11 +357,28 @@ class _Batch:
                 subscriptions.append(
                     {**intent.subscription, "subscriber_id": own, "publication_id": pub, "left_reason": ""}
                 )
+        self._keep_evidence(changed, by)
         bulk.insert_memberships(session, memberships)
         bulk.insert_subscriptions(session, subscriptions)
         bulk.update_subscribers(session, changed["subscriber"])
         bulk.update_memberships(session, changed["membership"])
         bulk.confirm_subscriptions(session, pub, changed["subscription"])
+
+    def _keep_evidence(self, changed: dict[str, list[tuple[int, Columns]]], by: str) -> None:
+        """What rows rest on is kept before a newer consent takes its place."""
+        renewed = {
+            table: [row_id for row_id, columns in rows if "consent_at" in columns]
+            for table, rows in changed.items()
+        }
+        if renewed["membership"]:
+            its = Membership.__table__.c
+            evidence.keep_memberships(self._session, its.id.in_(renewed["membership"]), self._now, by)
+        if renewed["subscription"]:
+            own = Subscription.__table__.c
+            which = own.subscriber_id.in_(renewed["subscription"]) & (
+                own.publication_id == self._publication_id
+            )
+            evidence.keep_subscriptions(self._session, which, self._now, by)
 
     def _taken(self, person: Ready, found: Intent | MailerError) -> Taken:
         if isinstance(found, MailerError):

@@ -1,12 +1,19 @@
-"""Subscriptions: a person and a publication. Only the person can come back after leaving."""
+"""Subscriptions: a person and a publication. Only the person can come back after leaving.
+
+What a subscription held before is kept (``evidence``) whenever it changes: nothing here overwrites evidence.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
+from sqlalchemy import and_, update
 from sqlalchemy.orm import Session
 
 from mailer.audience import bulk
+from mailer.audience.evidence import history
+from mailer.audience.evidence import store as evidence
 from mailer.audience.store import ConsentKind, Subscription, SubscriptionState
 
 _REASON = 200  # characters kept, store.Subscription.left_reason
@@ -18,11 +25,18 @@ def get(session: Session, subscriber_id: int, publication_id: int) -> Subscripti
 
 
 def leave(
-    session: Session, *, subscriber_id: int, publication_id: int, now: datetime, reason: str = ""
+    session: Session,
+    *,
+    subscriber_id: int,
+    publication_id: int,
+    now: datetime,
+    reason: str = "",
+    by: str = "",
 ) -> bool:
     """Record that a person left; False when they had before (the first moment and reason stay).
 
     A person without a subscription is recorded too, so that no import subscribes them afterwards.
+    ``by``: who took them off, as in the audit log; "": the person.
     """
     bulk.insert_missing_subscription(session, subscriber_id, publication_id, now)
     subscription = session.get_one(
@@ -30,7 +44,7 @@ def leave(
     )
     if subscription.state == SubscriptionState.LEFT:
         return False
-    _move(subscription, SubscriptionState.LEFT, now)
+    _move(session, subscription, SubscriptionState.LEFT, now, by)
     subscription.left_reason = " ".join(reason.split())[:_REASON]
     session.flush()
     return True
@@ -43,7 +57,7 @@ def confirm(
     subscription = get(session, subscriber_id, publication_id)
     if subscription is None or subscription.state != SubscriptionState.PENDING:
         return False
-    _move(subscription, SubscriptionState.CONFIRMED, now)
+    _move(session, subscription, SubscriptionState.CONFIRMED, now)
     subscription.consent_at, subscription.consent_origin = now, origin[:200]
     return True
 
@@ -55,7 +69,7 @@ def rejoin(
     subscription = get(session, subscriber_id, publication_id)
     if subscription is None or subscription.state != SubscriptionState.LEFT:
         return False
-    _move(subscription, SubscriptionState.CONFIRMED, now)
+    _move(session, subscription, SubscriptionState.CONFIRMED, now)
     subscription.left_reason = ""
     subscription.consent_kind, subscription.consent_at = ConsentKind.SIGN_UP, now
     subscription.consent_by, subscription.consent_wording = "", "undo of leaving"
@@ -63,5 +77,22 @@ def rejoin(
     return True
 
 
-def _move(subscription: Subscription, state: SubscriptionState, now: datetime) -> None:
+def withdraw_vouching(session: Session, subscriber_ids: Collection[int], *, now: datetime, by: str) -> None:
+    """Make subscriptions that rest on a partner's word alone wait for the person's own."""
+    its = Subscription.__table__.c
+    vouched = and_(
+        its.subscriber_id.in_(subscriber_ids),
+        its.state == SubscriptionState.CONFIRMED,
+        its.consent_kind == ConsentKind.VOUCHED,
+    )
+    evidence.keep_subscriptions(session, vouched, now, by)
+    session.execute(
+        update(Subscription).where(vouched).values(state=SubscriptionState.PENDING, changed_at=now)
+    )
+
+
+def _move(
+    session: Session, subscription: Subscription, state: SubscriptionState, now: datetime, by: str = ""
+) -> None:
+    history.keep_subscription(session, subscription, now=now, by=by)
     subscription.state, subscription.changed_at = state, now

@@ -1,25 +1,20 @@
-"""The administrator's pages: accounts, partners, suppressed addresses, what happened, the outbox."""
+"""The administrator's pages: accounts, what happened, the outbox."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
 from mailer.accounts import audit, sessions, users
 from mailer.accounts.sessions import SignedIn
 from mailer.accounts.store import Role
-from mailer.audience import partners, subscribers, suppressions
-from mailer.audience.store import PartnerKind
+from mailer.audience import partners
 from mailer.errors import Invalid, NotFound
 from mailer.feedback.outbox import PAGE_SIZE as LETTERS
 from mailer.feedback.outbox import Outbox
-from mailer.reports import person as reports
-from mailer.reports import store as reports_store
 from mailer.web import forms, letters, pages
 from mailer.web.access import actor, guard, may, staff
-from mailer.web.campaigns import known
 from mailer.web.forms import Form
 from mailer.web.house import Here, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
@@ -28,7 +23,6 @@ router = APIRouter(prefix="/admin", dependencies=[Depends(guard), Depends(staff)
 
 Admin = Annotated[SignedIn, Depends(may("user.manage"))]
 Watcher = Annotated[SignedIn, Depends(may("event.read"))]
-Steward = Annotated[SignedIn, Depends(may("people.manage"))]
 Reader = Annotated[SignedIn, Depends(may("report.read"))]
 
 
@@ -94,59 +88,6 @@ def _accounts(session: Reading) -> dict[str, Any]:
         "partners": {partner.id: partner for partner, _people in everyone},
         "roles": Role,
     }
-
-
-@router.get("/partners")
-def list_partners(request: Request, session: Reading, me: Steward) -> Response:
-    return pages.render(request, "admin/partners.html", partners=partners.listing(session))
-
-
-class NewPartner(Form):
-    """A new partner organisation."""
-
-    code: str
-    name_zh: str = ""
-    name_en: str = ""
-    kind: PartnerKind
-    country: str
-    language: Literal["zh", "en"] = "en"
-    trusted: bool = False
-
-
-@router.post("/partners")
-def add_partner(request: Request, form: Posted, session: Writing, now: Now, me: Steward) -> Response:
-    everyone = partners.listing(session)
-    with pages.again(request, "admin/partners.html", form=forms.kept(form), partners=everyone):
-        given = forms.read(NewPartner, form)
-        partner = partners.add(session, now=now, actor=actor(me), **given.model_dump())
-    return pages.done("/admin/partners", _("%(code)s has been added.", code=partner.code))
-
-
-@router.get("/subscribers")
-def list_subscribers(
-    request: Request, session: Reading, me: Steward, search: pages.Search = "", page: pages.Number = 1
-) -> Response:
-    people, total = subscribers.listing(session, search=search, page=page)
-    return pages.render(
-        request, "admin/subscribers.html", people=people, total=total, search=search, page=page, size=50
-    )
-
-
-@router.get("/subscribers/{person}")
-def show_subscriber(request: Request, session: Reading, now: Now, me: Steward, person: UUID) -> Response:
-    """Everything that answers "why did the letter not arrive?" about one person."""
-    found = subscribers.get(session, person)
-    fates = reports.fates(session, found.id)
-    return pages.render(
-        request,
-        "admin/subscriber.html",
-        person=found,
-        suppressed=suppressions.of_address(session, found.address_hash, now),
-        subscriptions=reports_store.subscriptions_of(session, found.id),
-        partners=reports_store.partners_of(session, found.id),
-        fates=fates,
-        campaigns={each.row.id: each for each in known(session, [fate.campaign for fate in fates])},
-    )
 
 
 @router.get("/activity")

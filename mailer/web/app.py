@@ -25,18 +25,22 @@ from mailer.web import (
     access,
     admin,
     campaigns,
+    changes,
     feedback,
     hooks,
     i18n,
     mailboxes,
     pages,
     partner,
+    partners,
+    people,
     rules,
     secretariat,
     sending,
     subscriber,
     suppressed,
     webhooks,
+    wordings,
 )
 from mailer.web.forms import UPLOAD_LIMIT
 from mailer.web.house import Doorkeeper, House, ask_dns, utc_now
@@ -74,8 +78,8 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access, secretariat, campaigns, partner, admin, feedback, rules, suppressed, sending, mailboxes,
-        hooks, subscriber, webhooks,
+        access, secretariat, campaigns, partner, admin, partners, people, changes, wordings, feedback, rules,
+        suppressed, sending, mailboxes, hooks, subscriber, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))

@@ -24,6 +24,8 @@ _WORDS = {
     "pending": N_("not confirmed yet"),
     "confirmed": N_("subscribed"),
     "left": N_("has left"),
+    "member": N_("on the list"),
+    "ended": N_("taken off the list"),
     "suppressed": N_("address suppressed"),
     "no_edition": N_("no edition in their language"),
     "erased": N_("data erased"),
