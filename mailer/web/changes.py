@@ -32,8 +32,8 @@ class Back(Form):
     next: str = PATH
 
 
-@router.post("/{change}/undo")
-def undo(form: Posted, session: Writing, now: Now, me: Steward, change: UUID) -> Response:
+@router.post("/{change}/take-back")
+def take_back(form: Posted, session: Writing, now: Now, me: Steward, change: UUID) -> Response:
     """Those of partners touch accounts: only who may manage accounts takes them back."""
     kind = journal.get(session, change).kind
     if kind in (organisations.CLOSE, organisations.MERGE) and not users.may(me.user.role, "user.manage"):

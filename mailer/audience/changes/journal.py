@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Uuid, inspect
+from sqlalchemy import Table, Uuid, inspect
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -42,7 +42,7 @@ UNDO_FOR = timedelta(days=30)
 CHUNK = 500  # rows of a change in one transaction
 
 _MODELS: Mapping[str, type[Base]] = {
-    model.__tablename__: model
+    cast(Table, model.__table__).name: model
     for model in (
         Subscriber, Subscription, Membership, SubscriberTopic, MembershipTopic, Partner, PartnerGroup, User,
         Suppression,
@@ -105,7 +105,7 @@ class Pen:
 
     def _keep(self, row: Base, before: Columns | None, after: Columns | None) -> None:
         self.written.append(
-            {"table": row.__tablename__, "key": plain(_key(row)), "before": before and plain(before),
+            {"table": cast(Table, row.__table__).name, "key": plain(_key(row)), "before": before and plain(before),
              "after": after and plain(after)}
         )  # fmt: skip
 
