@@ -10,6 +10,7 @@ from celery import signals
 
 from mailer import queue
 from mailer.accounts import sessions
+from mailer.audience.changes import wholesale
 from mailer.delivery import lanes
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import answers, policy, retention
@@ -44,6 +45,13 @@ def apply(**_newer: object) -> None:
         if not decided:
             return
     queue.ring_now(queue.APPLY)
+
+
+@app.task(name=queue.CHANGE)  # type: ignore[untyped-decorator]
+def change(**_newer: object) -> None:
+    """Go on with bulk changes for about two seconds; whoever comes meanwhile finds them taken."""
+    if wholesale.work(context().database, clock=lambda: datetime.now(UTC)):
+        queue.ring_now(queue.CHANGE)
 
 
 @app.task(name=WATCH)  # type: ignore[untyped-decorator]

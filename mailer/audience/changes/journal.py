@@ -104,8 +104,9 @@ class Pen:
         self.session.flush()
 
     def _keep(self, row: Base, before: Columns | None, after: Columns | None) -> None:
+        table = cast(Table, row.__table__).name
         self.written.append(
-            {"table": cast(Table, row.__table__).name, "key": plain(_key(row)), "before": before and plain(before),
+            {"table": table, "key": plain(_key(row)), "before": before and plain(before),
              "after": after and plain(after)}
         )  # fmt: skip
 

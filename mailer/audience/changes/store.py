@@ -54,18 +54,21 @@ class ChangeRow(Base):
     n: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
     verdict: Mapped[str] = mapped_column(String(20))
     message: Mapped[str] = mapped_column(Told, default="")
-    subscriber_id: Mapped[int | None] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    subscriber_id: Mapped[int | None] = mapped_column(BigId, index=True)
     written: Mapped[Any | None] = mapped_column(Json)
     restored: Mapped[bool | None]  # None: not undone
 
 
 class Duplicate(Base):
-    """Two rows that may be one person, and why. ``decided``: "merged", or "different": never asked again."""
+    """Two rows that may be one person, and why. ``decided``: "merged", or "different": never asked again.
+
+    No foreign keys here and in ``ChangeRow``: what is only noted about people keeps none of them.
+    """
 
     __tablename__ = "duplicates"
 
-    first_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True)
-    second_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True, index=True)
+    first_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False)
+    second_id: Mapped[int] = mapped_column(BigId, primary_key=True, autoincrement=False, index=True)
     reasons: Mapped[Any] = mapped_column(Json)
     found_at: Mapped[datetime] = mapped_column(UTCDateTime)
     decided: Mapped[str | None] = mapped_column(String(20))

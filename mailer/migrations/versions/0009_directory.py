@@ -69,9 +69,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["change_id"], ["changes.id"], name=op.f("fk_change_rows_change_id_changes"), ondelete="CASCADE"
         ),
-        sa.ForeignKeyConstraint(
-            ["subscriber_id"], ["subscribers.id"], name=op.f("fk_change_rows_subscriber_id_subscribers")
-        ),
         sa.PrimaryKeyConstraint("change_id", "n", name=op.f("pk_change_rows")),
     )
     with op.batch_alter_table("change_rows", schema=None) as batch_op:
@@ -129,19 +126,23 @@ def upgrade() -> None:
 
     op.create_table(
         "duplicates",
-        sa.Column("first_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
-        sa.Column("second_id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
+        sa.Column(
+            "first_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
+        sa.Column(
+            "second_id",
+            sa.BigInteger().with_variant(sa.Integer(), "sqlite"),
+            autoincrement=False,
+            nullable=False,
+        ),
         sa.Column("reasons", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("found_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided", sa.String(length=20), nullable=True),
         sa.Column("decided_by", sa.String(length=320), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["first_id"], ["subscribers.id"], name=op.f("fk_duplicates_first_id_subscribers")
-        ),
-        sa.ForeignKeyConstraint(
-            ["second_id"], ["subscribers.id"], name=op.f("fk_duplicates_second_id_subscribers")
-        ),
         sa.PrimaryKeyConstraint("first_id", "second_id", name=op.f("pk_duplicates")),
     )
     with op.batch_alter_table("duplicates", schema=None) as batch_op:
