@@ -10,7 +10,7 @@ from celery import signals
 
 from mailer import queue
 from mailer.accounts import sessions
-from mailer.audience.changes import wholesale
+from mailer.audience.changes import duplicates, wholesale
 from mailer.delivery import lanes
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import answers, policy, retention
@@ -69,10 +69,12 @@ def pass_on(**_newer: object) -> None:
 
 @app.task(name=TIDY)  # type: ignore[untyped-decorator]
 def tidy(**_newer: object) -> None:
-    """Forget sessions and sign-in links that have run out, and mail that came back long ago."""
+    """Forget sessions and sign-in links that have run out, and mail of long ago; look for duplicates."""
     now = datetime.now(UTC)
     with context().database.write() as session:
         sessions.forget_expired(session, now=now)
+    with context().database.write() as session:
+        duplicates.find(session, now=now)
     kept_for = timedelta(days=context().settings.raw_mail_days)
     retention.forget_old_mail(context().database, before=now - kept_for)
 

@@ -75,6 +75,12 @@ def topics(session: Session, subscriber_id: int) -> list[Topic]:
     return list(session.scalars(query.order_by(Topic.publication_id, Topic.position, Topic.code)))
 
 
+def subscriptions(session: Session, subscriber_id: int) -> list[Subscription]:
+    """Return how a person stands with every publication."""
+    query = select(Subscription).where(Subscription.subscriber_id == subscriber_id)
+    return list(session.scalars(query.order_by(Subscription.publication_id)))
+
+
 def pauses(session: Session, subscriber_id: int, now: datetime) -> dict[int, datetime]:
     """Return until when a person's letters of a publication rest, by publication."""
     query = select(Subscription).where(

@@ -26,6 +26,7 @@ from mailer.web import (
     admin,
     campaigns,
     changes,
+    duplicates,
     feedback,
     hooks,
     i18n,
@@ -78,8 +79,8 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access, secretariat, campaigns, partner, admin, partners, people, changes, wordings, feedback, rules,
-        suppressed, sending, mailboxes, hooks, subscriber, webhooks,
+        access, secretariat, campaigns, partner, admin, partners, people, changes, duplicates, wordings,
+        feedback, rules, suppressed, sending, mailboxes, hooks, subscriber, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))

@@ -10,6 +10,8 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
 from mailer.audience import directory, person, selection, subscribers, suppressions
+from mailer.audience.changes import duplicates, journal, merging, rows
+from mailer.audience.changes.store import Change
 from mailer.audience.evidence import history, wordings
 from mailer.audience.intake import Consent
 from mailer.audience.names import Names
@@ -175,7 +177,14 @@ def _person(session: Session, found: Subscriber, now: Now) -> dict[str, Any]:
         "fates": fates,
         "campaigns": {each.row.id: each for each in known(session, [fate.campaign for fate in fates])},
         "form": _as_form(found),
+        "merges": _merges(session, found, now),
+        "alike": len(duplicates.of_person(session, found.id)),
     }
+
+
+def _merges(session: Session, found: Subscriber, now: Now) -> list[Change]:
+    subject = f"subscriber {found.id}"
+    return [each for each in rows.changes(session, merging.MERGE, 5, subject) if journal.may_undo(each, now)]
 
 
 def _versions(session: Session, standing: list[history.Standing]) -> list[wordings.Wording | None]:

@@ -68,6 +68,12 @@ _WORDS = {
     "consent_vouched": N_("we answer for it"),
     "consent_imported": N_("imported with evidence"),
     "consent_none": N_("none"),
+    # why two entries may be one person
+    "name_and_domain": N_("same name, same mail domain"),
+    "name_and_partner": N_("same name, same partner"),
+    "sibling_domain": N_("same address, but for a part of the domain"),
+    "same_gmail": N_("same Gmail mailbox"),
+    "merged": N_("merged with another entry"),
     # kinds of bulk change
     "do_language": N_("Set the language"),
     "do_country": N_("Set the country"),

@@ -196,6 +196,8 @@ _HANDS = {  # the last part of a path, by the role besides the administrator tha
         "change",
         "consent",
         "take-back",
+        "changes",
+        "find",
         "attach",
         "detach",
     },
@@ -216,7 +218,7 @@ def test_no_role_may_change_what_is_not_its_task(app, sign_in, make, role):
         path = route.path.replace("{issue}", str(issue)).replace("{language}", "en")
         path = path.replace("{campaign}", str(campaign.public_id)).replace("{event}", "1")
         path = path.replace("{rule}", "1").replace("{code}", "some-code")
-        for place in ("{person}", "{change}"):
+        for place in ("{person}", "{change}", "{kept}", "{gone}"):
             path = path.replace(place, "00000000-0000-7000-8000-000000000000")
         assert "{" not in path, f"tell this test what {route.path} takes"
         allowed = path.rsplit("/", 1)[1] in _HANDS[role]
