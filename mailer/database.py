@@ -6,12 +6,12 @@ fails late when two threads write. PostgreSQL is the production database.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from sqlalchemy import (
     JSON,
@@ -22,6 +22,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     FunctionElement,
+    Insert,
     Integer,
     MetaData,
     Select,
@@ -40,6 +41,7 @@ from sqlalchemy.engine import Connection, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.sql.operators import OperatorType
 
 from mailer.errors import MailerError
 
@@ -107,6 +109,10 @@ class is_among(FunctionElement[bool]):  # noqa: N801 - named as SQL functions ar
 
     def __init__(self, column: ColumnElement[int], name: str) -> None:
         super().__init__(column, bindparam(name, type_=_Numbers))
+
+    def self_group(self, against: OperatorType | None = None) -> Self:
+        """Stay as it is: SQLAlchemy would ask SQLite for "… = 1", and that is asked of every row."""
+        return self
 
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -312,7 +318,7 @@ class Prepared:
     SQLAlchemy takes longer to hand a statement over than the database to carry it out.
     """
 
-    def __init__(self, statement: Select[Any] | Update) -> None:
+    def __init__(self, statement: Select[Any] | Insert | Update) -> None:
         """``statement`` has all its values as ``bindparam``, none of them expanding."""
         self._statement = statement
         self._compiled: dict[str, _Compiled] = {}
@@ -329,6 +335,12 @@ class Prepared:
         with _driver(session, compiled.sql) as driver:
             driver.execute(compiled.sql, compiled.parameters(values))
 
+    def run_each(self, session: Session, each: Iterable[Mapping[str, object]], **common: object) -> None:
+        """Execute a statement that has no rows once for each of ``each``, plain values that differ."""
+        compiled = self._in(session.get_bind().dialect)
+        with _driver(session, compiled.sql) as driver:
+            driver.cursor().executemany(compiled.sql, compiled.many(each, common))
+
     def _in(self, dialect: Dialect) -> _Compiled:
         if dialect.name not in self._compiled:
             self._compiled[dialect.name] = _Compiled(self._statement, dialect)
@@ -338,7 +350,7 @@ class Prepared:
 class _Compiled:
     """A statement in one dialect, and how values pass to the driver and back."""
 
-    def __init__(self, statement: Select[Any] | Update, dialect: Dialect) -> None:
+    def __init__(self, statement: Select[Any] | Insert | Update, dialect: Dialect) -> None:
         compiled: Any = statement.compile(dialect=dialect)  # of SQL, whatever else may be compiled
         self.sql = str(compiled)
         self._order: Sequence[str] | None = compiled.positiontup  # None: by name
@@ -354,9 +366,20 @@ class _Compiled:
 
     def parameters(self, values: dict[str, object]) -> Any:
         """Return values as the driver takes them."""
-        told = self._fixed | values
+        return self._ordered(self._written(self._fixed | values))
+
+    def many(self, each: Iterable[Mapping[str, object]], common: dict[str, object]) -> list[Any]:
+        """Return values as the driver takes them, those in ``common`` written once for all."""
+        common = self._written(self._fixed | common)
+        return [self._ordered({**common, **values}) for values in each]
+
+    def _written(self, told: dict[str, object]) -> dict[str, object]:
         for name, write in self._writers:
-            told[name] = write(told[name])
+            if name in told:
+                told[name] = write(told[name])
+        return told
+
+    def _ordered(self, told: dict[str, object]) -> Any:
         return told if self._order is None else [told[name] for name in self._order]
 
     def read(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

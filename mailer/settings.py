@@ -98,6 +98,24 @@ class Settings(BaseSettings):
         " It renews its lease while it sends.",
     )
 
+    require_codes: bool = Field(
+        False,
+        description="The secretariat's accounts must sign in with a code from an app as well (TOTP): who has"
+        " not set one up is led there first. Partner managers may, and need not.",
+    )
+    oidc_issuer: str = Field(
+        "",
+        description="Issuer of an OpenID Connect provider, https://…, exactly as it names itself. Existing"
+        " accounts whose address it says is verified sign in through it. Empty: none.",
+    )
+    oidc_client_id: str = Field("", description="What the provider knows mailer by.")
+    oidc_client_secret: str = Field(
+        "", description="The client secret, where the provider gave one.", repr=False
+    )
+    oidc_name: str = Field(
+        "", description="What people call the provider, for the sign-in page. Empty: the issuer's host."
+    )
+
     @property
     def embedded(self) -> bool:
         """True when worker and beat run inside ``mailer serve``."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from mailer.database import Database, Prepared, is_among
-from mailer.delivery.store import Worker
+from mailer.delivery.store import Delivery, Worker
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, 250_000, tzinfo=UTC)
 SETTINGS = ("plan_cache_mode", "enable_hashjoin", "enable_mergejoin")
@@ -49,6 +49,32 @@ def test_a_list_of_numbers_is_one_parameter(database: Database) -> None:
         for numbers in ([], [3], [0, 2, 4, 9]):
             found = [id_ for (id_,) in prepared.rows(session, numbers=numbers)]
             assert found == [f"w{n}" for n in numbers if n < 5]
+
+
+def test_a_list_of_numbers_is_looked_up(database: Database) -> None:
+    """Not asked of every row: a slice of a hundred letters costs the same in a campaign of a million."""
+    found = select(Delivery.reason).where(Delivery.campaign_id == 1, is_among(Delivery.n, "numbers"))
+    settings = {"sqlite": [], "postgresql": ["SET enable_seqscan = off"]}[database.dialect]
+    explain = {"sqlite": "EXPLAIN QUERY PLAN ", "postgresql": "EXPLAIN "}[database.dialect]
+    with database.read() as session:
+        for setting in settings:
+            session.execute(text(setting))
+        asked = found.params(numbers=[1]).compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+        plan = " ".join(map(str, session.execute(text(f"{explain}{asked}"))))
+    assert "(campaign_id=? AND n=?)" in plan or "(n = ANY" in plan, plan
+
+
+def test_a_change_for_each_writes_what_is_common_once(database: Database) -> None:
+    """Times among what is common are stored as the session stores them."""
+    change = update(Worker).where(Worker.id == bindparam("who"))
+    seen = Prepared(change.values(seen_at=bindparam("since"), letters=bindparam("count")))
+    with database.write() as session:
+        workers(session, 3)
+        seen.run_each(session, [{"who": f"w{n}", "count": 9 - n} for n in range(2)], since=NOON)
+    with database.read() as session:
+        stored = session.execute(select(Worker.id, Worker.seen_at, Worker.letters).order_by(Worker.id))
+        late = NOON + timedelta(hours=2)
+        assert [tuple(row) for row in stored] == [("w0", NOON, 9), ("w1", NOON, 8), ("w2", late, 2)]
 
 
 def test_a_prepared_change_is_part_of_the_transaction(database: Database) -> None:

@@ -30,9 +30,11 @@ def work(**_newer: object) -> None:
 def sweep(**_newer: object) -> None:
     """Take back what dead workers held, ring while anything is due, launch what is scheduled."""
     now = datetime.now(UTC)
-    with context().database.write() as session:
-        sweeping.sweep(session, now=now)
-    sweeping.launch_due(context().database, settings=context().settings, now=now)
+    try:
+        with context().database.write() as session:
+            sweeping.sweep(session, now=now)
+    finally:  # whatever is wrong with one campaign's rows, it holds up no other's launch
+        sweeping.launch_due(context().database, settings=context().settings, now=now)
 
 
 @app.task(name=queue.APPLY)  # type: ignore[untyped-decorator]

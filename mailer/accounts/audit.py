@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -38,6 +38,8 @@ class Actor:
 
 
 SYSTEM = Actor(None, "system")
+HUSHED = "*"
+"""Stands for what the log does not keep: it says that it changed, not from what to what."""
 
 
 def record(
@@ -68,6 +70,13 @@ def record(
             partner_id=partner_id,
         )
     )
+
+
+def hushed(values: Mapping[str, Any], *, but: Collection[str]) -> dict[str, Any]:
+    """Return facts about a person for the log: the values of the columns ``but`` names, of others no more
+    than that they are there. Names and notes would outlive the person's erasure.
+    """
+    return {name: value if name in but else HUSHED for name, value in sorted(values.items())}
 
 
 def entries(session: Session, *, limit: int = 50, partner_id: int | None = None) -> list[AuditEntry]:

@@ -11,7 +11,7 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from sqlalchemy.orm import Session
 
 from mailer import address
-from mailer.accounts import audit, store
+from mailer.accounts import audit, sessions, store
 from mailer.accounts.audit import Actor, NoAccount
 from mailer.accounts.store import Role, User
 from mailer.errors import Conflict, Invalid, MailerError, NotFound
@@ -44,6 +44,12 @@ class BadSignIn(MailerError):
     http_status = 401
 
 
+class NoAccountThere(MailerError):
+    """There is no account with your organisation's address: ask an administrator to add one."""
+
+    http_status = 401
+
+
 class AddressTaken(Conflict):
     """There is an account with that address already: `mailer user list` shows it."""
 
@@ -54,6 +60,10 @@ class BadPassword(Invalid):
 
 class PartnerMismatch(Invalid):
     """A partner manager needs a partner, and no other role may have one: give both or neither."""
+
+
+class LastAdministrator(Conflict):
+    """This is the last administrator: make another account an administrator first."""
 
 
 class NoSuchPartner(NotFound):
@@ -86,11 +96,10 @@ def add(
     key = address.parse(email).key
     if store.user_by_email(session, key):
         raise AddressTaken
-    if (role == Role.PARTNER) != (partner_code is not None):
-        raise PartnerMismatch
+    _must_match(role, partner_code)
     user = User(
         email=key,
-        name=" ".join(name.split()),
+        name=_one_line(name),
         role=Role(role),
         partner_id=_partner_id(session, partner_code),
         language=language,
@@ -101,8 +110,46 @@ def add(
     session.flush()
     audit.record(
         session, now=now, actor=actor, action="user.add", subject=f"user {user.id}",
-        after={"email": key, "role": role}, partner_id=user.partner_id,
+        after=_facts(user), partner_id=user.partner_id,
     )  # fmt: skip
+    return user
+
+
+def change(
+    session: Session,
+    *,
+    user_id: int,
+    role: str,
+    partner_code: str | None,
+    name: str,
+    now: datetime,
+    actor: Actor,
+) -> User:
+    """Give an account another role, partner or name. Another role or partner signs it out everywhere.
+
+    :raises PartnerMismatch: a partner manager without partner, or a partner for another role
+    :raises LastAdministrator: nobody would be left to look after accounts
+    """
+    user = session.get_one(User, user_id)
+    before = _facts(user)
+    _must_match(role, partner_code)
+    partner_id = _partner_id(session, partner_code)
+    moved = (user.role, user.partner_id) != (role, partner_id)
+    if role != Role.ADMIN:
+        _leave_an_administrator(session, user)
+    user.role, user.partner_id, user.name = Role(role), partner_id, _one_line(name)
+    _changed(session, user, before, now, actor)
+    if moved:
+        sessions.revoke_all(session, user_id=user_id, now=now, actor=actor)
+    return user
+
+
+def rename(session: Session, *, user_id: int, name: str, language: str, now: datetime, actor: Actor) -> User:
+    """Write what somebody says of themselves: their name, and the language pages speak to them."""
+    user = session.get_one(User, user_id)
+    before = _facts(user)
+    user.name, user.language = _one_line(name), language
+    _changed(session, user, before, now, actor)
     return user
 
 
@@ -119,23 +166,42 @@ def listing(session: Session, *, partner_id: int | None = None) -> list[User]:
     return store.users(session, partner_id)
 
 
-def set_password(session: Session, *, user_id: int, password: str, now: datetime, actor: Actor) -> None:
-    """Give an account a new password and sign it out everywhere.
+def set_password(
+    session: Session, *, user_id: int, password: str, now: datetime, actor: Actor, keep: str = ""
+) -> None:
+    """Give an account a new password and sign it out everywhere, but for the session of id ``keep``.
 
     :raises BadPassword: too short or too long
     """
-    session.get_one(User, user_id).password_hash = _hash(password)
-    store.close_sessions(session, user_id)
-    audit.record(session, now=now, actor=actor, action="user.password", subject=f"user {user_id}")
+    user = session.get_one(User, user_id)
+    before = {"password": user.password_hash is not None}
+    user.password_hash = _hash(password)
+    store.close_sessions(session, user_id, keep)
+    audit.record(session, now=now, actor=actor, action="user.password", subject=f"user {user_id}",
+                 before=before, after={"password": True})  # fmt: skip
 
 
 def disable(session: Session, *, user_id: int, now: datetime, actor: Actor) -> None:
-    """Close an account and sign it out everywhere. It stays, so that the audit log keeps its names."""
+    """Close an account and sign it out everywhere. It stays, so that the audit log keeps its names.
+
+    :raises LastAdministrator: nobody would be left to look after accounts
+    """
     user = session.get_one(User, user_id)
     if user.disabled_at is None:
+        _leave_an_administrator(session, user)
         user.disabled_at = now
         store.close_sessions(session, user_id)
-        audit.record(session, now=now, actor=actor, action="user.disable", subject=f"user {user_id}")
+        audit.record(session, now=now, actor=actor, action="user.disable", subject=f"user {user_id}",
+                     before={"open": True}, after={"open": False}, partner_id=user.partner_id)  # fmt: skip
+
+
+def enable(session: Session, *, user_id: int, now: datetime, actor: Actor) -> None:
+    """Open a closed account again; it signs in anew."""
+    user = session.get_one(User, user_id)
+    if user.disabled_at is not None:
+        user.disabled_at = None
+        audit.record(session, now=now, actor=actor, action="user.enable", subject=f"user {user_id}",
+                     before={"open": False}, after={"open": True}, partner_id=user.partner_id)  # fmt: skip
 
 
 def check(session: Session, *, email: str, password: str) -> int:
@@ -166,6 +232,48 @@ def sign_in(session: Session, *, user_id: int, password: str, now: datetime) -> 
     audit.record(session, now=now, actor=Actor(user.id, user.email), action="user.sign_in",
                  subject=f"user {user.id}")  # fmt: skip
     return user
+
+
+def sign_in_by_provider(session: Session, *, email: str, now: datetime) -> User:
+    """Return the account of an address that an organisation's own sign-in vouches for, and record it.
+
+    :raises NoAccountThere: no account has it, or it was closed
+    """
+    user = store.user_by_email(session, address.key_of(email))
+    if user is None or user.disabled_at is not None:
+        raise NoAccountThere
+    audit.record(session, now=now, actor=Actor(user.id, user.email), action="user.sign_in_by_provider",
+                 subject=f"user {user.id}")  # fmt: skip
+    return user
+
+
+def _facts(user: User) -> dict[str, object]:
+    """Return what the audit log keeps of an account."""
+    return {
+        "email": user.email, "name": user.name, "role": str(user.role), "partner": user.partner_id,
+        "language": user.language,
+    }  # fmt: skip
+
+
+def _changed(session: Session, user: User, before: dict[str, object], now: datetime, actor: Actor) -> None:
+    after = _facts(user)
+    if after != before:
+        audit.record(session, now=now, actor=actor, action="user.change", subject=f"user {user.id}",
+                     before=before, after=after, partner_id=user.partner_id)  # fmt: skip
+
+
+def _leave_an_administrator(session: Session, user: User) -> None:
+    if user.role == Role.ADMIN and not set(store.administrators(session)) - {user.id}:
+        raise LastAdministrator
+
+
+def _must_match(role: str, partner_code: str | None) -> None:
+    if (role == Role.PARTNER) != (partner_code is not None):
+        raise PartnerMismatch
+
+
+def _one_line(name: str) -> str:
+    return " ".join(name.split())[:200]
 
 
 def _partner_id(session: Session, code: str | None) -> int | None:

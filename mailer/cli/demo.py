@@ -62,7 +62,7 @@ def command(
             figures = demo.summary(told, issue_id, campaign_id, started)
             say(figures) if as_json else _show(figures)
             if not no_serve:
-                _invite(demo.login_link(told), as_json)
+                _invite(demo.login_links(told), as_json)
                 server.wait()
     if not settings.database_url:
         click.echo(f"It is kept in {data}: see it again with `mailer serve --data {data}`.", err=True)
@@ -150,9 +150,11 @@ def _parts(counts: dict[str, int]) -> str:
     return ": " + ", ".join(f"{count} {reason}" for reason, count in counts.items()) if counts else ""
 
 
-def _invite(link: str, as_json: bool) -> None:
+def _invite(links: dict[str, str], as_json: bool) -> None:
     click.echo(
         "\nEvery letter is on the Outbox page, the figures and the rows behind them in the report.", err=True
     )
-    click.echo(f"Sign in here (works once, for an hour): {link}", err=as_json)
+    click.echo("Sign in (each link works once, for an hour):", err=as_json)
+    for who, link in links.items():
+        click.echo(f"  {who}: {link}", err=as_json)
     click.echo("Stop with Ctrl-C.", err=True)

@@ -206,13 +206,15 @@ def add_attempts(
     if not tries:
         return
     if session.get_bind().dialect.name == "sqlite":
-        common = {"campaign_id": campaign_id, "attempt": attempt, "at": at}
-        session.execute(insert(Attempt), [common | dict(zip(_TRY, each, strict=True)) for each in tries])
+        each = (dict(zip(_TRY, one, strict=True)) for one in tries)
+        _ATTEMPT.run_each(session, each, campaign_id=campaign_id, attempt=attempt, at=at)
         return
     common_ = f"{campaign_id}\t{attempt}\t{at.isoformat()}"
     copy(session, _COPY, "".join([_copied(common_, each) for each in tries]))
 
 
+_attempts = cast(Table, Attempt.__table__)
+_ATTEMPT = Prepared(insert(_attempts).values({column.name: bindparam(column.name) for column in _attempts.c}))
 _COPY = f"COPY attempts (campaign_id, attempt, at, {', '.join(_TRY)}) FROM STDIN"
 _SPECIAL = str.maketrans({"\\": r"\\", "\t": r"\t", "\n": r"\n", "\r": r"\r"})  # of COPY's text format
 

@@ -233,12 +233,20 @@ def summary(told: Told, issue_id: int, campaign_id: int, started: float) -> dict
     }
 
 
-def login_link(told: Told) -> str:
-    """Return a link that signs the administrator in, once."""
+def login_links(told: Told) -> dict[str, str]:
+    """Return links that sign in once: the administrator, and the manager of one partner."""
+    managed = next(it for it in people.PARTNERS if it.language == "en")
+    who = {
+        "as the administrator": "admin@secretariat.example",
+        f"as the manager of a partner, the {managed.name_en}": f"manager@{managed.domain}",
+    }
     with told.database.write() as session:
-        admin = users.get(session, "admin@secretariat.example")
-        token = sessions.make_link(session, user_id=admin.id, now=_now())
-    return f"{told.settings.public_url}/sign-in/{token}"
+        return {words: _login_link(session, told.settings, email) for words, email in who.items()}
+
+
+def _login_link(session: Session, settings: Settings, email: str) -> str:
+    token = sessions.make_link(session, user_id=users.get(session, email).id, now=_now())
+    return f"{settings.public_url}/sign-in/{token}"
 
 
 _SHELL = Actor(None, "shell")

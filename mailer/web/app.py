@@ -23,6 +23,9 @@ from mailer.settings import Settings, templates
 from mailer.tracking.machines import machine
 from mailer.web import (
     access,
+    account,
+    accounts,
+    activity,
     admin,
     campaigns,
     changes,
@@ -38,6 +41,7 @@ from mailer.web import (
     rules,
     secretariat,
     sending,
+    sign_in,
     subscriber,
     suppressed,
     webhooks,
@@ -79,10 +83,12 @@ def create_app(
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
     for stage in (
-        access, secretariat, campaigns, partner, admin, partners, people, changes, duplicates, wordings,
-        feedback, rules, suppressed, sending, mailboxes, hooks, subscriber, webhooks,
+        sign_in, account, accounts, activity, secretariat, campaigns, partner, admin, partners, people,
+        changes, duplicates, wordings, feedback, rules, suppressed, sending, mailboxes, hooks, subscriber,
+        webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
+    app.include_router(account.codes)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
     pages.install(app)
     access.install(app)

@@ -119,8 +119,13 @@ def done(path: str, message: str = "") -> Response:
     """Go on to ``path`` after a POST (303) and say ``message`` there."""
     response = RedirectResponse(path, 303)
     if message:
-        response.set_cookie(FLASH, quote(message), max_age=_FLASH_SECONDS, httponly=True, samesite="lax")
+        say(response, message)
     return response
+
+
+def say(response: Response, message: str) -> None:
+    """Have the next page say ``message``."""
+    response.set_cookie(FLASH, quote(message), max_age=_FLASH_SECONDS, httponly=True, samesite="lax")
 
 
 def _retold(row: Mapping[str, Any], plain: str) -> str:

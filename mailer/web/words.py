@@ -102,6 +102,10 @@ _WORDS = {
     "sender": N_("Sender"),
     "viewer": N_("Viewer"),
     "partner": N_("Partner manager"),
+    # by which door somebody signed in
+    "by_password": N_("with the password"),
+    "by_link": N_("by a link"),
+    "by_provider": N_("through the organisation"),
     # what became of a letter, and what came back
     "waiting": N_("waiting"),
     "accepted": N_("accepted"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import sqlite3
 from collections.abc import Iterator
@@ -110,11 +111,15 @@ def shown(mailer: Person) -> Iterator[Running]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_with_the_web_app_and_in_order(mailer: Person, shown: Running, number: int) -> None:
-    """The link signs in once; Ctrl-C or SIGTERM stops it, and what it made can be served again."""
-    link = shown.line("Sign in here (works once, for an hour): ")
-    with httpx2.Client(follow_redirects=True) as browser:
-        page = browser.get(link)
-        assert page.status_code == 200
+    """The links sign in once; Ctrl-C or SIGTERM stops it, and what it made can be served again."""
+    for who, desk in (("administrator", "/desk"), ("manager", "/partner")):
+        link = shown.line(f"  as the {who}").rpartition(": ")[2]
+        with httpx2.Client(follow_redirects=True) as browser:
+            csrf = re.search(r'name="csrf" value="([^"]+)"', browser.get(link).text)
+            assert csrf
+            page = browser.post(link, data={"csrf": csrf[1]})
+            assert page.status_code == 200
+            assert page.url.path.startswith(desk)
     assert shown.end(number) == 0
     assert "mailer serve --data demo" in shown.lines[-1]
     with sqlite3.connect(mailer.folder / "demo" / "mailer.db") as database:

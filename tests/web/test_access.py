@@ -101,7 +101,7 @@ def test_no_post_of_a_signed_in_page_is_believed_without_the_token(app, sign_in)
     tried = 0
     for route in routes(app):
         if "POST" not in route.methods or not route.path.startswith(
-            ("/desk", "/admin", "/partner", "/sign-out")
+            ("/desk", "/admin", "/partner", "/account", "/sign-out")
         ):
             continue
         visitor = partner if route.path.startswith("/partner") else admin
@@ -114,7 +114,7 @@ def test_no_post_of_a_signed_in_page_is_believed_without_the_token(app, sign_in)
 
 def _filled(path: str) -> str:
     """Fill every place of a path with something well-formed."""
-    values = {"{language}": "zh", "{figure}": "accepted"}
+    values = {"{language}": "zh", "{figure}": "accepted", "{user}": "1"}
     for place, value in values.items():
         path = path.replace(place, value)
     return path if "{" not in path else path[: path.index("{")] + _after(path)

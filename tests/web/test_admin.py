@@ -24,7 +24,7 @@ def admin(sign_in):
 
 def test_a_new_account_gets_a_link_that_signs_in(admin, visit):
     """No password travels: the administrator hands over a link for one use."""
-    page = admin.post("/admin/users", email="new@example.org", role="viewer", language="zh")
+    page = admin.post("/admin/users/new", email="new@example.org", role="viewer", language="zh")
     link = re.search(r'value="http[^"]+(/sign-in/[^"]+)"', page.text)[1]
     visitor = visit()
     door = visitor.get(link)
@@ -43,7 +43,7 @@ def test_a_new_account_gets_a_link_that_signs_in(admin, visit):
 )
 def test_an_account_that_cannot_be_made_says_why(admin, sqlite_database, fields, words):
     """And none is made."""
-    page = admin.post("/admin/users", **fields)
+    page = admin.post("/admin/users/new", **fields)
     assert page.status_code in (409, 422)
     assert words in page.text
     with sqlite_database.read() as session:
@@ -53,9 +53,9 @@ def test_an_account_that_cannot_be_made_says_why(admin, sqlite_database, fields,
 def test_an_account_is_closed_but_never_ones_own(admin, sign_in):
     """Somebody must be left to open the door."""
     other = sign_in(Role.EDITOR, email="ed@example.org")
-    admin.post("/admin/users/disable", email="ed@example.org")
+    admin.post(f"/admin/users/{other.user.id}/close")
     assert other.get("/desk/issues").url.path == "/sign-in"
-    assert admin.post("/admin/users/disable", email="admin@example.org").status_code == 422
+    assert admin.post(f"/admin/users/{admin.user.id}/close").status_code == 422
 
 
 def test_partners_are_listed_and_added(admin):
@@ -87,7 +87,7 @@ def test_a_suppressed_address_is_released_by_a_person(admin, make, sqlite_databa
     assert "Nobody is suppressed" in page.text
     with sqlite_database.read() as session:
         assert session.query(Suppression).one().released_by == "admin@example.org"
-    assert "suppression.release" in admin.get("/admin/activity").text
+    assert "released an address" in admin.get("/admin/activity").text
 
 
 @pytest.fixture
@@ -217,9 +217,9 @@ def test_no_role_may_change_what_is_not_its_task(app, sign_in, make, role):
             continue
         path = route.path.replace("{issue}", str(issue)).replace("{language}", "en")
         path = path.replace("{campaign}", str(campaign.public_id)).replace("{event}", "1")
-        path = path.replace("{rule}", "1").replace("{code}", "some-code")
+        path = path.replace("{rule}", "1").replace("{user}", "1").replace("{code}", "some-code")
         for place in ("{person}", "{change}", "{kept}", "{gone}"):
             path = path.replace(place, "00000000-0000-7000-8000-000000000000")
         assert "{" not in path, f"tell this test what {route.path} takes"
-        allowed = path.rsplit("/", 1)[1] in _HANDS[role]
+        allowed = path.rsplit("/", 1)[1] in _HANDS[role] and not path.startswith("/admin/users")
         assert (visitor.post(path).status_code != 403) == allowed, f"{role} {path}"

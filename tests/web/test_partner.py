@@ -106,7 +106,7 @@ def world(make: Make, theirs, outbox):
     return {
         "{person}": str(membership), "{issue}": str(issue), "{campaign}": str(campaign.public_id),
         "{language}": "zh", "{figure}": "accepted", "{letter}": "1",
-        "{event}": str(event.id), "{suppression}": str(suppression.id), "{rule}": str(rule.id),
+        "{event}": str(event.id), "{user}": "1", "{suppression}": str(suppression.id), "{rule}": str(rule.id),
     }  # fmt: skip
 
 
@@ -114,6 +114,7 @@ def world(make: Make, theirs, outbox):
 _OPEN = (
     "/sign-in",
     "/sign-out",
+    "/account",  # one's own: it takes no id but that of a session, see test_account
     "/leave",
     "/preferences",
     "/my",

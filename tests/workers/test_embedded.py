@@ -6,13 +6,15 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
 from mailer import queue
 from mailer.database import Database
 from mailer.delivery import store
 from mailer.delivery.store import CampaignState
 from mailer.settings import Settings
-from tests.delivery.desk import Desk, until
+from tests.delivery.desk import Desk, now, until
 from tests.make import Make
 from tests.smtphost import SmtpHost
 from workers import tasks
@@ -92,6 +94,21 @@ def test_tasks_run_twice_do_what_they_do_once(desk: Desk) -> None:
         leave()
     assert desk.counts(campaign) == {"ACCEPTED": 1}
     assert [attempt.attempt for attempt in desk.attempts(campaign)] == [1]
+
+
+def test_a_sweep_that_fails_holds_up_no_launch(desk: Desk) -> None:
+    """The error is told all the same."""
+    campaign = desk.approved("ann@example.org", scheduled_at=now())
+    with desk.database.write() as session:
+        full = "BEFORE INSERT ON workers BEGIN SELECT RAISE(ABORT, 'no room'); END"
+        session.execute(text(f"CREATE TRIGGER full {full}"))
+    use(desk.settings)
+    try:
+        with pytest.raises(IntegrityError, match="no room"):
+            tasks.sweep()
+    finally:
+        leave()
+    assert desk.campaign(campaign).state == CampaignState.SENDING
 
 
 def test_a_process_has_one_context_until_it_leaves(settings: Settings) -> None:

@@ -1,0 +1,219 @@
+"""Deeds: the actions of the audit log as people say them, and what each changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from mailer.accounts.audit import HUSHED
+from mailer.accounts.store import AuditEntry
+from mailer.web import words
+from mailer.web.i18n import _, number, translate
+from mailer.web.words import N_
+
+AREAS = {
+    "user": N_("Accounts"),
+    "campaign": N_("Campaigns"),
+    "issue": N_("Issues"),
+    "publication": N_("Publications"),
+    "partner": N_("Partners"),
+    "membership": N_("Partners' people"),
+    "subscriber": N_("Subscribers"),
+    "import": N_("Imports"),
+    "segment": N_("Segments"),
+    "suppression": N_("Suppressed addresses"),
+    "event": N_("What came back"),
+    "decision": N_("Decisions about bounces"),
+    "dormant": N_("Silent addresses"),
+    "storm": N_("Storms"),
+    "rule": N_("Own rules"),
+    "policy": N_("The policy"),
+    "limit": N_("Limits of destinations"),
+    "dkim": N_("DKIM keys"),
+    "mailbox": N_("Mailboxes"),
+    "webhook": N_("Webhooks"),
+}
+"""The nouns of actions, in the order of the filter."""
+
+ACTIONS = {
+    "user.add": N_("added an account"),
+    "user.change": N_("changed an account"),
+    "user.password": N_("set a password"),
+    "user.disable": N_("closed an account"),
+    "user.enable": N_("opened an account again"),
+    "user.link": N_("made a sign-in link"),
+    "user.sign_in": N_("signed in with the password"),
+    "user.sign_in_by_link": N_("signed in by a link"),
+    "user.sign_in_by_provider": N_("signed in through the organisation"),
+    "user.codes_on": N_("switched sign-in codes on"),
+    "user.codes_off": N_("switched sign-in codes off"),
+    "user.recovery_code": N_("used a recovery code"),
+    "user.recovery_codes": N_("made new recovery codes"),
+    "user.close_session": N_("signed a device out"),
+    "user.close_sessions": N_("signed devices out"),
+    "campaign.create": N_("made a campaign"),
+    "campaign.revise": N_("changed a campaign"),
+    "campaign.ask": N_("asked for approval"),
+    "campaign.approve": N_("approved a campaign"),
+    "campaign.reject": N_("sent a campaign back"),
+    "campaign.reopen": N_("took a campaign back"),
+    "campaign.launch": N_("launched a campaign"),
+    "campaign.not launched": N_("could not launch a campaign"),
+    "campaign.pause": N_("paused a campaign"),
+    "campaign.resume": N_("resumed a campaign"),
+    "campaign.cancel": N_("cancelled a campaign"),
+    "campaign.finish": N_("finished a campaign"),
+    "campaign.resend uncertain": N_("sent uncertain letters again"),
+    "campaign.accept uncertain": N_("took uncertain letters as sent"),
+    "issue.import": N_("brought an edition in"),
+    "issue.edit": N_("edited an edition"),
+    "issue.number": N_("numbered and dated an issue"),
+    "issue.attach": N_("attached a file to an issue"),
+    "issue.detach": N_("took a file off an issue"),
+    "publication.add": N_("added a publication"),
+    "publication.change": N_("changed a publication"),
+    "partner.add": N_("added a partner"),
+    "membership.edit": N_("changed a person's entry"),
+    "membership.end": N_("took a person off the list"),
+    "subscriber.add": N_("added a person"),
+    "subscriber.add_many": N_("added many people"),
+    "subscriber.edit": N_("changed a person's names"),
+    "subscriber.choose_language": N_("chose a language"),
+    "subscriber.choose_topics": N_("chose topics"),
+    "import.finish": N_("imported a file"),
+    "import.undo": N_("undid an import"),
+    "segment.save": N_("saved a segment"),
+    "segment.remove": N_("removed a segment"),
+    "suppression.add": N_("suppressed an address"),
+    "suppression.release": N_("released an address"),
+    "suppression.import": N_("imported suppressed addresses"),
+    "suppression.import.undo": N_("undid an import of suppressed addresses"),
+    "event.settle": N_("settled a case"),
+    "event.reopen": N_("opened a case again"),
+    "decision.undo": N_("undid a decision about a bounce"),
+    "dormant.suppress": N_("silenced an address silent for long"),
+    "dormant.keep": N_("kept an address silent for long"),
+    "dormant.ask": N_("asked partners about an address silent for long"),
+    "storm.release": N_("released what a storm held back"),
+    "storm.confirm": N_("believed a storm"),
+    "rule.add": N_("added a rule of our own"),
+    "rule.edit": N_("changed a rule of our own"),
+    "rule.on": N_("switched a rule of our own on"),
+    "rule.off": N_("switched a rule of our own off"),
+    "rule.judge": N_("applied a rule to earlier cases"),
+    "rule.undo": N_("undid what a rule said of a case"),
+    "policy.set": N_("changed the policy"),
+    "limit.set": N_("set a limit"),
+    "limit.clear": N_("lifted a limit"),
+    "dkim.make": N_("made a DKIM key"),
+    "dkim.activate": N_("had a DKIM key sign"),
+    "dkim.retire": N_("retired a DKIM key"),
+    "mailbox.add": N_("had a mailbox read"),
+    "mailbox.try": N_("had a mailbox tried again"),
+    "mailbox.remove": N_("stopped reading a mailbox"),
+    "webhook.add": N_("let a provider post"),
+    "webhook.remove": N_("stopped a provider's posts"),
+}
+"""Every action that a verb records; a test looks for each."""
+
+_FIELDS = {
+    "action": N_("Decision"),
+    "audience": N_("Audience"),
+    "category": N_("Category"),
+    "code": N_("Code"),
+    "codes": N_("Sign-in codes"),
+    "consent": N_("Consent"),
+    "date": N_("Date"),
+    "email": N_("Address"),
+    "events": N_("Cases"),
+    "fallback": N_("Other language if need be"),
+    "file": N_("File"),
+    "language": N_("Language"),
+    "languages": N_("Languages"),
+    "local_time": N_("At each reader's hour"),
+    "name": N_("Name"),
+    "notes": N_("Notes"),
+    "number": N_("Number"),
+    "open": N_("Open"),
+    "partner": N_("Partner"),
+    "password": N_("Password"),
+    "provider": N_("Provider"),
+    "reason": N_("Reason"),
+    "recovery_codes": N_("Recovery codes left"),
+    "role": N_("Role"),
+    "scheduled_at": N_("Time"),
+    "selector": N_("Selector"),
+    "sessions": N_("Open sessions"),
+    "state": N_("State"),
+    "until": N_("Until"),
+    "verdict": N_("Verdict"),
+    "version": N_("Version"),
+    "why": N_("Why"),
+    "window": N_("Send window"),
+}
+_ACTORS = {"system": N_("mailer itself"), "shell": N_("the command line")}
+
+
+class Change(NamedTuple):
+    """One fact before and after, as text; "" was not there."""
+
+    name: str
+    before: str
+    after: str
+
+
+def deed(action: str) -> str:
+    """Return what people call an action, in the request's language; one without words is itself."""
+    return translate(ACTIONS[action]) if action in ACTIONS else action
+
+
+def doer(name: str) -> str:
+    """Return who did it: an account's address, or what people call what acts by itself."""
+    return translate(_ACTORS[name]) if name in _ACTORS else name
+
+
+def by_area() -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
+    """Yield nouns with what people call them and their actions, for the filter."""
+    for noun, called in AREAS.items():
+        found = [(code, deed(code)) for code in ACTIONS if code.partition(".")[0] == noun]
+        yield f"{noun}.", translate(called), found
+
+
+def changes(entry: AuditEntry) -> list[Change]:
+    """Return what an entry changed, fact by fact; what stayed the same is left out."""
+    before, after = _facts(entry.before), _facts(entry.after)
+    names = [*before, *(name for name in after if name not in before)]
+    pairs = ((name, before.get(name), after.get(name)) for name in names)
+    return [Change(_field(name), _text(old), _text(new)) for name, old, new in pairs if _differ(old, new)]
+
+
+def _facts(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {} if value is None else {"": value}
+
+
+def _differ(old: Any, new: Any) -> bool:
+    return bool(old != new) or old == HUSHED
+
+
+def _field(name: str) -> str:
+    return translate(_FIELDS[name]) if name in _FIELDS else name
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None | "":
+            return ""
+        case True:
+            return _("yes")
+        case False:
+            return _("no")
+        case int() | float():
+            return number(value)
+        case str() if value == HUSHED:
+            return _("(not kept here)")
+        case str():
+            return words.word(value)
+        case list():
+            return ", ".join(_text(each) for each in value)
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
