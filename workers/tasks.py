@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import signals
@@ -13,8 +13,9 @@ from mailer.accounts import sessions
 from mailer.audience.changes import duplicates, wholesale
 from mailer.delivery import lanes
 from mailer.delivery import sweep as sweeping
-from mailer.feedback import answers, policy, retention
+from mailer.feedback import answers, policy
 from mailer.feedback import watch as watching
+from mailer.retention import sweep as retention
 from workers.app import app, context, leave
 from workers.timetable import LOOK_UP, SWEEP, TIDY, WATCH
 
@@ -71,14 +72,13 @@ def pass_on(**_newer: object) -> None:
 
 @app.task(name=TIDY)  # type: ignore[untyped-decorator]
 def tidy(**_newer: object) -> None:
-    """Forget sessions and sign-in links that have run out, and mail of long ago; look for duplicates."""
+    """Forget what has run out: sessions, sign-in links, all that is kept for a while. Look for duplicates."""
     now = datetime.now(UTC)
     with context().database.write() as session:
         sessions.forget_expired(session, now=now)
     with context().database.write() as session:
         duplicates.find(session, now=now)
-    kept_for = timedelta(days=context().settings.raw_mail_days)
-    retention.forget_old_mail(context().database, before=now - kept_for)
+    retention.run(context().database, settings=context().settings, now=now)
 
 
 @app.task(name=LOOK_UP)  # type: ignore[untyped-decorator]

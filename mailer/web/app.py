@@ -38,6 +38,7 @@ from mailer.web import (
     partner,
     partners,
     people,
+    retention,
     rules,
     secretariat,
     sending,
@@ -84,8 +85,8 @@ def create_app(
     app.state.house = house
     for stage in (
         sign_in, account, accounts, activity, secretariat, campaigns, partner, admin, partners, people,
-        changes, duplicates, wordings, feedback, rules, suppressed, sending, mailboxes, hooks, subscriber,
-        webhooks,
+        changes, duplicates, wordings, retention, feedback, rules, suppressed, sending, mailboxes, hooks,
+        subscriber, webhooks,
     ):  # fmt: skip
         app.include_router(stage.router)
     app.include_router(account.codes)

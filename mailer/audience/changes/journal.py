@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Table, Uuid, inspect
+from sqlalchemy import Table, Uuid, inspect, null
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from sqlalchemy.types import TypeEngine
@@ -144,7 +144,7 @@ def note(
     session.add(
         ChangeRow(
             change_id=change.id, n=n, verdict=verdict, message=message, subscriber_id=subscriber_id,
-            written=(pen.written if pen else None) or None,
+            written=pen.written if pen and pen.written else null(),
         )
     )  # fmt: skip
 

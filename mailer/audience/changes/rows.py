@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, and_, delete, func, null, select, update
 from sqlalchemy.orm import Session
 
 from mailer.audience.changes.store import Change, ChangeRow
@@ -69,20 +69,26 @@ def forget(session: Session, subscriber_ids: Collection[int]) -> None:
     """Drop what rows hold about people."""
     theirs = ChangeRow.subscriber_id.in_(subscriber_ids)
     session.execute(
-        update(ChangeRow).where(theirs).values(written=None).execution_options(synchronize_session=False)
+        update(ChangeRow).where(theirs).values(written=null()).execution_options(synchronize_session=False)
     )
 
 
 def forget_before(session: Session, before: datetime, limit: int) -> int:
-    """Delete rows of changes made before an instant, so many at most; return how many."""
+    """Delete what changes of long ago did, row by row, and then those changes; so many rows at most."""
     old = (
         select(ChangeRow.change_id, ChangeRow.n)
         .join(Change, Change.id == ChangeRow.change_id)
-        .where(Change.at < before, Change.finished_at.is_not(None))
+        .where(_old(before))
         .limit(limit)
     )
     keys = session.execute(old).all()
     for change_id in {row.change_id for row in keys}:
         numbers = [row.n for row in keys if row.change_id == change_id]
         session.execute(delete(ChangeRow).where(ChangeRow.change_id == change_id, ChangeRow.n.in_(numbers)))
+    if len(keys) < limit:
+        session.execute(delete(Change).where(_old(before)))
     return len(keys)
+
+
+def _old(before: datetime) -> ColumnElement[bool]:
+    return and_(Change.at < before, Change.finished_at.is_not(None))
