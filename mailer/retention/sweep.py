@@ -25,7 +25,7 @@ _COUNTED = 10_000  # rows a dry run counts of one kind
 
 
 class NoRule(NotFound):
-    """Nothing of that kind is kept for a while: `mailer retention list` shows what is."""
+    """Nothing of that kind is kept for a while: choose one of the list."""
 
 
 class TooShort(Invalid):
