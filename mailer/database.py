@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
+from time import monotonic
 from typing import Any, Self
 
 from sqlalchemy import (
@@ -33,6 +34,7 @@ from sqlalchemy import (
     create_engine,
     event,
     func,
+    literal,
     select,
     text,
 )
@@ -56,6 +58,10 @@ _NAMES = {  # constraints have names, so that migrations can drop them
 
 class Unreachable(MailerError):
     """The database cannot be reached: check MAILER_DATABASE_URL and that the server is running."""
+
+
+class TooSlow(Exception):
+    """The database has not answered within the time it was given."""
 
 
 class Base(DeclarativeBase):
@@ -88,6 +94,16 @@ class db_time(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions
 
     type = UTCDateTime()
     inherit_cache = True
+
+
+class days_before(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions are
+    """The instant so many days, a column, before another; NULL where the column is. To the millisecond."""
+
+    type = UTCDateTime()
+    inherit_cache = True
+
+    def __init__(self, instant: datetime | ColumnElement[datetime], days: ColumnElement[Any]) -> None:
+        super().__init__(literal(instant, UTCDateTime()) if isinstance(instant, datetime) else instant, days)
 
 
 class _Numbers(TypeDecorator[Sequence[int]]):
@@ -273,6 +289,51 @@ def after_commit(session: Session, job: Callable[[], object]) -> None:
     session.info.setdefault("after_commit", []).append(job)
 
 
+@contextmanager
+def hurried(session: Session, seconds: float) -> Iterator[None]:
+    """Ask questions that must be answered within ``seconds``, all together on SQLite, each on PostgreSQL.
+
+    For reading only; the transaction goes on, whatever comes of them.
+
+    :raises TooSlow: there is no answer yet
+    """
+    try:
+        if session.get_bind().dialect.name == "sqlite":
+            with _stopped_after(session, seconds):
+                yield
+        else:
+            with session.begin_nested() as inner:
+                session.execute(_HURRY, {"milliseconds": str(int(seconds * 1000))})
+                yield
+                inner.rollback()  # and what was set is as before
+    except OperationalError as error:
+        if _is_stopped(error.orig):
+            raise TooSlow from error
+        raise
+
+
+# counts hash a million numbers in memory; compiling a plan takes longer than most answers
+_HURRY = text(
+    "SELECT set_config('statement_timeout', :milliseconds, true), set_config('work_mem', '64MB', true),"
+    " set_config('jit', 'off', true)"
+)
+
+
+@contextmanager
+def _stopped_after(session: Session, seconds: float) -> Iterator[None]:
+    driver: Any = session.connection().connection.driver_connection
+    end = monotonic() + seconds
+    driver.set_progress_handler(lambda: monotonic() > end, 10_000)  # steps of its machine: well under 1 ms
+    try:
+        yield
+    finally:
+        driver.set_progress_handler(None, 0)
+
+
+def _is_stopped(error: object) -> bool:
+    return getattr(error, "sqlstate", "") == "57014" or str(error) == "interrupted"
+
+
 def clock(session: Session) -> datetime:
     """Return the database's own time: the one clock by which leases are judged."""
     if session.get_bind().dialect.name == "sqlite":
@@ -294,6 +355,18 @@ def _on_sqlite(_element: db_time, _compiler: Any, **_more: Any) -> str:
     return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # UTC, as UTCDateTime is stored
 
 
+@compiles(days_before)
+def _interval(element: days_before, compiler: Any, **more: Any) -> str:
+    instant, days = (compiler.process(each, **more) for each in element.clauses)
+    return f"(CAST ({instant} AS TIMESTAMP WITH TIME ZONE) - {days} * INTERVAL '1 day')"
+
+
+@compiles(days_before, "sqlite")
+def _modifier(element: days_before, compiler: Any, **more: Any) -> str:
+    instant, days = (compiler.process(each, **more) for each in element.clauses)
+    return f"strftime('%Y-%m-%d %H:%M:%f000', {instant}, '-' || {days} || ' days')"
+
+
 @compiles(is_among)
 def _in_array(element: is_among, compiler: Any, **more: Any) -> str:
     column, numbers = (compiler.process(each, **more) for each in element.clauses)
@@ -308,7 +381,7 @@ def _in_json(element: is_among, compiler: Any, **more: Any) -> str:
 
 def copy(session: Session, statement: str, rows: str) -> None:
     """Write rows, in the text format of COPY … FROM STDIN, the quickest way PostgreSQL has."""
-    with _driver(session, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as stream:
+    with driver_of(session, statement) as driver, driver.cursor() as cursor, cursor.copy(statement) as stream:
         stream.write(rows)
 
 
@@ -326,19 +399,19 @@ class Prepared:
     def rows(self, session: Session, **values: object) -> list[tuple[Any, ...]]:
         """Execute it and return its rows."""
         compiled = self._in(session.get_bind().dialect)
-        with _driver(session, compiled.sql) as driver:
+        with driver_of(session, compiled.sql) as driver:
             return compiled.read(driver.execute(compiled.sql, compiled.parameters(values)).fetchall())
 
     def run(self, session: Session, **values: object) -> None:
         """Execute a statement that has no rows."""
         compiled = self._in(session.get_bind().dialect)
-        with _driver(session, compiled.sql) as driver:
+        with driver_of(session, compiled.sql) as driver:
             driver.execute(compiled.sql, compiled.parameters(values))
 
     def run_each(self, session: Session, each: Iterable[Mapping[str, object]], **common: object) -> None:
         """Execute a statement that has no rows once for each of ``each``, plain values that differ."""
         compiled = self._in(session.get_bind().dialect)
-        with _driver(session, compiled.sql) as driver:
+        with driver_of(session, compiled.sql) as driver:
             driver.cursor().executemany(compiled.sql, compiled.many(each, common))
 
     def _in(self, dialect: Dialect) -> _Compiled:
@@ -399,7 +472,7 @@ def _plain(value: object) -> object:
 
 
 @contextmanager
-def _driver(session: Session, statement: str) -> Iterator[Any]:
+def driver_of(session: Session, statement: str) -> Iterator[Any]:
     """Give the driver's own connection within the session's transaction; its errors are SQLAlchemy's."""
     connection = session.connection()
     driver: Any = connection.connection.driver_connection

@@ -21,6 +21,7 @@ from mailer.settings import Settings
 WORK = "delivery.work"  # some batch is due
 APPLY = "feedback.apply"  # some event waits to be applied
 CHANGE = "audience.change"  # some bulk change waits to be made
+IMPORT = "audience.import"  # some file of people waits to be checked or taken in
 PASS_ON = "feedback.pass_on"  # noqa: S105  some reader's answer waits to be passed on
 
 SEND_QUEUE = "smtp"

@@ -74,6 +74,12 @@ class Settings(BaseSettings):
         description="Proxies before the web app, addresses or networks separated by commas: their"
         " X-Forwarded-For says who asks, and limits count by that. Empty: whoever connects is who asks.",
     )
+    embed_sites: str = Field(
+        "",
+        pattern=r"^\s*(https?://[A-Za-z0-9.*-]+(:[0-9]+)?(\s+|$))*$",
+        description="Sites that may show sign-up forms in a frame, like https://www.example.org, separated by"
+        " spaces. Empty: none; a plain form that posts here works from any site.",
+    )
     listener_certificate: Path | None = Field(
         None,
         description="PEM file of certificate and key with which the listener offers STARTTLS; read anew when"

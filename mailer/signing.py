@@ -40,6 +40,11 @@ class Purpose(bytes, Enum):
     MESSAGE_ID = b"message-id"  # of a delivery, never expires
     PREFERENCES = b"preferences"  # of a subscriber, sent by mail on request, expires
     CONFIRM = b"confirm"  # of a subscription, expires
+    SIGN_UP = b"sign-up"  # of a filled-in form, mailed to the address it names, expires
+    FORM = b"form"  # of an empty form: when it was shown, and a number that makes it the only one
+    NEW_ADDRESS = b"new-address"  # of a change of address, mailed to the new one, expires
+    DATA = b"data"  # of a subscriber, mailed on request, for minutes: shows all we hold
+    ERASE = b"erase"  # of a subscriber, mailed on request, for minutes: erases all we hold
     ADDRESS = b"address"  # keyed hash of an erased address: suppression outlives erasure
 
 
@@ -47,6 +52,12 @@ class BadToken(MailerError):
     """This link is not valid or has expired: ask for a new one."""
 
     http_status = 404
+
+
+class Expired(BadToken):
+    """This link has expired: ask for a new one."""
+
+    http_status = 410
 
 
 class BadSecret(MailerError):
@@ -99,7 +110,8 @@ class Keyring:
     def read(self, purpose: Purpose, token: str, *, now: datetime | None = None) -> tuple[int, int]:
         """Return the two numbers. ``now`` None: expiry is not looked at.
 
-        :raises BadToken: forged, of another purpose, of a forgotten key, or expired
+        :raises BadToken: forged, of another purpose, of a forgotten key
+        :raises Expired: it was good once
         """
         raw = _octets(token)
         body = raw[:-_MAC]
@@ -111,8 +123,23 @@ class Keyring:
             raise BadToken
         _, first, second, day = _BODY.unpack(body)
         if now is not None and day and now.astimezone(UTC).timestamp() > day * _DAY:
-            raise BadToken
+            raise Expired
         return first, second
+
+    def sign_briefly(self, purpose: Purpose, number: int, *, expires: datetime) -> str:
+        """Return a token for one number that expires at a second, not at midnight."""
+        return self.sign(purpose, number, int(expires.timestamp()))
+
+    def read_brief(self, purpose: Purpose, token: str, *, now: datetime) -> int:
+        """Return the number of ``sign_briefly``.
+
+        :raises BadToken: forged, of another purpose, of a forgotten key
+        :raises Expired: it was good once
+        """
+        number, until = self.read(purpose, token)
+        if now.timestamp() > until:
+            raise Expired
+        return number
 
     def address_hash(self, address_key: str) -> str:
         """Return a keyed hash of an address: tells whether one is known without keeping it."""

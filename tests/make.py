@@ -20,11 +20,15 @@ from uuid_utils.compat import uuid7
 from mailer import address as addresses
 from mailer.accounts.store import Role, User
 from mailer.audience.store import (
+    AddressChange,
     ConsentKind,
     Membership,
     Partner,
     PartnerKind,
+    PartnerRequest,
+    RequestState,
     Segment,
+    SignUp,
     Subscriber,
     SubscriberTopic,
     Subscription,
@@ -148,7 +152,30 @@ class Make:
     def membership(self, partner: Partner, subscriber: Subscriber, **given: Any) -> Membership:
         """A partner's tie to a person."""
         keys = {"partner_id": partner.id, "subscriber_id": subscriber.id, "public_id": uuid7()}
-        return self._add(Membership(**{**keys, "joined_at": NOON, **_consent(), **given}))
+        at = given.get("joined_at", NOON)
+        facts = {"joined_at": at, "confirmed_at": at, **_consent()}
+        return self._add(Membership(**{**keys, **facts, **given}))
+
+    def request(self, partner: Partner, **given: Any) -> PartnerRequest:
+        """A partner's request for more seats that nobody has answered."""
+        facts = {"public_id": uuid7(), "kind": "seats", "seats": 50, "state": RequestState.OPEN}
+        asked = {"asked_by": "manager@example.org", "asked_at": NOON}
+        return self._add(PartnerRequest(**{"partner_id": partner.id, **facts, **asked, **given}))
+
+    def sign_up(self, person: Subscriber, publication: Publication | None = None, **given: Any) -> SignUp:
+        """A form filled in for a person, not confirmed yet."""
+        facts = {"publication_id": (publication or self.publication()).id, "subscriber_id": person.id,
+                 "language": person.language, "topics": [], "names": {}, "wording": "Yes, please.",
+                 "origin": "192.0.2.1", "asked_at": NOON}  # fmt: skip
+        return self._add(SignUp(**{**facts, **given}))
+
+    def address_change(
+        self, person: Subscriber, address: str = "new@example.net", **given: Any
+    ) -> AddressChange:
+        """A person's wish to be written to at another address, not confirmed yet."""
+        facts = {"subscriber_id": person.id, "publication_id": self.publication().id, "address": address,
+                 "old_hash": person.address_hash, "asked_at": NOON}  # fmt: skip
+        return self._add(AddressChange(**{**facts, **given}))
 
     def topic(self, code: str, *readers: Subscriber, publication: Publication | None = None) -> Topic:
         """A topic and the readers who chose it."""

@@ -36,6 +36,7 @@ DOORS = {
     "PIL": {"mailer.issues.figures"},
     "email_validator": {"mailer.address"},
     "segno": {"mailer.web.account"},
+    "python_calamine": {"mailer.audience.sheets.workbook"},
     "flufl": {"mailer.bench.stopwatch"},  # the baseline that reading returned mail is measured against
 }
 """Which modules, or packages with all that is in them, may import a library."""

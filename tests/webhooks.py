@@ -148,7 +148,7 @@ def by_sendgrid(secret: str, event: Any, at: datetime) -> Post:
 
 
 def by_mailgun(secret: str, event: Any, at: datetime) -> Post:
-    timestamp, token = str(int(at.timestamp())), "a" * 50
+    timestamp, token = str(int(at.timestamp())), hashlib.sha256(_json(event)).hexdigest()[:50]
     signature = hmac.new(secret.encode(), (timestamp + token).encode(), hashlib.sha256).hexdigest()
     signed = {"timestamp": timestamp, "token": token, "signature": signature}
     return Post(

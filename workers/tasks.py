@@ -11,10 +11,12 @@ from celery import signals
 from mailer import queue
 from mailer.accounts import sessions
 from mailer.audience.changes import duplicates, wholesale
+from mailer.audience.uploads import steps
 from mailer.delivery import lanes
 from mailer.delivery import sweep as sweeping
 from mailer.feedback import answers, policy
 from mailer.feedback import watch as watching
+from mailer.feedback.webhooks import hooks
 from mailer.retention import sweep as retention
 from workers.app import app, context, leave
 from workers.timetable import LOOK_UP, SWEEP, TIDY, WATCH
@@ -57,6 +59,13 @@ def change(**_newer: object) -> None:
         queue.ring_now(queue.CHANGE)
 
 
+@app.task(name=queue.IMPORT)  # type: ignore[untyped-decorator]
+def import_people(**_newer: object) -> None:
+    """Go on with a file of people that waits; leases tell who does."""
+    if steps.work(context().database, keys=context().settings.keys, clock=lambda: datetime.now(UTC)):
+        queue.ring_now(queue.IMPORT)
+
+
 @app.task(name=WATCH)  # type: ignore[untyped-decorator]
 def watch(**_newer: object) -> None:
     """See whether a provider has a bad day, or refuses us."""
@@ -76,6 +85,8 @@ def tidy(**_newer: object) -> None:
     now = datetime.now(UTC)
     with context().database.write() as session:
         sessions.forget_expired(session, now=now)
+        steps.forget(session, now=now)
+        hooks.forget_tokens(session, now=now)
     with context().database.write() as session:
         duplicates.find(session, now=now)
     retention.run(context().database, settings=context().settings, now=now)

@@ -21,6 +21,7 @@ TIMETABLE = {  # seconds
     "sweep": {"task": SWEEP, "schedule": 1.0},
     "apply": {"task": queue.APPLY, "schedule": 1.0},
     "change": {"task": queue.CHANGE, "schedule": 2.0},
+    "import": {"task": queue.IMPORT, "schedule": 10.0},
     "watch": {"task": WATCH, "schedule": 30.0},
     "pass on": {"task": queue.PASS_ON, "schedule": 30.0},
     "look up": {"task": LOOK_UP, "schedule": 600.0},

@@ -84,6 +84,13 @@ def entries(session: Session, *, limit: int = 50, partner_id: int | None = None)
     return store.audit_entries(session, limit, partner_id)
 
 
+def about_partner(
+    session: Session, partner_id: int, actions: Collection[str], page: int = 1, *, size: int = 50
+) -> tuple[list[AuditEntry], int]:
+    """Return a page of what a partner may read of its own people and team, newest first, and how many."""
+    return store.audit_about_partner(session, partner_id, actions, page, size)
+
+
 def actors(session: Session, *, subject: str, actions: Sequence[str]) -> set[str]:
     """Return the names of those who did one of ``actions`` to ``subject``."""
     return store.audit_actors(session, subject, actions)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -301,6 +301,16 @@ def audit_entries(session: Session, limit: int, partner_id: int | None) -> list[
     if partner_id is not None:
         query = query.where(AuditEntry.partner_id == partner_id)
     return list(session.scalars(query))
+
+
+def audit_about_partner(
+    session: Session, partner_id: int, actions: Collection[str], page: int, size: int
+) -> tuple[list[AuditEntry], int]:
+    """Return a page of the entries of these actions about a partner's people, newest first, and how many."""
+    query = select(AuditEntry).where(AuditEntry.partner_id == partner_id, AuditEntry.action.in_(actions))
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    rows = query.order_by(AuditEntry.id.desc()).limit(size).offset((max(page, 1) - 1) * size)
+    return list(session.scalars(rows)), total
 
 
 def audit_last(session: Session, subject: str, action: str) -> datetime | None:

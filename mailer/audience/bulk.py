@@ -1,27 +1,42 @@
-"""Bulk: the SQL by which many people are looked up and written at once, and of imports; see ``store.py``."""
+"""Bulk: the SQL by which many people are looked up, written and taken out at once; see ``store.py``."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime
 from typing import Any, cast
-from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, bindparam, func, insert, select, text, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Table,
+    and_,
+    any_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.orm import Session
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import QueryableAttribute, Session
 
 from mailer.audience.names import Names
 from mailer.audience.store import (
     ConsentKind,
-    Import,
-    ImportRow,
     Membership,
+    MembershipTopic,
     Partner,
     Subscriber,
     Subscription,
     SubscriptionState,
 )
+from mailer.database import Base
+from mailer.loading import load
 
 Columns = dict[str, Any]
 Changes = Sequence[tuple[int, Columns]]
@@ -53,7 +68,9 @@ _MEMBERSHIP = [
     "language",
     "notes",
     "joined_at",
+    "confirmed_at",
     "ended_at",
+    "paused_until",
     *_NAMES,
     *_CONSENT,
 ]
@@ -66,6 +83,16 @@ def one_intake_at_a_time(session: Session) -> None:
         session.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
 
 
+def among(
+    session: Session, column: ColumnElement[Any] | QueryableAttribute[Any], values: Collection[Any]
+) -> ColumnElement[bool]:
+    """The condition that a column is one of many values, which travel as one parameter."""
+    if session.get_bind().dialect.name == "postgresql":
+        return column == any_(literal(list(values), ARRAY(column.type)))
+    each = func.json_each(json.dumps(list(values))).table_valued("value")
+    return column.in_(select(each.c.value))
+
+
 def partners_by_id(session: Session, ids: Collection[int]) -> dict[int, Partner]:
     """Return partners by id."""
     return {found.id: found for found in session.scalars(select(Partner).where(Partner.id.in_(ids)))}
@@ -74,15 +101,25 @@ def partners_by_id(session: Session, ids: Collection[int]) -> dict[int, Partner]
 def subscribers(session: Session, keys: Collection[str]) -> dict[str, Columns]:
     """Return what is known of people, by address key."""
     found = select(*(_SUBSCRIBERS.c[name] for name in _SUBSCRIBER)).where(
-        _SUBSCRIBERS.c.address_key.in_(keys)
+        among(session, _SUBSCRIBERS.c.address_key, keys)
     )
     return {row["address_key"]: dict(row) for row in session.execute(found).mappings()}
+
+
+def subscribers_by_id(session: Session, ids: Collection[int]) -> dict[int, Columns]:
+    """Return all columns of people, by id."""
+    found = select(_SUBSCRIBERS).where(among(session, _SUBSCRIBERS.c.id, ids))
+    return {row["id"]: dict(row) for row in session.execute(found).mappings()}
 
 
 def memberships(session: Session, subscriber_ids: Collection[int]) -> list[Columns]:
     """Return the memberships of people, ended ones too."""
     table = _MEMBERSHIPS
-    found = select(*(table.c[name] for name in _MEMBERSHIP)).where(table.c.subscriber_id.in_(subscriber_ids))
+    if not subscriber_ids:
+        return []
+    found = select(*(table.c[name] for name in _MEMBERSHIP)).where(
+        among(session, table.c.subscriber_id, subscriber_ids)
+    )
     return [dict(row) for row in session.execute(found).mappings()]
 
 
@@ -91,28 +128,36 @@ def subscriptions(
 ) -> dict[int, Columns]:
     """Return how people stand with a publication, by subscriber id."""
     table = _SUBSCRIPTIONS
+    if not subscriber_ids:
+        return {}
     found = select(*(table.c[name] for name in _SUBSCRIPTION)).where(
-        table.c.subscriber_id.in_(subscriber_ids), table.c.publication_id == publication_id
+        among(session, table.c.subscriber_id, subscriber_ids), table.c.publication_id == publication_id
     )
     return {row["subscriber_id"]: dict(row) for row in session.execute(found).mappings()}
 
 
-def insert_subscribers(session: Session, rows: Sequence[Columns]) -> dict[str, int]:
-    """Write new people; return their ids by address key."""
-    if not rows:
-        return {}
-    session.execute(insert(_SUBSCRIBERS), rows)
-    keys = [row["address_key"] for row in rows]
-    found = session.execute(
-        select(Subscriber.address_key, Subscriber.id).where(Subscriber.address_key.in_(keys))
-    )
-    return {cast(str, row[0]): row[1] for row in found}
+def new_ids(session: Session, count: int) -> Sequence[int]:
+    """Return ids for so many people who are about to be written."""
+    if session.get_bind().dialect.name == "sqlite":  # which lets nobody else write meanwhile
+        last = session.scalar(select(func.max(_SUBSCRIBERS.c.id))) or 0
+        return range(last + 1, last + 1 + count)
+    sequence = func.nextval(func.pg_get_serial_sequence("subscribers", "id"))
+    return session.scalars(select(sequence).select_from(func.generate_series(1, count))).all()
+
+
+def insert_subscribers(session: Session, rows: Sequence[Columns]) -> None:
+    """Write new people, under ids of ``new_ids``."""
+    load(session, _SUBSCRIBERS, rows)
 
 
 def insert_memberships(session: Session, rows: Sequence[Columns]) -> None:
     """Write new memberships."""
-    if rows:
-        session.execute(insert(_MEMBERSHIPS), rows)
+    load(session, _MEMBERSHIPS, rows)
+
+
+def insert_new_subscriptions(session: Session, rows: Sequence[Columns]) -> None:
+    """Write subscriptions of people who are written in the same transaction."""
+    load(session, _SUBSCRIPTIONS, rows)
 
 
 def insert_subscriptions(session: Session, rows: Sequence[Columns]) -> None:
@@ -133,6 +178,12 @@ def update_memberships(session: Session, changes: Changes) -> None:
     _update(session, _MEMBERSHIPS, changes, _MEMBERSHIPS.c.id == bindparam("_id"))
 
 
+def forget_topics(session: Session, membership_ids: Collection[int]) -> None:
+    """Drop the topics that partners chose in these memberships."""
+    if membership_ids:
+        session.execute(delete(MembershipTopic).where(MembershipTopic.membership_id.in_(membership_ids)))
+
+
 def confirm_subscriptions(session: Session, publication_id: int, changes: Changes) -> None:
     """Write changed columns of subscriptions by subscriber id, where they are pending still."""
     table = _SUBSCRIPTIONS
@@ -144,18 +195,74 @@ def confirm_subscriptions(session: Session, publication_id: int, changes: Change
     _update(session, table, changes, where)
 
 
+def update_subscriptions(session: Session, publication_id: int, changes: Changes) -> None:
+    """Write changed columns of subscriptions by subscriber id."""
+    table = _SUBSCRIPTIONS
+    where = and_(table.c.subscriber_id == bindparam("_id"), table.c.publication_id == publication_id)
+    _update(session, table, changes, where)
+
+
+def delete_memberships(session: Session, ids: Collection[int]) -> None:
+    """Delete memberships, with the topics chosen for them."""
+    if ids:
+        session.execute(delete(_MEMBERSHIPS).where(among(session, _MEMBERSHIPS.c.id, ids)))
+
+
+def delete_subscriptions(session: Session, publication_id: int, subscriber_ids: Collection[int]) -> None:
+    """Delete how people stand with a publication."""
+    table = _SUBSCRIPTIONS
+    if subscriber_ids:
+        session.execute(
+            delete(table).where(
+                table.c.publication_id == publication_id,
+                among(session, table.c.subscriber_id, subscriber_ids),
+            )
+        )
+
+
+def delete_subscribers(session: Session, ids: Collection[int]) -> set[int]:
+    """Delete people on whom nothing leans; return whom.
+
+    A letter that was sent, another partner's hold, a choice of theirs: who has any of it stays.
+    """
+    free = set(ids) - _leant_on(session, ids) if ids else set()
+    return _deleted(session, sorted(free))
+
+
+def _leant_on(session: Session, ids: Collection[int]) -> set[int]:
+    leaning = [
+        column
+        for table in Base.metadata.tables.values()
+        for column in table.columns
+        if any(key.references(_SUBSCRIBERS) for key in column.foreign_keys)
+    ]
+    found: set[int] = set()
+    for column in leaning:
+        found.update(session.scalars(select(column).where(among(session, column, ids)).distinct()))
+    return found
+
+
+def _deleted(session: Session, ids: Sequence[int]) -> set[int]:
+    """Delete them all, or the halves in which nobody is leant on: the database has the last word."""
+    if not ids:
+        return set()
+    savepoint = session.begin_nested()
+    try:
+        session.execute(delete(_SUBSCRIBERS).where(among(session, _SUBSCRIBERS.c.id, ids)))
+    except IntegrityError:
+        savepoint.rollback()
+        half = len(ids) // 2
+        return _deleted(session, ids[:half]) | _deleted(session, ids[half:]) if half else set()
+    savepoint.commit()
+    return set(ids)
+
+
 def _update(session: Session, table: Table, changes: Changes, where: ColumnElement[bool]) -> None:
     groups: dict[tuple[str, ...], list[Columns]] = {}  # rows that change the same columns: one statement
     for row_id, columns in changes:
         groups.setdefault(tuple(sorted(columns)), []).append({**columns, "_id": row_id})
     for names, rows in groups.items():
         session.execute(update(table).where(where).values({name: bindparam(name) for name in names}), rows)
-
-
-def insert_import_rows(session: Session, rows: Sequence[Columns]) -> None:
-    """Write the verdicts of an import's rows."""
-    if rows:
-        session.execute(insert(cast(Table, ImportRow.__table__)), rows)
 
 
 def export_rows(
@@ -216,62 +323,7 @@ def insert_missing_subscription(
     )  # fmt: skip
 
 
-def unfinished_import(
-    session: Session, digest: str, publication_id: int, partner_id: int | None
-) -> Import | None:
-    """Return the import of that file that was begun and neither finished nor undone."""
-    return session.scalar(
-        select(Import)
-        .where(
-            Import.file_hash == digest,
-            Import.publication_id == publication_id,
-            Import.partner_id.is_not_distinct_from(partner_id),
-            Import.finished_at.is_(None),
-            Import.undone_at.is_(None),
-        )
-        .order_by(Import.id.desc())
-        .limit(1)
-    )
-
-
-def import_by_public_id(session: Session, public_id: UUID) -> Import | None:
-    """Return the import the outside knows by ``public_id``."""
-    return session.scalar(select(Import).where(Import.public_id == public_id))
-
-
-def imports(session: Session, partner_id: int | None) -> list[Import]:
-    """Return imports, newest first, of one partner or all."""
-    query = select(Import).order_by(Import.id.desc())
-    return list(
-        session.scalars(query if partner_id is None else query.where(Import.partner_id == partner_id))
-    )
-
-
-def imported_lines(session: Session, import_id: int) -> set[int]:
-    """Return the lines of a file that have their verdict."""
-    return set(session.scalars(select(ImportRow.line).where(ImportRow.import_id == import_id)))
-
-
-def import_verdicts(session: Session, import_id: int) -> list[tuple[int, str, str]]:
-    """Return line, verdict and message of every row, in order."""
-    rows = session.execute(
-        select(ImportRow.line, ImportRow.verdict, ImportRow.message)
-        .where(ImportRow.import_id == import_id)
-        .order_by(ImportRow.line)
-    )
-    return [(row[0], row[1], row[2]) for row in rows]
-
-
-def written_rows(session: Session, import_id: int) -> list[ImportRow]:
-    """Return the rows of an import that wrote something, last first."""
-    rows = select(ImportRow).where(ImportRow.import_id == import_id, ImportRow.subscriber_id.is_not(None))
-    return [row for row in session.scalars(rows.order_by(ImportRow.line.desc())) if row.after]
-
-
-def find_membership(session: Session, partner_id: int, subscriber_id: int) -> Membership | None:
-    """Return a partner's tie to a person, ended or not."""
-    return session.scalar(
-        select(Membership).where(
-            Membership.partner_id == partner_id, Membership.subscriber_id == subscriber_id
-        )
-    )
+def publications_of(session: Session, subscriber_id: int) -> list[int]:
+    """Return the publications that a person has met."""
+    found = select(Subscription.publication_id).where(Subscription.subscriber_id == subscriber_id)
+    return list(session.scalars(found.order_by(Subscription.publication_id)))

@@ -66,6 +66,11 @@ def zone(text: str) -> str:
     return text.strip()
 
 
+def countries() -> frozenset[str]:
+    """Return the codes of all countries."""
+    return frozenset(_countries().values())
+
+
 @cache
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones())

@@ -4,31 +4,51 @@ Every verb takes the partner's id and reads nothing that another partner wrote: 
 come from the partner's own membership, the address in its comparing form. A page, a count, a verdict or a
 message is the same whether or not another partner holds the person, and whether or not the person left.
 Only a bounce is shown: the partner is who can mend the address.
+
+So that this holds, a person whom the partner may not vouch for counts as confirmed when they answer *its*
+invitation, not when somebody else's word subscribed them; and of letters only those are the partner's that
+left while its own membership was in force (``in_force``, decision 25).
+
+``joining`` brings people to the desk, ``members`` has the SQL.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import codes, silenced, store, subscribers, subscriptions
+from mailer.audience import bulk, codes, members, silenced, store, subscriptions, topics
 from mailer.audience.evidence import history
-from mailer.audience.intake import Consent, changes, salutations
+from mailer.audience.intake import NoSeat, changes, salutations
+from mailer.audience.members import Order, Standing, Wanted
 from mailer.audience.names import Names, clean
-from mailer.audience.store import BOUNCES, ConsentKind, Membership, Partner, Subscriber
-from mailer.errors import NotFound
-from mailer.signing import Keyring
+from mailer.audience.store import BOUNCES, ConsentKind, Membership, MembershipGap, Partner, Subscriber
+from mailer.errors import Conflict, Invalid, NotFound
 
 PAGE = 50  # people a page
+UNDO_LASTS = timedelta(days=7)  # a removal can be undone so long
+LONGEST_PAUSE = timedelta(days=366)
+
+EVERYBODY = Wanted()
 
 
 class NobodyHere(NotFound):
     """There is nobody here by that name: look them up in the list of your people."""
+
+
+class BadPause(Invalid):
+    """A pause ends on a day to come, within a year: choose another day."""
+
+
+class NotPaused(Conflict):
+    """This person is not paused: reload the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +62,42 @@ class PartnerPerson:
     notes: str
     joined_at: datetime
     consent: ConsentKind
+    standing: Standing
+    asked_at: datetime  # when consent was asked for, or given
+    paused_until: datetime | None  # also one that is over
     bounced: str
+    bounced_since: datetime | None  # as far as it concerns this partner: not before the person joined
 
     @property
     def name(self) -> str:
         """The name to list the person under; "" when none is known."""
         return self.names.full(self.language) or self.names.full("zh") or self.names.full("en")
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a membership's consent rests on. ``at_address``: where it was given; ``ended_at`` None: it holds.
+
+    ``confirmed_at`` None: the person has been asked and has not answered.
+    """
+
+    at_address: str
+    kind: ConsentKind
+    at: datetime
+    by: str
+    wording: str
+    origin: str
+    confirmed_at: datetime | None
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """All that a partner knows of a person. ``evidence``: of this address, then of those it replaced."""
+
+    person: PartnerPerson
+    topics: tuple[str, ...]
+    evidence: tuple[Evidence, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,49 +110,65 @@ class People:
     pages: int
 
 
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """How many people a partner has, by how they stand; and of ``seats`` (None: no limit) those taken."""
+
+    total: int
+    standings: dict[Standing, int]
+    taken: int
+    seats: int | None
+
+
 def people(
-    session: Session, partner_id: int, search: str = "", page: int = 1, *, now: datetime, size: int = PAGE
+    session: Session,
+    partner_id: int,
+    wanted: Wanted = EVERYBODY,
+    order: Order = Order.ADDRESS,
+    page: int = 1,
+    *,
+    now: datetime,
+    size: int = PAGE,
 ) -> People:
-    """Return a page of the partner's people by address; ``search``: in addresses and the partner's names."""
-    rows, total = store.partner_people(session, partner_id, search, page, size)
+    """Return a page of those of the partner's people who are ``wanted``."""
+    rows, total = members.people(session, partner_id, wanted, order, page, size, now)
     pages = max(1, -(-total // size))
     return People(_shown(session, rows, now), total, page, pages)
 
 
+def overview(session: Session, partner: Partner, *, now: datetime) -> Overview:
+    """Count the partner's people."""
+    found = members.standings(session, partner.id, now)
+    standings = {each: found.get(each, 0) for each in Standing}
+    taken = bulk.people_of(session, [partner.id])[partner.id]
+    return Overview(sum(standings.values()), standings, taken, partner.seats)
+
+
 def person(session: Session, partner_id: int, membership_public_id: UUID, *, now: datetime) -> PartnerPerson:
     """:raises NobodyHere: no such membership, or another partner's, or ended"""
-    return _shown(session, [_own(session, partner_id, membership_public_id)], now)[0]
+    row = members.person(session, partner_id, membership_public_id, now)
+    if row is None:
+        raise NobodyHere
+    return _shown(session, [row], now)[0]
 
 
-def add(
-    session: Session,
-    *,
-    partner_id: int,
-    keys: Keyring,
-    now: datetime,
-    actor: Actor,
-    address: str,
-    names: Names,
-    language: str,
-    publication_id: int,
-    notes: str = "",
-    wording: str = "",
-    origin: str = "",
-) -> PartnerPerson:
-    """Bring a person to the partner: vouched for where it is trusted, else invited.
+def profile(session: Session, partner_id: int, membership_public_id: UUID, *, now: datetime) -> Profile:
+    """:raises NobodyHere: no such membership, or another partner's, or ended"""
+    membership, subscriber = own(session, partner_id, membership_public_id, now)
+    ties = [(membership, subscriber), *members.former(session, partner_id, membership)]
+    return Profile(
+        person(session, partner_id, membership_public_id, now=now),
+        tuple(members.topics(session, membership.id)),
+        tuple(_evidence(*tie) for tie in ties),
+    )
 
-    :raises BadAddress: not an address; BadCode, NameTooLong, TooLong: another value cannot be used
-    :raises NoSeat: the partner has no room for one more
+
+def in_force(partner_id: int, at: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """The condition that a ``Membership`` of a query is the partner's and was in force at an instant.
+
+    What reports of letters are bound by: a letter that left at another time was not the partner's.
     """
-    partner = session.get_one(Partner, partner_id)
-    kind = ConsentKind.VOUCHED if partner.trusted else ConsentKind.INVITED
-    subscriber = subscribers.add(
-        session, keys=keys, now=now, actor=actor, address=address, names=names, language=language,
-        publication_id=publication_id, consent=Consent(kind, wording, origin), partner_id=partner_id,
-        notes=notes,
-    )  # fmt: skip
-    membership = store.membership(session, partner_id, subscriber.id)
-    return person(session, partner_id, membership.public_id, now=now)
+    return members.held(partner_id, at)
 
 
 def edit(
@@ -115,15 +181,17 @@ def edit(
     names: Names | None = None,
     language: str | None = None,
     notes: str | None = None,
+    chosen_topics: Collection[str] | None = None,
+    publication_id: int = 0,
 ) -> PartnerPerson:
     """Change what the partner knows of a person; None leaves a value as it is.
 
-    Letters follow, unless the person has chosen for themselves.
+    Letters follow, unless the person has chosen for themselves. ``chosen_topics`` are of the publication.
 
     :raises NobodyHere: no such person of this partner
-    :raises BadCode, NameTooLong: a value cannot be used
+    :raises BadCode, NameTooLong, NoTopic: a value cannot be used
     """
-    membership, subscriber = _own(session, partner_id, membership_public_id)
+    membership, subscriber = own(session, partner_id, membership_public_id, now)
     wanted: dict[str, str] = {}
     if names is not None:
         wanted |= clean(names).columns()
@@ -131,14 +199,30 @@ def edit(
         wanted["language"] = codes.language(language)
     if notes is not None:
         wanted["notes"] = notes.strip()
-    changed = changes({column: getattr(membership, column) for column in wanted}, wanted)
+    changed: list[str] = sorted(changes({column: getattr(membership, column) for column in wanted}, wanted))
     if changed:
-        _set(membership, changed)
+        _set(membership, wanted)
         shared = store.held_by_another(session, subscriber.id, partner_id)
         _set(subscriber, _for_letters(subscriber, names, wanted.get("language"), shared))
         session.flush()
-        _record(session, now, actor, "membership.edit", membership, sorted(changed))
+    if chosen_topics is not None and choose_topics(session, membership, publication_id, chosen_topics):
+        changed.append("topics")
+    if changed:
+        record(session, now, actor, "membership.edit", membership, changed)
     return person(session, partner_id, membership_public_id, now=now)
+
+
+def choose_topics(
+    session: Session, membership: Membership, publication_id: int, chosen: Collection[str]
+) -> bool:
+    """Make ``chosen`` the topics of a membership; False when they were.
+
+    :raises NoTopic: one the publication does not offer
+    """
+    if sorted(set(chosen)) == members.topics(session, membership.id):
+        return False
+    members.choose_topics(session, membership.id, topics.ids(session, publication_id, chosen))
+    return True
 
 
 def _for_letters(
@@ -164,57 +248,172 @@ def names_of(row: Membership | Subscriber) -> Names:
     return Names(**{column: getattr(row, column) for column in Names().columns()})
 
 
+def pause(
+    session: Session,
+    *,
+    partner_id: int,
+    membership_public_id: UUID,
+    until: datetime,
+    now: datetime,
+    actor: Actor,
+) -> None:
+    """Ask for no letters to a person until an instant, in place of any pause before.
+
+    :raises NobodyHere: no such person of this partner
+    :raises BadPause: it ends in the past, or after more than a year
+    """
+    if not now < until <= now + LONGEST_PAUSE:
+        raise BadPause
+    membership, _subscriber = own(session, partner_id, membership_public_id, now)
+    members.end_gap(session, membership.id, now)
+    membership.paused_until = until
+    session.merge(MembershipGap(membership_id=membership.id, since=now, until=until))
+    session.flush()
+    record(session, now, actor, "membership.pause", membership, {"until": until.isoformat()})
+
+
+def resume(
+    session: Session, *, partner_id: int, membership_public_id: UUID, now: datetime, actor: Actor
+) -> None:
+    """End a person's pause.
+
+    :raises NobodyHere: no such person of this partner
+    :raises NotPaused: there is none, or it is over
+    """
+    membership, _subscriber = own(session, partner_id, membership_public_id, now)
+    if membership.paused_until is None or membership.paused_until <= now:
+        raise NotPaused
+    membership.paused_until = None
+    members.end_gap(session, membership.id, now)
+    record(session, now, actor, "membership.resume", membership)
+
+
 def end_membership(
     session: Session, *, partner_id: int, membership_public_id: UUID, now: datetime, actor: Actor
 ) -> None:
     """Take a person off the partner's list. Another partner's membership stays as it is.
 
-    Where this partner alone vouched for the person, nobody answers for their consent any more: they are
-    not written to until they confirm or somebody vouches again.
+    Where this partner alone answered for the person's consent, nobody does any more: they are not written
+    to until they confirm or somebody vouches again.
 
     :raises NobodyHere: no such person of this partner
     """
-    membership, subscriber = _own(session, partner_id, membership_public_id)
-    history.keep_membership(session, membership, now=now, by=actor.name)
+    membership, _subscriber = own(session, partner_id, membership_public_id, now)
+    end(session, membership, now, actor.name)
+    record(session, now, actor, "membership.end", membership)
+
+
+def end(session: Session, membership: Membership, now: datetime, by: str) -> None:
+    """End a membership, and what rested on it alone. ``by``: who ends it, as in the audit log."""
+    history.keep_membership(session, membership, now=now, by=by)
     membership.ended_at = now
     session.flush()
-    if not store.held_by_another(session, subscriber.id, partner_id):
-        subscriptions.withdraw_vouching(session, [subscriber.id], now=now, by=actor.name)
-    _record(session, now, actor, "membership.end", membership)
+    if not members.vouched_by_another(session, membership.subscriber_id, membership.partner_id):
+        subscriptions.withdraw_vouching(session, [membership.subscriber_id], now=now, by=by)
 
 
-def _own(session: Session, partner_id: int, public_id: UUID) -> store.Tie:
-    found = store.partner_person(session, partner_id, public_id)
+def removed(session: Session, partner_id: int, *, now: datetime) -> list[PartnerPerson]:
+    """Return whom the partner has removed of late and can put back, the last first."""
+    ties = members.removed(session, partner_id, now - UNDO_LASTS)
+    return _shown(session, [(*tie, Standing.CONFIRMED) for tie in ties], now)
+
+
+def restore(
+    session: Session, *, partner_id: int, membership_public_id: UUID, now: datetime, actor: Actor
+) -> PartnerPerson:
+    """Undo a removal: the membership stands as it did, and so does what rested on it.
+
+    :raises NobodyHere: not removed, or too long ago
+    :raises NoSeat: the seat is taken
+    """
+    found = [tie for tie in members.removed(session, partner_id, now - UNDO_LASTS)
+             if tie[0].public_id == membership_public_id]  # fmt: skip
+    if not found:
+        raise NobodyHere
+    membership, subscriber = found[0]
+    bulk.one_intake_at_a_time(session)
+    seats = session.get_one(Partner, partner_id).seats
+    if seats is not None and bulk.people_of(session, [partner_id])[partner_id] >= seats:
+        raise NoSeat
+    ended_at = membership.ended_at or now
+    session.merge(MembershipGap(membership_id=membership.id, since=ended_at, until=now))
+    membership.ended_at = None
+    session.flush()
+    members.restore_vouching(session, subscriber.id, ended_at, now)
+    record(session, now, actor, "membership.restore", membership)
+    return person(session, partner_id, membership_public_id, now=now)
+
+
+def called(
+    session: Session, partner_id: int, membership_ids: Collection[int], subscriber_ids: Collection[int]
+) -> list[tuple[Membership, str]]:
+    """Return the partner's memberships, by their ids or the people's, with what the people are called."""
+    found = members.names_of(session, partner_id, membership_ids, subscriber_ids)
+    return [(row, row.name_zh or row.name_en or subscriber.address_key or "") for row, subscriber in found]
+
+
+def own(session: Session, partner_id: int, public_id: UUID, now: datetime) -> members.Tie:
+    """Return the rows of one of the partner's people.
+
+    :raises NobodyHere: no such membership, or another partner's, or ended
+    """
+    found = members.person(session, partner_id, public_id, now)
     if found is None:
         raise NobodyHere
-    return found
+    return found[0], found[1]
 
 
-def _shown(session: Session, rows: list[store.Tie], now: datetime) -> list[PartnerPerson]:
-    hashes = [subscriber.address_hash for _, subscriber in rows]
+def _evidence(membership: Membership, subscriber: Subscriber) -> Evidence:
+    return Evidence(
+        subscriber.address_key or "",
+        ConsentKind(membership.consent_kind),
+        membership.consent_at,
+        membership.consent_by,
+        membership.consent_wording,
+        membership.consent_origin,
+        membership.confirmed_at,
+        membership.ended_at,
+    )
+
+
+def _shown(
+    session: Session, rows: Collection[tuple[Membership, Subscriber, Standing]], now: datetime
+) -> list[PartnerPerson]:
+    hashes = [subscriber.address_hash for _, subscriber, _ in rows]
     bounced = {
-        found.address_hash: found.reason
-        for found in silenced.of_hashes(session, hashes, now)
+        found.address_hash: found
+        for found in reversed(silenced.of_hashes(session, hashes, now))
         if found.reason in BOUNCES
     }
     return [
-        PartnerPerson(
-            membership.public_id,
-            subscriber.address_key or "",
-            names_of(membership),
-            membership.language or "",
-            membership.notes,
-            membership.joined_at,
-            ConsentKind(membership.consent_kind),
-            bounced.get(subscriber.address_hash, ""),
-        )
-        for membership, subscriber in rows
+        _person(membership, subscriber, standing, bounced.get(subscriber.address_hash))
+        for membership, subscriber, standing in rows
     ]
 
 
-def _record(
+def _person(
+    membership: Membership, subscriber: Subscriber, standing: Standing, bounced: store.Suppression | None
+) -> PartnerPerson:
+    return PartnerPerson(
+        membership.public_id,
+        subscriber.address_key or "",
+        names_of(membership),
+        membership.language or "",
+        membership.notes,
+        membership.joined_at,
+        ConsentKind(membership.consent_kind),
+        standing,
+        membership.consent_at,
+        membership.paused_until,
+        bounced.reason if bounced else "",
+        max(bounced.since, membership.joined_at) if bounced else None,
+    )
+
+
+def record(
     session: Session, now: datetime, actor: Actor, action: str, membership: Membership, after: object = None
 ) -> None:
+    """Write into the audit log what was done to a membership."""
     audit.record(
         session, now=now, actor=actor, action=action, subject=f"membership {membership.id}", after=after,
         partner_id=membership.partner_id,

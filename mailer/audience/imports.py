@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import heapq
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import bulk, partners, subscribers
+from mailer.audience import imported, partners, parts, subscribers, undoing
+from mailer.audience.ahead import ahead
 from mailer.audience.intake import Consent, Person, Verdict
-from mailer.audience.sheet import Row, Sheet
-from mailer.audience.store import Import, Membership, Subscriber, Subscription
-from mailer.audience.subscribers import CHUNK, Taken
+from mailer.audience.parts import Added
+from mailer.audience.sheets.people import Row
+from mailer.audience.sheets.sheet import Sheet
+from mailer.audience.store import Import
+from mailer.audience.subscribers import Taken
+from mailer.audience.verdicts import RowVerdict, Verdicts
 from mailer.database import Database
 from mailer.errors import Conflict, MailerError, NotFound
 from mailer.signing import Keyring
+
+CHUNK = 5_000  # rows of a transaction: a third of a second, for which a sign-up may have to wait
 
 
 class NoImport(NotFound):
@@ -34,26 +40,16 @@ class UndoneAlready(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
-class RowVerdict:
-    """What became of a row; ``message`` is a sentence where there is something to say."""
-
-    line: int
-    verdict: Verdict
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
 class Report:
     """What an import did. ``id`` None: a dry run, nothing was written."""
 
     id: UUID | None
-    verdicts: tuple[RowVerdict, ...]
+    verdicts: Verdicts
 
     @property
     def counts(self) -> Mapping[Verdict, int]:
         """How many rows there are of each verdict, none left out."""
-        found = Counter(row.verdict for row in self.verdicts)
-        return {verdict: found[verdict] for verdict in Verdict}
+        return self.verdicts.counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,34 +72,56 @@ class Job:
     partner_id: int | None = None
 
 
-def run(database: Database, job: Job, *, clock: Callable[[], datetime]) -> Report:
-    """Take a sheet in, a transaction per 2,000 rows; stopped half-way, a second run does the rest.
+def _nobody(session: Session, rows: int) -> None:
+    """Progress that is told to nobody."""
 
-    The one verb that opens transactions: what is resumed must have been committed.
+
+def run(
+    database: Database,
+    job: Job,
+    *,
+    clock: Callable[[], datetime],
+    told: Callable[[Session, int], None] = _nobody,
+) -> Report:
+    """Take a sheet in, a transaction for every ``CHUNK`` rows; stopped half-way, a second run does the rest.
+
+    The one verb that opens transactions: what is resumed must have been committed. ``told`` hears of how many
+    rows each of them takes in, and may stop it by raising.
     """
     with database.write() as session:
         import_id = begin(session, job, now=clock())
-        done = bulk.imported_lines(session, import_id)
-    rows = [row for row in job.sheet.rows if row.line not in done]
-    for start in range(0, len(rows), CHUNK):
-        with database.write() as session:
-            take(session, job, import_id, rows[start : start + CHUNK], now=clock())
+        last = imported.last_line(session, import_id)
+        done = imported.lines_after(session, import_id, last)
+    rows = (row for row in job.sheet.rows() if row.line > last and row.line not in done)
+    chunks = _chunks(rows)
+    with ahead(chunks, if_=database.dialect == "postgresql") as chunks:  # which works while we read
+        for chunk in chunks:
+            with database.write() as session:
+                take(session, job, import_id, chunk, now=clock())
+                told(session, len(chunk))
+    with database.write() as session:
+        imported.analyze(session)
     with database.write() as session:
         return finish(session, import_id, now=clock(), actor=job.actor)
 
 
 def dry_run(session: Session, job: Job, *, now: datetime) -> Report:
-    """Return the report that ``run`` would give, and write nothing."""
-    savepoint = session.begin_nested()
-    verdicts = [verdict for verdict, _ in _decide(session, job, job.sheet.rows, now)]
-    savepoint.rollback()
-    session.expire_all()
-    return Report(None, tuple(verdicts))
+    """Return the report that ``run`` would give, and write nothing.
+
+    Each row is judged by what the database holds: one whose address stood further up under another partner
+    is judged as if it stood there alone.
+    """
+    seats = subscribers.Seats(session)
+    found = Verdicts()
+    for chunk in _chunks(job.sheet.rows()):
+        for verdict, _ in _decide(session, job, chunk, now, seats):
+            found.add(verdict.line, verdict.verdict, verdict.message)
+    return Report(None, found)
 
 
 def begin(session: Session, job: Job, *, now: datetime) -> int:
     """Return the id of the import: the same file's unfinished one, else a new one."""
-    unfinished = bulk.unfinished_import(session, job.sheet.digest, job.publication_id, job.partner_id)
+    unfinished = imported.unfinished_import(session, job.sheet.digest, job.publication_id, job.partner_id)
     if unfinished is not None:
         return unfinished.id
     made = Import(
@@ -116,17 +134,33 @@ def begin(session: Session, job: Job, *, now: datetime) -> int:
 
 
 def take(session: Session, job: Job, import_id: int, rows: Sequence[Row], *, now: datetime) -> None:
-    """Take rows in and keep their verdicts."""
-    written = [
-        {
-            "import_id": import_id, "line": verdict.line, "verdict": verdict.verdict,
-            "message": verdict.message, "subscriber_id": taken.subscriber_id if taken else None,
-            "before": _plain(taken.before) if taken and taken.after else None,
-            "after": _plain(taken.after) if taken and taken.after else None,
-        }
-        for verdict, taken in _decide(session, job, rows, now)
-    ]  # fmt: skip
-    bulk.insert_import_rows(session, written)
+    """Take rows in, the next of the file, and keep their verdicts."""
+    added, written = [], []
+    for verdict, taken in _decide(session, job, rows, now):
+        if taken and taken.born and taken.subscriber_id and not verdict.message:
+            added.append(_added(verdict.line, taken.subscriber_id, *taken.born))
+        else:
+            written.append(_row(import_id, verdict, taken))
+    imported.insert_rows(session, written)
+    imported.insert_part(session, import_id, rows[-1].line, parts.packed(added), now)
+
+
+def _added(
+    line: int, subscriber_id: int, subscriber: Mapping[str, Any], membership: Mapping[str, Any] | None
+) -> Added:
+    tie = parts.membership_digest(membership) if membership else parts.NO_MEMBERSHIP
+    return Added(line, subscriber_id, parts.subscriber_digest(subscriber), tie)
+
+
+def _row(import_id: int, verdict: RowVerdict, taken: Taken | None) -> dict[str, Any]:
+    """Return a row that keeps a verdict, and what undoing restores where something was written."""
+    after = taken.after if taken else {}
+    return {
+        "import_id": import_id, "line": verdict.line, "verdict": verdict.verdict.value,
+        "message": verdict.message, "subscriber_id": taken.subscriber_id if taken and after else None,
+        "before": undoing.stored(taken.before) if taken and after else None,
+        "after": undoing.stored(after) if after else None,
+    }  # fmt: skip
 
 
 def finish(session: Session, import_id: int, *, now: datetime, actor: Actor) -> Report:
@@ -149,13 +183,11 @@ def report(session: Session, public_id: UUID) -> Report:
 
 def listing(session: Session, *, partner_id: int | None = None) -> list[Import]:
     """Return imports, newest first; with ``partner_id``, only that partner's."""
-    return bulk.imports(session, partner_id)
+    return imported.imports(session, partner_id)
 
 
 def undo(session: Session, public_id: UUID, *, now: datetime, actor: Actor) -> Undone:
-    """Put back what an import wrote, row by row, where nobody has changed it since.
-
-    A person who has left, chosen or confirmed meanwhile keeps what they did.
+    """Put back what an import wrote, where nobody has changed it since; ``audience.undoing`` has the rules.
 
     :raises NoImport: none of that id
     :raises UndoneAlready: a second time
@@ -164,135 +196,85 @@ def undo(session: Session, public_id: UUID, *, now: datetime, actor: Actor) -> U
     if done.undone_at is not None:
         raise UndoneAlready
     done.undone_at = now
-    restored = kept = 0
-    for row in bulk.written_rows(session, done.id):
-        subscriber_id, row.subscriber_id = row.subscriber_id, None
-        session.flush()
-        if _restore(session, subscriber_id or 0, done.publication_id, row.before or {}, row.after or {}):
-            restored += 1
-        else:
-            kept += 1
+    tally = undoing.put_back(session, done)
+    undone = Undone(tally[True], tally[False])
     audit.record(
         session, now=now, actor=actor, action="import.undo", subject=f"import {public_id}",
-        after={"restored": restored, "kept": kept}, partner_id=done.partner_id,
+        after={"restored": undone.restored, "kept": undone.kept}, partner_id=done.partner_id,
     )  # fmt: skip
-    return Undone(restored, kept)
+    return undone
 
 
 def _get(session: Session, public_id: UUID) -> Import:
-    found = bulk.import_by_public_id(session, public_id)
+    found = imported.import_by_public_id(session, public_id)
     if found is None:
         raise NoImport
     return found
 
 
 def _report(session: Session, done: Import) -> Report:
-    rows = bulk.import_verdicts(session, done.id)
-    return Report(
-        done.public_id, tuple(RowVerdict(line, Verdict(word), message) for line, word, message in rows)
+    whole = (
+        RowVerdict(person.line, Verdict.ADDED, "")
+        for people in imported.parts(session, done.id)
+        for person in parts.unpacked(people)
     )
+    others = (
+        RowVerdict(line, Verdict(word), message)
+        for line, word, message in imported.verdicts(session, done.id)
+    )
+    return Report(done.public_id, Verdicts(heapq.merge(whole, others, key=lambda row: row.line)))
 
 
 def _decide(
-    session: Session, job: Job, rows: Sequence[Row], now: datetime
-) -> Iterable[tuple[RowVerdict, Taken | None]]:
-    """Take in what can be; yield a verdict for every row, and what was written."""
+    session: Session, job: Job, rows: Sequence[Row], now: datetime, dry: subscribers.Seats | None = None
+) -> Iterator[tuple[RowVerdict, Taken | None]]:
+    """Take in what can be, or only judge it; yield a verdict for every row, and what was written."""
     refusals: dict[int, str] = {}
-    people: list[tuple[int, Person]] = []
+    people: list[Person] = []
+    partner_of = _Partners(session, job)
     for row in rows:
+        if row.person is None:
+            refusals[row.line] = row.refusal
+            continue
         try:
-            if row.person is None:
-                refusals[row.line] = row.refusal
-            else:
-                people.append((row.line, replace(row.person, partner_id=_partner_of(session, job, row))))
+            people.append(partner_of.given(row.person, row.partner))
         except MailerError as refusal:
             refusals[row.line] = refusal.sentence
-    taken = subscribers.take_in(
-        session, [person for _, person in people], keys=job.keys, now=now, actor=job.actor,
-        publication_id=job.publication_id, consent=job.consent,
+    found = subscribers.take_in(
+        session, people, keys=job.keys, now=now, actor=job.actor, publication_id=job.publication_id,
+        consent=job.consent, dry=dry,
     )  # fmt: skip
-    found = {line: result for (line, _), result in zip(people, taken, strict=True)}
-    for line, person in people:
-        if "membership" in found[line].after:  # undoing must know whose
-            found[line].after["membership"]["partner_id"] = person.partner_id
+    taken = iter(found)
     for row in rows:
-        result = found.get(row.line)
-        if result is None:
+        if row.line in refusals:
             yield RowVerdict(row.line, Verdict.REFUSED, refusals[row.line]), None
-        else:
-            message = result.refusal.sentence if result.refusal else result.note
-            yield RowVerdict(row.line, result.verdict, message), result
+            continue
+        result = next(taken)
+        message = result.refusal.sentence if result.refusal else result.note or row.note
+        yield RowVerdict(row.line, result.verdict, message), result
 
 
-def _partner_of(session: Session, job: Job, row: Row) -> int | None:
-    if job.partner_id is not None or not row.partner:
-        return job.partner_id
-    return partners.get(session, row.partner).id
+class _Partners:
+    """Whose the people of a sheet are: the job's partner's, or what their rows say."""
+
+    def __init__(self, session: Session, job: Job) -> None:
+        self._session, self._partner_id = session, job.partner_id
+        self._ids: dict[str, int] = {}
+
+    def given(self, person: Person, code: str) -> Person:
+        """Return the person with their partner.
+
+        :raises NoPartner: none has that code
+        """
+        if self._partner_id is not None:
+            return person._replace(partner_id=self._partner_id)
+        if not code:
+            return person
+        if code not in self._ids:
+            self._ids[code] = partners.get(self._session, code).id
+        return person._replace(partner_id=self._ids[code])
 
 
-def _restore(
-    session: Session,
-    subscriber_id: int,
-    publication_id: int,
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-) -> bool:
-    """Put one row back; False when something of it has changed since and stays."""
-    places: list[tuple[str, Subscription | Membership | Subscriber | None]] = []
-    if "subscription" in after:
-        places.append(("subscription", session.get(Subscription, (publication_id, subscriber_id))))
-    if "membership" in after:
-        partner_id = after["membership"]["partner_id"]
-        places.append(("membership", bulk.find_membership(session, partner_id, subscriber_id)))
-    if "subscriber" in after:
-        places.append(("subscriber", session.get(Subscriber, subscriber_id)))
-    back = [_put_back(session, row, before.get(table), after[table]) for table, row in places]
-    return all(back)  # each is tried, whatever became of the others
-
-
-def _put_back(
-    session: Session,
-    row: Subscription | Membership | Subscriber | None,
-    before: Mapping[str, Any] | None,
-    after: Mapping[str, Any],
-) -> bool:
-    if row is None or any(getattr(row, column) != value for column, value in _typed(after).items()):
-        return False
-    if before is None:
-        return _delete(session, row)
-    for column, value in _typed(before).items():
-        setattr(row, column, value)
-    session.flush()
-    return True
-
-
-def _delete(session: Session, row: Subscription | Membership | Subscriber) -> bool:
-    """Delete a row; False when others lean on it: a letter was sent, another partner holds the person."""
-    savepoint = session.begin_nested()
-    try:
-        session.delete(row)
-        session.flush()
-    except IntegrityError:
-        savepoint.rollback()
-        return False
-    savepoint.commit()
-    return True
-
-
-def _plain(tables: Mapping[str, Mapping[str, Any] | None]) -> dict[str, Any]:
-    """Return columns as JSON keeps them; ``_typed`` reads them back."""
-    return {
-        table: columns and {column: _json(value) for column, value in columns.items()}
-        for table, columns in tables.items()
-    }
-
-
-def _json(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def _typed(columns: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        column: datetime.fromisoformat(value) if column.endswith("_at") and value else value
-        for column, value in columns.items()
-    }
+def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+    while chunk := list(islice(rows, CHUNK)):
+        yield chunk

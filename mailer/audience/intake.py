@@ -11,10 +11,10 @@ One rule for one person and for a hundred thousand, for a form, a partner's desk
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from mailer import address as addresses
 from mailer.address import Address
@@ -27,12 +27,13 @@ Columns = dict[str, Any]
 
 _NAMES = tuple(Names().columns())
 _LONGEST_NOTES = 2_000  # characters
-_STATE = {
+STATE = {
     ConsentKind.SIGN_UP: SubscriptionState.PENDING,  # until the person confirms by mail
     ConsentKind.INVITED: SubscriptionState.PENDING,
     ConsentKind.VOUCHED: SubscriptionState.CONFIRMED,
     ConsentKind.IMPORTED: SubscriptionState.CONFIRMED,
 }
+"""Where a person first stands, by how consent came about."""
 
 
 class Verdict(StrEnum):
@@ -77,8 +78,7 @@ class Consent:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Person:
+class Person(NamedTuple):
     """What a source says of somebody. Empty means not said, and never erases what is known.
 
     ``partner_id``: the partner whose person it is; None: the secretariat's. ``origin`` outranks the
@@ -87,7 +87,7 @@ class Person:
     """
 
     address: str
-    names: Names = field(default_factory=Names)
+    names: Names = Names()
     language: str = ""
     country: str = ""
     zone: str = ""
@@ -96,8 +96,7 @@ class Person:
     origin: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(NamedTuple):
     """A person whose every value is valid and in its stored form."""
 
     address: Address
@@ -134,6 +133,10 @@ class Known:
     subscription: Columns | None = None
     shared: bool = False
     suppressed: str = ""
+
+
+NOBODY = Known()
+"""Of whom the database holds nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +251,7 @@ def _partners(
     fresh = known.membership is None or known.membership["ended_at"] is not None
     if fresh and host.seats is not None and seats_taken >= host.seats:
         raise NoSeat
-    membership = _membership(person, known.membership, evidence, fresh, now)
+    membership = _membership(person, known.membership, {**evidence, **_force(consent, now)}, fresh, now)
     subscriber = _subscriber(person, known, host, known.shared, now)
     changed = Verdict.UPDATED if membership else Verdict.UNCHANGED
     bounced = (
@@ -271,6 +274,11 @@ def _evidence(consent: Consent, origin: str, by: str, now: datetime) -> Columns:
         "consent_wording": consent.wording,
         "consent_origin": (origin or consent.origin)[:200],
     }
+
+
+def _force(consent: Consent, now: datetime) -> Columns:
+    """From when a membership is in force: at once where consent is there, else when the person says yes."""
+    return {"confirmed_at": now if STATE[consent.kind] is SubscriptionState.CONFIRMED else None}
 
 
 def _subscriber(person: Ready, known: Known, host: Host | None, keep: bool, now: datetime) -> Columns:
@@ -300,14 +308,16 @@ def _membership(person: Ready, old: Columns | None, evidence: Columns, fresh: bo
     if old is None:
         return {**said, **evidence, "joined_at": now, "ended_at": None}
     if fresh:  # what was written before it ended is not kept
-        return changes(old, {**said, **evidence, "joined_at": now, "ended_at": None})
+        anew = {"joined_at": now, "ended_at": None, "paused_until": None}
+        return changes(old, {**said, **evidence, **anew})
     newer = person.names.over(Names(**{column: old[column] for column in _NAMES}))
     kept = {column: said[column] or old[column] for column in ("language", "notes")}
-    return changes(old, {**newer.columns(), **kept})
+    vouched = evidence if old["confirmed_at"] is None and evidence["confirmed_at"] else {}
+    return changes(old, {**newer.columns(), **kept, **vouched})
 
 
 def _subscription(known: Known, consent: Consent, evidence: Columns, now: datetime) -> Columns:
-    state, old = _STATE[consent.kind], known.subscription
+    state, old = STATE[consent.kind], known.subscription
     if old is None:
         return {"state": state, "changed_at": now, **evidence}
     if old["state"] == SubscriptionState.PENDING and state is SubscriptionState.CONFIRMED:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 from mailer.errors import Invalid
 
-_LONGEST = {"name_zh": 160, "name_en": 160, "honorific_zh": 40, "honorific_en": 40}  # store._Names
-_LONGEST_PART = 80
+_LONGEST = (80, 80, 160, 40) * 2  # family, given, name, honorific, in both scripts: store._Names
 _LONGEST_SALUTATION = 200  # store.Subscriber.salutation_zh, delivery.store.Delivery.salutation
 
 _HAN = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
@@ -24,8 +23,7 @@ class NameTooLong(Invalid):
     """A name is too long: shorten it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class Names(NamedTuple):
     """A person's names; any may be empty. ``name_*`` is the full name as the person writes it."""
 
     family_zh: str = ""
@@ -45,8 +43,8 @@ class Names:
         return self.name_en or f"{self.given_en} {self.family_en}".strip()
 
     def columns(self) -> dict[str, str]:
-        """Return the names by column; ``dataclasses.asdict`` would copy deeply, at ten times the cost."""
-        return {name: getattr(self, name) for name in _COLUMNS}
+        """Return the names by column."""
+        return self._asdict()
 
     @property
     def known(self) -> bool:
@@ -65,21 +63,18 @@ class Names:
         return Names(**{field: mine[field] or theirs[field] for field in mine})
 
 
-_COLUMNS = tuple(field.name for field in fields(Names))
-
-
 def clean(names: Names) -> Names:
     """Return the names as they are stored: white space settled, full names filled in.
 
     :raises NameTooLong: longer than its column
     """
-    tidy = {column: _tidy(text) if text else "" for column, text in names.columns().items()}
-    found = Names(**tidy)
-    tidy |= {f"name_{script}": _tidy(found.full(script)) for script in ("zh", "en")}
-    for field, text in tidy.items():
-        if len(text) > _LONGEST.get(field, _LONGEST_PART):
+    found = Names._make([_tidy(text) if text else "" for text in names])
+    if any((found.family_zh, found.given_zh, found.family_en, found.given_en)):
+        found = found._replace(name_zh=_tidy(found.full("zh")), name_en=_tidy(found.full("en")))
+    for text, longest in zip(found, _LONGEST, strict=True):
+        if len(text) > longest:
             raise NameTooLong("The name “{name}…” is too long: shorten it.", name=text[:30])
-    return Names(**tidy)
+    return found
 
 
 def salutation(names: Names, language: str) -> str:
@@ -92,7 +87,7 @@ def salutation(names: Names, language: str) -> str:
     greeting = greet(names)
     if len(greeting) <= _LONGEST_SALUTATION:
         return greeting
-    return greet(replace(names, honorific_zh="", honorific_en="", family_en=""))
+    return greet(names._replace(honorific_zh="", honorific_en="", family_en=""))
 
 
 def _greet_zh(names: Names) -> str:
@@ -114,6 +109,9 @@ def _greet_en(names: Names) -> str:
 
 def _tidy(text: str) -> str:
     visible = text
-    if not text.isprintable():
+    if text.isprintable():
+        if " " not in text:  # the one sign that is seen through and printable
+            return text
+    else:
         visible = "".join(" " if unicodedata.category(sign) in _UNSEEN else sign for sign in text)
     return _PADDED.sub("", " ".join(visible.split()))

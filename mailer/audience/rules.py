@@ -1,43 +1,51 @@
-"""Rules: the language in which an audience is described. Pure: read, written back, and judged in Python.
+"""Rules: the language in which an audience is described. Pure: written back as text, and judged in Python.
 
     everyone
     language = zh and not country in (FR, DE)
-    partner.kind = ministry or (domain contains "gov" and joined after 2026-01-01)
+    partner.kind = ministry or (domain contains "gov" and joined in last 30 days)
     partner is empty and name contains 李
+    opened in last 90 days and not clicked ever
+    received campaign 12 and not opened campaign 12
 
-A comparison is a field, an operator and a value: ``=  !=  in (…)  not in (…)  contains  before  after
-is empty  is not empty``. ``and`` binds closer than ``or``, ``not`` closer than both. A value with spaces or
-signs stands in quotes; Chinese quotes, brackets and commas are read as their ASCII kin. Words of the
-language may be in any case.
+A comparison is a field, an operator and a value: ``=  !=  in (…)  not in (…)  contains  is empty
+is not empty``; of times ``before DAY  after DAY  in last N days``; of what happened also ``ever`` and
+``campaign N``. ``and`` binds closer than ``or``, ``not`` closer than both. A value with spaces or signs
+stands in quotes; Chinese quotes, brackets and commas are read as their ASCII kin, and the words of the
+language may be Chinese: ``语言 = zh 且 不 打开 最近 90 天``. Words may be in any case. ``grammar`` reads it.
 
 A field holds any number of values: a person may have several partners, or none, or no country. ``=``
 asks whether one of them is the value, so ``!=`` and ``not in`` ask whether none is, and a person without
 a country is *not* in France. There is no third truth value: only ``is empty`` speaks of what is missing.
-Two comparisons of ``partner.…`` may be true of two different partners.
+Two comparisons of ``partner.…`` may be true of two different partners, two of ``opened`` of two letters.
 
 Letters A to Z compare without case in names, domains and codes; other letters as they are written.
-``joined`` is a day in UTC; ``before`` and ``after`` leave the day itself out.
+Days are in UTC; ``before`` and ``after`` leave the day itself out. ``in last 30 days`` is 30 times 24 hours
+before the instant at which the rule is judged: a campaign's when it is launched.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 
-from mailer.errors import Invalid
-from mailer.sentence import Sentence
+Value = str | date | bool | int
+"""What a comparison asks for: a text, a day, yes or no, a number of days or of a campaign."""
 
-Value = str | date | bool
-Facts = Mapping[str, Collection[Value]]
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """Something that happened to a letter. ``at`` None: nobody wrote down when."""
+
+    campaign: int
+    at: datetime | None
+
+
+Fact = Value | datetime | Occasion
+Facts = Mapping[str, Collection[Fact]]
 """What is known of a person: each field's values, none for what is missing. Texts are never empty."""
-
-
-class BadRule(Invalid):
-    """The rule cannot be read."""
 
 
 class Operator(StrEnum):
@@ -48,7 +56,13 @@ class Operator(StrEnum):
     CONTAINS = "contains"
     BEFORE = "before"
     AFTER = "after"
+    LAST = "in last"
+    CAMPAIGN = "campaign"
+    EVER = "ever"
     EMPTY = "is empty"
+
+
+VALUELESS = frozenset({Operator.EVER, Operator.EMPTY})
 
 
 @dataclass(frozen=True)
@@ -70,21 +84,23 @@ class Everyone:
 
 @dataclass(frozen=True, slots=True)
 class Compare:
-    """One comparison. ``values``: none for ``is empty``, several for ``in``, else one."""
+    """One comparison. ``values``: none for ``is empty`` and ``ever``, several for ``in``, else one."""
 
     field: str
     operator: Operator
     values: tuple[Value, ...] = ()
 
     def __str__(self) -> str:
-        shown = ", ".join(map(_shown, self.values))
+        values = ", ".join(map(shown, self.values))
         match self.operator:
-            case Operator.EMPTY:
-                return f"{self.field} is empty"
+            case Operator.EMPTY | Operator.EVER:
+                return f"{self.field} {self.operator}"
             case Operator.IN:
-                return f"{self.field} in ({shown})"
+                return f"{self.field} in ({values})"
+            case Operator.LAST:
+                return f"{self.field} in last {values} days"
             case _:
-                return f"{self.field} {self.operator} {shown}"
+                return f"{self.field} {self.operator} {values}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +112,11 @@ class Not:
     def __str__(self) -> str:
         match self.rule:
             case Compare(field, Operator.IS, (value,)):
-                return f"{field} != {_shown(value)}"
+                return f"{field} != {shown(value)}"
             case Compare(field, Operator.IN, values):
-                return f"{field} not in ({', '.join(map(_shown, values))})"
+                return f"{field} not in ({', '.join(map(shown, values))})"
+            case Compare(field, Operator.LAST, (days,)):
+                return f"{field} not in last {shown(days)} days"
             case Compare(field, Operator.EMPTY):
                 return f"{field} is not empty"
             case Compare() | Everyone() | Not():
@@ -126,279 +144,136 @@ class AnyOf:
     rules: tuple[Rule, ...]
 
     def __str__(self) -> str:
-        return " or ".join(f"({rule})" if isinstance(rule, AnyOf) else str(rule) for rule in self.rules)
+        return " or ".join(
+            f"({rule})" if isinstance(rule, AnyOf | AllOf) else str(rule) for rule in self.rules
+        )
 
 
 Rule = Everyone | Compare | Not | AllOf | AnyOf
 
+# Judging
 
-def matches(rule: Rule, facts: Facts) -> bool:
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Why a person is in or not. ``facts``: what a comparison saw; ``parts``: the rules within this one.
+
+    A comparison with ``not`` before it is one judgement, of what is asked.
+    """
+
+    rule: Rule
+    holds: bool
+    facts: tuple[Fact, ...] = ()
+    parts: tuple[Judgement, ...] = ()
+
+
+def matches(rule: Rule, facts: Facts, now: datetime) -> bool:
     """Judge one person in plain Python: the oracle for the SQL."""
+    return judge(rule, facts, now).holds
+
+
+def judge(rule: Rule, facts: Facts, now: datetime) -> Judgement:
+    """Judge one person and say of every part how it came out."""
     match rule:
         case Everyone():
-            return True
-        case Not(inner):
-            return not matches(inner, facts)
-        case AllOf(rules):
-            return all(matches(inner, facts) for inner in rules)
-        case AnyOf(rules):
-            return any(matches(inner, facts) for inner in rules)
+            return Judgement(rule, True)
         case Compare(field, operator, values):
-            return _holds(operator, [folded(value) for value in facts.get(field, ())], values)
+            held = tuple(facts.get(field, ()))
+            return Judgement(rule, _holds(operator, held, values, now), held)
+        case Not(Compare() as inner):
+            asked = judge(inner, facts, now)
+            return Judgement(rule, not asked.holds, asked.facts)
+        case Not(inner):
+            asked = judge(inner, facts, now)
+            return Judgement(rule, not asked.holds, parts=(asked,))
+        case AllOf(rules):
+            parts = tuple(judge(inner, facts, now) for inner in rules)
+            return Judgement(rule, all(part.holds for part in parts), parts=parts)
+        case AnyOf(rules):
+            parts = tuple(judge(inner, facts, now) for inner in rules)
+            return Judgement(rule, any(part.holds for part in parts), parts=parts)
 
 
-def _holds(operator: Operator, held: Sequence[Value], asked: Sequence[Value]) -> bool:
-    if operator is Operator.EMPTY:
-        return not held
-    wanted = [folded(value) for value in asked]
+def _holds(operator: Operator, held: Collection[Fact], asked: tuple[Value, ...], now: datetime) -> bool:
     match operator:
-        case Operator.IS | Operator.IN:
-            return any(value in wanted for value in held)
+        case Operator.EMPTY:
+            return not held
+        case Operator.EVER:
+            return bool(held)
+        case Operator.CAMPAIGN:
+            return any(isinstance(fact, Occasion) and fact.campaign == asked[0] for fact in held)
+        case Operator.LAST:
+            since = days_before(now, asked[0])
+            return any(instant >= since for instant in _instants(held))
+        case Operator.IS | Operator.IN if not isinstance(asked[0], date):
+            wanted = [folded(value) for value in asked]
+            return any(folded(fact) in wanted for fact in held)
         case Operator.CONTAINS:
-            return any(str(wanted[0]) in str(value) for value in held)
+            return any(str(folded(asked[0])) in str(folded(fact)) for fact in held)
+        case _:
+            return any(_on(operator, instant.date(), asked[0]) for instant in _instants(held))
+
+
+def _on(operator: Operator, day: date, asked: Value) -> bool:
+    if not isinstance(asked, date):
+        raise TypeError(f"{asked!r} is no day")
+    match operator:
         case Operator.BEFORE:
-            return any(value < wanted[0] for value in held)  # type: ignore[operator]  # dates, as the field reads
+            return day < asked
         case Operator.AFTER:
-            return any(value > wanted[0] for value in held)  # type: ignore[operator]
+            return day > asked
+        case _:
+            return day == asked
+
+
+def _instants(held: Collection[Fact]) -> list[datetime]:
+    found = [fact.at if isinstance(fact, Occasion) else fact for fact in held]
+    return [fact.astimezone(UTC) for fact in found if isinstance(fact, datetime)]
+
+
+def days_before(now: datetime, days: Value) -> datetime:
+    """Return the first instant of the last so many days."""
+    return now - timedelta(days=int(str(days)))
 
 
 _FOLD = {sign: sign + 32 for sign in range(ord("A"), ord("Z") + 1)}
 
 
-def folded(value: Value) -> Value:
+def folded(value: Fact) -> Fact:
     """Return the comparing form of a value: A to Z in lower case, as both databases fold them alike."""
     return value.translate(_FOLD) if isinstance(value, str) else value
 
 
-# Reading
+# Words and values as text
 
-_TOKENS = re.compile(
-    r"""(?P<space>[\s\u3000]+)
-    |(?P<open>[(（])|(?P<close>[)）])|(?P<comma>[,，、])
-    |(?P<equal>==?|＝)|(?P<unequal>!=|<>|≠|！=|！＝)
-    |(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|“[^”]*”|‘[^’]*’|「[^」]*」|『[^』]*』|＂[^＂]*＂)
-    |(?P<word>[^\s\u3000()（）,，、=＝!！<>≠"'“”‘’「」『』＂]+)
-    |(?P<stray>.)""",
-    re.VERBOSE | re.DOTALL,
-)
+RESERVED = frozenset({"and", "or", "not", "in", "contains", "before", "after", "is", "empty", "everyone"})
+"""Words that stand for themselves only in quotes."""
+
+CHINESE = {
+    "且": "and", "并且": "and", "或": "or", "或者": "or", "不": "not", "非": "not", "属于": "in",
+    "包含": "contains", "早于": "before", "晚于": "after", "所有人": "everyone", "为空": "empty",
+    "等于": "=", "最近": "last", "天": "days", "曾经": "ever", "从未": "never", "任务": "campaign",
+}  # fmt: skip
+"""Chinese words of the language."""
+
+GLUED = re.compile(r"(最近)?([0-9]+)(天)|(不)(为空|等于)")
+"""Chinese words that stand together without a space."""
+
 _PLAIN = re.compile(r"[\w.+@/-]+")
-_WORDS = frozenset({"and", "or", "not", "in", "contains", "before", "after", "is", "empty", "everyone"})
-_DEEPEST = 50  # brackets and nots within one another: deeper is not a person's rule
-_LONGEST = 5_000  # characters; SQLite refuses expressions more than 1,000 deep, an "or" counts one
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    at: int  # position of its first character, from 1
-
-    @property
-    def keyword(self) -> str:
-        return self.text.lower() if self.kind == "word" else ""
-
-
-def parse(text: str, fields: Mapping[str, Word]) -> Rule:
-    """Read a rule; the empty text and ``everyone`` mean all.
-
-    :raises BadRule: the message names the position and what was expected there
-    """
-    if len(text) > _LONGEST:
-        raise BadRule(
-            "The rule is longer than {longest} characters: save parts of it as segments.", longest=_LONGEST
-        )
-    return _Parser(text, fields).whole()
-
-
-class _Parser:
-    """Recursive descent, one method per line of the grammar."""
-
-    def __init__(self, text: str, fields: Mapping[str, Word]) -> None:
-        self._fields = fields
-        self._tokens = [*_tokens(text), _Token("end", "", len(text) + 1)]
-        self._next = 0
-        self._depth = 0
-
-    def whole(self) -> Rule:
-        """rule = [ either ]"""
-        if self._now.kind == "end":
-            return Everyone()
-        rule = self._either()
-        if self._now.kind != "end":
-            raise self._expected(Sentence("“and”, “or” or the end"))
-        return rule
-
-    def _either(self) -> Rule:
-        """either = both { "or" both }"""
-        rules = [self._both()]
-        while self._take("or"):
-            rules.append(self._both())
-        return rules[0] if len(rules) == 1 else AnyOf(tuple(rules))
-
-    def _both(self) -> Rule:
-        """both = unit { "and" unit }"""
-        rules = [self._unit()]
-        while self._take("and"):
-            rules.append(self._unit())
-        return rules[0] if len(rules) == 1 else AllOf(tuple(rules))
-
-    def _unit(self) -> Rule:
-        """unit = "not" unit | "(" either ")" | "everyone" | comparison"""
-        self._depth += 1
-        if self._depth > _DEEPEST:
-            raise BadRule(
-                "At position {at}: brackets are more than {deepest} deep.", at=self._now.at, deepest=_DEEPEST
-            )
-        rule: Rule
-        if self._take("not"):
-            rule = Not(self._unit())
-        elif self._now.kind == "open":
-            self._step()
-            rule = self._either()
-            self._must("close", Sentence("a closing bracket “)”"))
-        else:
-            rule = Everyone() if self._take("everyone") else self._comparison()
-        self._depth -= 1
-        return rule
-
-    def _comparison(self) -> Rule:
-        """comparison = field operator [ value | "(" value { "," value } ")" ]"""
-        name = self._now
-        field = self._fields.get(name.keyword)
-        if field is None:
-            known = ", ".join(sorted(self._fields))
-            raise self._expected(Sentence("“everyone”, “not”, a bracket or a field ({known})", known=known))
-        self._step()
-        operator, negated = self._operator(field)
-        rule = Compare(field.name, operator, self._values(field, operator))
-        return Not(rule) if negated else rule
-
-    def _operator(self, field: Word) -> tuple[Operator, bool]:
-        at = self._next
-        operator, negated = self._any_operator()
-        if operator not in field.operators:
-            self._next = at
-            asked = Sentence(
-                "what can be asked of {field}: {operators}",
-                field=field.name,
-                operators=_shown_operators(field),
-            )
-            raise self._expected(asked)
-        return operator, negated
-
-    def _any_operator(self) -> tuple[Operator, bool]:
-        if self._now.kind in ("equal", "unequal"):
-            return Operator.IS, self._step().kind == "unequal"
-        if self._take("is"):
-            negated = self._take("not")
-            if not self._take("empty"):
-                raise self._expected(Sentence("“empty”"))
-            return Operator.EMPTY, negated
-        negated = self._take("not")
-        for operator in (Operator.IN, Operator.CONTAINS, Operator.BEFORE, Operator.AFTER):
-            if self._take(operator):
-                return operator, negated
-        raise self._expected(Sentence("an operator: =, !=, in, contains, before, after or “is empty”"))
-
-    def _values(self, field: Word, operator: Operator) -> tuple[Value, ...]:
-        if operator is Operator.EMPTY:
-            return ()
-        if operator is not Operator.IN:
-            return (self._value(field),)
-        self._must("open", Sentence("an opening bracket “(” before the list"))
-        values = [self._value(field)]
-        while self._now.kind == "comma":
-            self._step()
-            values.append(self._value(field))
-        self._must("close", Sentence("a comma or a closing bracket “)”"))
-        return tuple(values)
-
-    def _value(self, field: Word) -> Value:
-        token = self._now
-        if token.kind not in ("word", "quoted") or (token.keyword in _WORDS):
-            raise self._expected(Sentence("a value for {field}", field=field.name))
-        text = _unquoted(token)
-        if not text.strip():
-            raise BadRule(
-                "At position {at}: a value cannot be blank; ask “{field} is empty”.",
-                at=token.at,
-                field=field.name,
-            )
-        if any(unicodedata.category(sign) in ("Cc", "Cs") for sign in text):
-            raise BadRule(
-                "At position {at}: a value cannot hold line breaks or other control signs.", at=token.at
-            )
-        try:
-            value = field.read(text.strip())
-        except ValueError as error:
-            raise BadRule(
-                "At position {at}: {field} cannot be “{text}”, {advice}.",
-                at=token.at,
-                field=field.name,
-                text=text,
-                advice=next(iter(error.args), ""),
-            ) from error
-        self._step()
-        return value
-
-    @property
-    def _now(self) -> _Token:
-        return self._tokens[self._next]
-
-    def _step(self) -> _Token:
-        self._next += 1
-        return self._tokens[self._next - 1]
-
-    def _take(self, keyword: str) -> bool:
-        if self._now.keyword != keyword:
-            return False
-        self._step()
-        return True
-
-    def _must(self, kind: str, what: Sentence) -> None:
-        if self._now.kind != kind:
-            raise self._expected(what)
-        self._step()
-
-    def _expected(self, what: Sentence) -> BadRule:
-        token = self._now
-        if token.kind == "end":
-            return BadRule("At position {at} the rule ends: expected {what}.", at=token.at, what=what)
-        return BadRule(
-            "At position {at} found “{text}”: expected {what}.", at=token.at, text=token.text, what=what
-        )
-
-
-def _tokens(text: str) -> Iterator[_Token]:
-    for found in _TOKENS.finditer(text):
-        kind = found.lastgroup or "stray"
-        if kind == "stray":
-            raise BadRule(
-                "At position {at} “{text}” cannot be read: put it in quotes.",
-                at=found.start() + 1,
-                text=found.group(),
-            )
-        if kind != "space":
-            yield _Token(kind, found.group(), found.start() + 1)
-
-
-def _unquoted(token: _Token) -> str:
-    if token.kind == "word":
-        return token.text
-    inner = token.text[1:-1]
-    return re.sub(r"\\(.)", r"\1", inner, flags=re.DOTALL) if token.text[0] in "\"'" else inner
-
-
-def _shown(value: Value) -> str:
+def shown(value: Value) -> str:
+    """Return a value as the language writes it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, int):
+        return str(value)
     if isinstance(value, date):
         return value.isoformat()
-    if _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
-        return value
-    return '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
+    ours = value.lower() in RESERVED or value in CHINESE or GLUED.fullmatch(value)
+    return value if _PLAIN.fullmatch(value) and not ours else quoted(value)
 
 
-def _shown_operators(field: Word) -> str:
-    shown = [operator.value for operator in Operator if operator in field.operators]
-    return ", ".join(["!=", *shown])
+def quoted(text: str) -> str:
+    """Return a text in quotes, so that whatever it says it is one value."""
+    return '"' + text.replace("\\", r"\\").replace('"', r"\"") + '"'

@@ -65,7 +65,7 @@ def conditions(session: Session, wanted: Selection, now: datetime) -> list[Colum
         silent = _silenced(now)
         found.append(silent if wanted.suppressed == "yes" else ~silent)
     if wanted.rule.strip():
-        found.append(segments.condition(segments.resolve(session, wanted.rule)))
+        found.append(segments.condition(segments.resolve(session, wanted.rule), now=now))
     return found
 
 

@@ -24,6 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
+from mailer.audience.bulk import among
 from mailer.audience.store import Subscriber, Suppression, SuppressionImport
 
 _CHUNK = 500  # hashes in one statement; SQLite takes 32,766 values
@@ -75,7 +76,7 @@ def of_hashes(
     session: Session, hashes: Collection[str], now: datetime, publication_id: int | None = None
 ) -> list[Suppression]:
     """Return what is in force against addresses; ``publication_id``: only what counts for it."""
-    query = select(Suppression).where(Suppression.address_hash.in_(hashes), standing(now))
+    query = select(Suppression).where(among(session, Suppression.address_hash, hashes), standing(now))
     if publication_id is not None:
         query = query.where(binds(publication_id))
     return list(session.scalars(query.order_by(Suppression.id)))
@@ -228,6 +229,22 @@ def import_by_public_id(session: Session, public_id: UUID) -> SuppressionImport 
     return session.scalar(
         select(SuppressionImport).where(SuppressionImport.public_id == public_id).with_for_update()
     )
+
+
+def release_alike(session: Session, one: Suppression, now: datetime, by: str, why: str) -> list[int]:
+    """Release a suppression and all that say the same of its address; return their ids.
+
+    Two who write at once may both find that it is not said yet.
+    """
+    alike = (
+        update(Suppression)
+        .where(Suppression.address_hash == one.address_hash, Suppression.reason == one.reason)
+        .where(Suppression.publication_id.is_not_distinct_from(one.publication_id))
+        .where(Suppression.sender.is_not_distinct_from(one.sender), Suppression.released_at.is_(None))
+        .values(released_at=now, released_by=by, released_why=why)
+        .returning(Suppression.id)
+    )
+    return sorted(session.scalars(alike))
 
 
 def take_back(session: Session, ids: Sequence[int], why: str, now: datetime, by: str) -> None:

@@ -120,6 +120,7 @@ class Subscriber(_Names, Base):
     )  # the person's own choice outranks others'
     erased_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     merged_into: Mapped[int | None] = mapped_column(BigId, index=True)
+    address_since: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it was changed; None: never
 
 
 class _Consent:
@@ -149,8 +150,24 @@ class Membership(_Names, _Consent, Base):
     language: Mapped[str | None] = mapped_column(String(2))
     notes: Mapped[str] = mapped_column(Text, default="")
     joined_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # vouched, or said yes; None: asked
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     paused_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # this partner asks for no letters
+    replaces_id: Mapped[int | None] = mapped_column(  # the one at the address that was corrected
+        ForeignKey("memberships.id", ondelete="SET NULL"), index=True
+    )
+
+
+class MembershipGap(Base):
+    """A time in which a membership did not hold, but before and after: a pause, a removal that was undone."""
+
+    __tablename__ = "membership_gaps"
+
+    membership_id: Mapped[int] = mapped_column(
+        ForeignKey("memberships.id", ondelete="CASCADE"), primary_key=True
+    )
+    since: Mapped[datetime] = mapped_column(UTCDateTime, primary_key=True)
+    until: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class MembershipTopic(Base):
@@ -162,6 +179,34 @@ class MembershipTopic(Base):
         ForeignKey("memberships.id", ondelete="CASCADE"), primary_key=True
     )
     topic_id: Mapped[int] = mapped_column(ForeignKey("topics.id"), primary_key=True, index=True)
+
+
+class RequestState(StrEnum):
+    """How a partner's request stands."""
+
+    OPEN = "open"
+    ACCEPTED = "accepted"
+    DECLINED = "declined"
+    WITHDRAWN = "withdrawn"  # by the partner itself
+
+
+class PartnerRequest(Base):
+    """What a partner asks of the secretariat, and its answer."""
+
+    __tablename__ = "partner_requests"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    public_id: Mapped[UUID] = mapped_column(unique=True)
+    partner_id: Mapped[int] = mapped_column(ForeignKey("partners.id"), index=True)
+    kind: Mapped[str] = mapped_column(String(20))  # seats | topic
+    seats: Mapped[int | None]  # how many it would like to have in all
+    words: Mapped[str] = mapped_column(Text, default="")
+    state: Mapped[RequestState] = mapped_column(String(20), index=True)
+    asked_by: Mapped[str] = mapped_column(String(320))  # the actor, as in the audit log
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    answer: Mapped[str] = mapped_column(Text, default="")
+    answered_by: Mapped[str] = mapped_column(String(320), default="")
+    answered_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class PartnerGroup(Base):
@@ -185,6 +230,37 @@ class Subscription(_Consent, Base):
     left_reason: Mapped[str] = mapped_column(String(200), default="")
     paused_until: Mapped[datetime | None] = mapped_column(UTCDateTime)
     every_days: Mapped[int | None]  # at most one letter in so many days; None: every issue
+
+
+class SignUp(Base):
+    """A form that somebody filled in for an address: a wish until a mail to that address confirms it."""
+
+    __tablename__ = "sign_ups"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"))
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    language: Mapped[str] = mapped_column(String(2))
+    topics: Mapped[Any] = mapped_column(Json)  # codes
+    names: Mapped[Any] = mapped_column(Json)  # names.Names by column, those that were given
+    wording: Mapped[str] = mapped_column(Text)  # what was agreed to, as it stood on the page
+    origin: Mapped[str] = mapped_column(String(200))  # IP address
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    confirmed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+
+
+class AddressChange(Base):
+    """A person's wish to be written to elsewhere, until a mail to the new address confirms it."""
+
+    __tablename__ = "address_changes"
+
+    id: Mapped[int] = mapped_column(BigId, primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), index=True)
+    publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"))  # in whose name it was asked
+    address: Mapped[str | None] = mapped_column(String(320))  # the new one; None: settled, or erased
+    old_hash: Mapped[str] = mapped_column(String(32))  # late news of letters sent before is about that one
+    asked_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    done_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 class Topic(Base):
@@ -219,6 +295,7 @@ class Segment(Base):
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     name: Mapped[str] = mapped_column(String(100), unique=True)
     rule: Mapped[str] = mapped_column(Text)
+    description: Mapped[str] = mapped_column(Text, default="", server_default="")
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
@@ -298,6 +375,21 @@ class ImportRow(Base):
     subscriber_id: Mapped[int | None] = mapped_column(ForeignKey("subscribers.id"), index=True)
     before: Mapped[Any | None] = mapped_column(Json)
     after: Mapped[Any | None] = mapped_column(Json)
+
+
+class ImportPart(Base):
+    """A stretch of a file that an import has taken in, and the people in it who were new through and through.
+
+    Those have no ``ImportRow``: ``people`` packs them, ``audience.parts``. The stretch ends at ``last_line``.
+    """
+
+    __tablename__ = "import_parts"
+
+    import_id: Mapped[int] = mapped_column(ForeignKey("imports.id", ondelete="CASCADE"), primary_key=True)
+    last_line: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    at: Mapped[datetime] = mapped_column(UTCDateTime)  # when all of it was written
+    people: Mapped[bytes]
+    undone: Mapped[bool] = mapped_column(default=False)
 
 
 Index("ix_subscriptions_confirmed", Subscription.publication_id, Subscription.state)
@@ -433,41 +525,7 @@ def _holds(search: str, columns: Sequence[Any]) -> ColumnElement[bool]:
     return or_(*(func.lower(column).contains(words, autoescape=True) for column in columns))
 
 
-# A partner's own people
-
-Tie = tuple[Membership, Subscriber]
-
-
-def _ties(partner_id: int) -> Select[Membership, Subscriber]:
-    return (
-        select(Membership, Subscriber)
-        .join(Subscriber, Subscriber.id == Membership.subscriber_id)
-        .where(
-            Membership.partner_id == partner_id,
-            Membership.ended_at.is_(None),
-            Subscriber.address_key.is_not(None),
-        )
-    )
-
-
-def partner_people(
-    session: Session, partner_id: int, search: str, page: int, size: int
-) -> tuple[list[Tie], int]:
-    """Return a page of a partner's people by address, and how many there are."""
-    query = _ties(partner_id)
-    if search.strip():
-        query = query.where(_holds(search, (Subscriber.address_key, Membership.name_zh, Membership.name_en)))
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    rows = session.execute(
-        query.order_by(Subscriber.address_key).limit(size).offset((max(page, 1) - 1) * size)
-    )
-    return [(row[0], row[1]) for row in rows], total
-
-
-def partner_person(session: Session, partner_id: int, public_id: UUID) -> Tie | None:
-    """Return one of a partner's people; None too for another partner's, or one that has ended."""
-    row = session.execute(_ties(partner_id).where(Membership.public_id == public_id)).first()
-    return (row[0], row[1]) if row else None
+# Partners' ties to people; those of one partner's desk are in ``members``
 
 
 def membership(session: Session, partner_id: int, subscriber_id: int) -> Membership:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -19,7 +19,7 @@ from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.audience import bulk, codes, intake, names, silenced, store, topics
 from mailer.audience.evidence import store as evidence
-from mailer.audience.intake import Columns, Consent, Host, Intent, Known, Person, Ready, Verdict
+from mailer.audience.intake import NOBODY, Columns, Consent, Host, Intent, Known, Person, Ready, Verdict
 from mailer.audience.names import Names
 from mailer.audience.store import Membership, Subscriber, Subscription
 from mailer.errors import MailerError, NotFound
@@ -34,14 +34,59 @@ class NoSubscriber(NotFound):
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What became of a person. ``refusal`` says why a refused one was; ``before`` and ``after`` by table."""
+    """What became of a person. ``refusal`` says why a refused one was.
+
+    ``born``: the rows of somebody wholly new, subscriber and membership; None for everybody else.
+    """
 
     verdict: Verdict
     subscriber_id: int | None = None
     refusal: MailerError | None = None
-    note: str = ""
-    before: dict[str, Columns | None] = field(default_factory=dict)
-    after: dict[str, Columns] = field(default_factory=dict)
+    intent: Intent | None = None
+    known: Known = NOBODY
+    partner_id: int | None = None
+    born: tuple[Columns, Columns | None] | None = None
+
+    @property
+    def note(self) -> str:
+        """What else there is to know."""
+        return self.intent.note if self.intent else ""
+
+    @property
+    def before(self) -> dict[str, Columns | None]:
+        """What undoing restores, by table."""
+        return dict(self.intent.before(self.known)) if self.intent else {}
+
+    @property
+    def after(self) -> dict[str, Columns]:
+        """What was written, by table; of a membership, whose it is too."""
+        if self.intent is None:
+            return {}
+        return {
+            table: {**columns, "partner_id": self.partner_id} if table == "membership" else columns
+            for table, columns in self.intent.after.items()
+        }
+
+
+class Seats:
+    """How many people the partners have whose seats are limited."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._taken: dict[int, int] = {}
+
+    def look_up(self, hosts: Iterable[Host]) -> None:
+        """Count the people of partners that were not counted yet."""
+        new = [host.id for host in hosts if host.seats is not None and host.id not in self._taken]
+        self._taken |= bulk.people_of(self._session, new)
+
+    def take(self, host: Host) -> None:
+        """Count one more."""
+        self._taken[host.id] = self.of(host) + 1
+
+    def of(self, host: Host) -> int:
+        """How many there are; of a partner without a limit only those that came since."""
+        return self._taken.get(host.id, 0)
 
 
 def take_in(
@@ -53,12 +98,15 @@ def take_in(
     actor: Actor,
     publication_id: int,
     consent: Consent,
+    dry: Seats | None = None,
 ) -> list[Taken]:
     """Bring people in, and say of each what became of it. Whoever is refused does not stop the others.
 
-    ``audience.intake`` has the rules. Writes in sets: its cost is a few statements for 2,000 people.
+    ``audience.intake`` has the rules. Writes in sets: its cost is a few statements for 5,000 people. With
+    ``dry`` nothing is written: each is judged as if alone, but for the seats that others would take.
     """
-    bulk.one_intake_at_a_time(session)
+    if dry is None:
+        bulk.one_intake_at_a_time(session)
     taken: list[Taken | None] = [None] * len(people)
     rounds: dict[int, list[tuple[int, Ready]]] = {}  # an address met again waits for the next round
     met: Counter[str] = Counter()
@@ -72,8 +120,9 @@ def take_in(
         met[ready.key] += 1
     for members in rounds.values():
         for chunk in _chunks(members, CHUNK):
-            batch = _Batch(session, [person for _, person in chunk], keys, now, publication_id)
-            found = batch.take(consent, actor.name)
+            seats = Seats(session) if dry is None else dry
+            batch = _Batch(session, [person for _, person in chunk], keys, now, publication_id, seats)
+            found = batch.take(consent, actor.name, write=dry is None)
             for (place, _), result in zip(chunk, found, strict=True):
                 taken[place] = result
     return [result for result in taken if result is not None]
@@ -267,18 +316,21 @@ class _Batch:
     """People with different addresses: what is known of them, and what is written."""
 
     def __init__(
-        self, session: Session, people: Sequence[Ready], keys: Keyring, now: datetime, publication_id: int
-    ) -> None:
+        self, session: Session, people: Sequence[Ready], keys: Keyring, now: datetime, publication_id: int,
+        seats: Seats,
+    ) -> None:  # fmt: skip
         self._session, self._people, self._keys = session, people, keys
-        self._now, self._publication_id = now, publication_id
+        self._now, self._publication_id, self._seats = now, publication_id, seats
         self._look_up()
 
-    def take(self, consent: Consent, by: str) -> list[Taken]:
+    def take(self, consent: Consent, by: str, *, write: bool) -> list[Taken]:
         """Decide on everybody, then write all that was decided."""
-        decided = [self._decide(person, consent, by) for person in self._people]
-        self._write([(person, found) for person, found in zip(self._people, decided, strict=True)
-                     if isinstance(found, Intent)], by)  # fmt: skip
-        return [self._taken(person, found) for person, found in zip(self._people, decided, strict=True)]
+        knowns = [self._known(person) for person in self._people]
+        decided = [
+            self._decide(person, known, consent, by)
+            for person, known in zip(self._people, knowns, strict=True)
+        ]
+        return self._taken(list(zip(self._people, knowns, decided, strict=True)), write, by)
 
     def _look_up(self) -> None:
         session = self._session
@@ -290,7 +342,8 @@ class _Batch:
             self._memberships.setdefault(row["subscriber_id"], {})[row["partner_id"]] = row
         self._hashes = {person.key: self._keys.address_hash(person.key) for person in self._people}
         found = silenced.of_hashes(session, [*self._hashes.values()], self._now, self._publication_id)
-        self._suppressed = {suppression.address_hash: suppression.reason for suppression in found}
+        reasons = {suppression.address_hash: suppression.reason for suppression in found}
+        self._suppressed = {key: reasons[own] for key, own in self._hashes.items() if own in reasons}
         partners = {person.partner_id for person in self._people if person.partner_id is not None}
         self._hosts = {
             partner.id: Host(
@@ -298,13 +351,13 @@ class _Batch:
             )
             for partner in bulk.partners_by_id(session, partners).values()
         }
-        self._seats = bulk.people_of(session, partners)
+        self._seats.look_up(self._hosts.values())
 
     def _known(self, person: Ready) -> Known:
         subscriber = self._subscribers.get(person.key)
-        suppressed = self._suppressed.get(self._hashes[person.key], "")
+        suppressed = self._suppressed.get(person.key, "")
         if subscriber is None:
-            return Known(suppressed=suppressed)
+            return Known(suppressed=suppressed) if suppressed else NOBODY
         own = self._memberships.get(subscriber["id"], {})
         return Known(
             subscriber,
@@ -314,74 +367,117 @@ class _Batch:
             suppressed,
         )
 
-    def _decide(self, person: Ready, consent: Consent, by: str) -> Intent | MailerError:
+    def _decide(self, person: Ready, known: Known, consent: Consent, by: str) -> Intent | MailerError:
         host = self._hosts[person.partner_id] if person.partner_id is not None else None
         try:
             intent = intake.decide(
-                person, self._known(person), host=host, seats_taken=self._seats[host.id] if host else 0,
-                consent=consent, by=by, now=self._now,
+                person, known, host=host, seats_taken=self._seats.of(host) if host else 0, consent=consent,
+                by=by, now=self._now,
             )  # fmt: skip
         except MailerError as refusal:
             return refusal
         if host is not None and intent.verdict is Verdict.ADDED:
-            self._seats[host.id] += 1
+            self._seats.take(host)
         return intent
 
-    def _write(self, decided: Sequence[tuple[Ready, Intent]], by: str) -> None:
-        session, pub = self._session, self._publication_id
-        new = [
-            {**intent.subscriber, "public_id": uuid7(), "address_hash": self._hashes[person.key]}
-            for person, intent in decided
-            if person.key not in self._subscribers
-        ]
-        self._ids = {key: row["id"] for key, row in self._subscribers.items()}
-        self._ids |= bulk.insert_subscribers(session, new)
-        changed: dict[str, list[tuple[int, Columns]]] = {
-            "subscriber": [],
-            "membership": [],
-            "subscription": [],
-        }
-        memberships, subscriptions = [], []
-        for person, intent in decided:
-            known, own = self._known(person), self._ids[person.key]
-            if known.subscriber and intent.subscriber:
-                changed["subscriber"].append((own, intent.subscriber))
-            if known.membership and intent.membership:
-                changed["membership"].append((known.membership["id"], intent.membership))
-            elif intent.membership:
-                ties = {"public_id": uuid7(), "partner_id": person.partner_id, "subscriber_id": own}
-                memberships.append({**intent.membership, **ties})
-            if known.subscription and intent.subscription:
-                changed["subscription"].append((own, intent.subscription))
-            elif intent.subscription:
-                subscriptions.append(
-                    {**intent.subscription, "subscriber_id": own, "publication_id": pub, "left_reason": ""}
-                )
-        self._keep_evidence(changed, by)
-        bulk.insert_memberships(session, memberships)
-        bulk.insert_subscriptions(session, subscriptions)
-        bulk.update_subscribers(session, changed["subscriber"])
-        bulk.update_memberships(session, changed["membership"])
-        bulk.confirm_subscriptions(session, pub, changed["subscription"])
+    def _taken(
+        self, decided: Sequence[tuple[Ready, Known, Intent | MailerError]], write: bool, by: str
+    ) -> list[Taken]:
+        new = sum(known.subscriber is None and isinstance(found, Intent) for _, known, found in decided)
+        ids = iter(bulk.new_ids(self._session, new) if new and write else (0,) * new)
+        rows = _Rows(self._publication_id)
+        taken = []
+        for person, known, found in decided:
+            if isinstance(found, MailerError):
+                taken.append(Taken(Verdict.REFUSED, None, found))
+                continue
+            if known.subscriber is None:
+                own = next(ids)
+                born = rows.add(person, own, self._hashes[person.key], found)
+            else:
+                own, born = known.subscriber["id"], None
+                rows.change(person, own, known, found)
+            taken.append(Taken(found.verdict, own, None, found, known, person.partner_id, born))
+        if write:
+            rows.write(self._session, self._now, by)
+        return taken
 
-    def _keep_evidence(self, changed: dict[str, list[tuple[int, Columns]]], by: str) -> None:
+
+class _Rows:
+    """What is to be written of many people, by table."""
+
+    def __init__(self, publication_id: int) -> None:
+        self._publication_id = publication_id
+        self._subscribers: list[Columns] = []
+        self._memberships: list[Columns] = []
+        self._begun_anew: list[int] = []
+        self._first_subscriptions: list[Columns] = []
+        self._subscriptions: list[Columns] = []
+        self._changed: dict[str, list[tuple[int, Columns]]] = {
+            "subscriber": [], "membership": [], "subscription": []
+        }  # fmt: skip
+
+    def add(
+        self, person: Ready, own: int, address_hash: str, intent: Intent
+    ) -> tuple[Columns, Columns | None]:
+        """Have somebody new written; return the rows of subscriber and membership."""
+        subscriber = {**intent.subscriber, "id": own, "public_id": uuid7(), "address_hash": address_hash}
+        self._subscribers.append(subscriber)
+        if intent.subscription:
+            self._first_subscriptions.append(self._subscription(own, intent))
+        if not intent.membership:
+            return subscriber, None
+        membership = self._membership(person, own, intent)
+        self._memberships.append(membership)
+        return subscriber, membership
+
+    def change(self, person: Ready, own: int, known: Known, intent: Intent) -> None:
+        """Have written what changes of somebody who is there."""
+        if intent.subscriber:
+            self._changed["subscriber"].append((own, intent.subscriber))
+        if known.membership and intent.membership:
+            self._changed["membership"].append((known.membership["id"], intent.membership))
+            if "joined_at" in intent.membership:  # it had ended: what was chosen then is not kept
+                self._begun_anew.append(known.membership["id"])
+        elif intent.membership:
+            self._memberships.append(self._membership(person, own, intent))
+        if known.subscription and intent.subscription:
+            self._changed["subscription"].append((own, intent.subscription))
+        elif intent.subscription:
+            self._subscriptions.append(self._subscription(own, intent))
+
+    def write(self, session: Session, now: datetime, by: str) -> None:
+        """Write all of it, in the order that people, launches and others lock rows."""
+        self._keep_evidence(session, now, by)
+        bulk.insert_subscribers(session, self._subscribers)
+        bulk.insert_memberships(session, self._memberships)
+        bulk.insert_new_subscriptions(session, self._first_subscriptions)
+        bulk.insert_subscriptions(session, self._subscriptions)
+        bulk.update_subscribers(session, self._changed["subscriber"])
+        bulk.update_memberships(session, self._changed["membership"])
+        bulk.confirm_subscriptions(session, self._publication_id, self._changed["subscription"])
+        bulk.forget_topics(session, self._begun_anew)
+
+    def _keep_evidence(self, session: Session, now: datetime, by: str) -> None:
         """What rows rest on is kept before a newer consent takes its place."""
         renewed = {
             table: [row_id for row_id, columns in rows if "consent_at" in columns]
-            for table, rows in changed.items()
+            for table, rows in self._changed.items()
         }
         if renewed["membership"]:
-            its = Membership.__table__.c
-            evidence.keep_memberships(self._session, its.id.in_(renewed["membership"]), self._now, by)
+            ties = Membership.__table__.c
+            evidence.keep_memberships(session, bulk.among(session, ties.id, renewed["membership"]), now, by)
         if renewed["subscription"]:
-            own = Subscription.__table__.c
-            which = own.subscriber_id.in_(renewed["subscription"]) & (
-                own.publication_id == self._publication_id
+            its = Subscription.__table__.c
+            which = bulk.among(session, its.subscriber_id, renewed["subscription"])
+            evidence.keep_subscriptions(
+                session, which & (its.publication_id == self._publication_id), now, by
             )
-            evidence.keep_subscriptions(self._session, which, self._now, by)
 
-    def _taken(self, person: Ready, found: Intent | MailerError) -> Taken:
-        if isinstance(found, MailerError):
-            return Taken(Verdict.REFUSED, refusal=found)
-        before, after = dict(found.before(self._known(person))), dict(found.after)
-        return Taken(found.verdict, self._ids[person.key], None, found.note, before, after)
+    def _membership(self, person: Ready, own: int, intent: Intent) -> Columns:
+        ties = {"public_id": uuid7(), "partner_id": person.partner_id, "subscriber_id": own}
+        return {**intent.membership, **ties}
+
+    def _subscription(self, own: int, intent: Intent) -> Columns:
+        ties = {"subscriber_id": own, "publication_id": self._publication_id, "left_reason": ""}
+        return {**intent.subscription, **ties}

@@ -24,12 +24,15 @@ from mailer import address as addresses
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.address import BadAddress
-from mailer.audience import sheet, silenced, suppressions
-from mailer.audience.imports import NoImport, RowVerdict, UndoneAlready
+from mailer.audience import silenced, suppressions
+from mailer.audience.imports import NoImport, UndoneAlready
 from mailer.audience.intake import Verdict
-from mailer.audience.sheet import BadFile
+from mailer.audience.sheets import delimited
+from mailer.audience.sheets.guard import guarded, unguarded
+from mailer.audience.sheets.source import BadFile, source
 from mailer.audience.store import SuppressionImport
 from mailer.audience.suppressions import MANUAL, REASONS, Scope, Silence
+from mailer.audience.verdicts import RowVerdict
 from mailer.errors import Invalid, MailerError
 from mailer.sentence import Sentence
 from mailer.signing import Keyring
@@ -88,7 +91,10 @@ def read(raw: bytes, name: str) -> Sheet:
 
     :raises BadFile: not a table, without a column of addresses, or empty
     """
-    records = list(sheet.records(sheet.decoded(raw)))
+    records = [
+        (line, [unguarded(cell.strip()) for cell in cells])
+        for line, cells in delimited.opened(source(raw)).records()
+    ]
     if not records:
         raise BadFile("The file is empty: export the table again and import that.")
     header = records[0][1]
@@ -173,7 +179,7 @@ def export(session: Session, *, now: datetime) -> Iterator[str]:
     yield "\ufeff" + _csv(_HEADER)
     for row in silenced.export(session, now):
         yield _csv([
-            sheet.guarded(cell)
+            guarded(cell)
             for cell in (
                 row.address or "", row.reason, row.note, row.publication or "", row.sender or "",
                 row.since.isoformat(timespec="seconds"),

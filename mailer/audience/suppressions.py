@@ -23,6 +23,7 @@ from mailer.errors import Invalid, NotFound
 from mailer.signing import Keyring
 
 MANUAL = "manual"  # the reason of those that a person added
+ERASED = "erased"  # the reason of those that keep an erased person from being brought back
 REASONS = ("bad_mailbox", "bad_domain", "inactive", "mailbox_full", "complaint", "dormant", MANUAL)
 """What a suppression may be for."""
 
@@ -149,15 +150,18 @@ def add(
 def release(session: Session, id: int, now: datetime, actor: Actor, why: str = "") -> None:
     """Let an address be written to again; what came back before does not count against it any more.
 
+    What says the same of it (reason and scope) is released too: it may have been said twice at once.
+
     :raises NoSuppression: unknown, or released before
     """
     found = session.get(Suppression, id, with_for_update=True)
     if found is None or found.released_at is not None:
         raise NoSuppression
-    found.released_at, found.released_by, found.released_why = now, actor.name, why
-    session.flush()
-    audit.record(session, now=now, actor=actor, action="suppression.release", subject=f"suppression {id}",
-                 before={"reason": found.reason}, after={"why": why} if why else None)  # fmt: skip
+    for each in silenced.release_alike(session, found, now, actor.name, why):
+        audit.record(
+            session, now=now, actor=actor, action="suppression.release", subject=f"suppression {each}",
+            before={"reason": found.reason}, after={"why": why} if why else None,
+        )  # fmt: skip
 
 
 def take_back(session: Session, ids: Iterable[int], *, why: str, now: datetime) -> None:

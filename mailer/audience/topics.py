@@ -125,13 +125,22 @@ def choose(session: Session, *, subscriber_id: int, publication_id: int, codes: 
 
     :raises NoTopic: one the publication does not offer
     """
+    offered = [topic.id for topic in listing(session, publication_id)]
+    store.choose_topics(session, subscriber_id, offered, ids(session, publication_id, codes))
+
+
+def ids(session: Session, publication_id: int, codes: Collection[str]) -> list[int]:
+    """Return the topics of these codes.
+
+    :raises NoTopic: one the publication does not offer
+    """
     offered = {topic.code: topic.id for topic in listing(session, publication_id)}
     unknown = sorted(set(codes) - offered.keys())
     if unknown:
         raise NoTopic(
             "This publication has no topic “{code}”: choose among those it offers.", code=unknown[0]
         )
-    store.choose_topics(session, subscriber_id, list(offered.values()), [offered[code] for code in codes])
+    return [offered[code] for code in codes]
 
 
 def _named(name_zh: str, name_en: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from typing import Any
 
 from mailer.bench.processes import peak_rss_mb
 from mailer.errors import MailerError
-from mailer.feedback.message import addresses_to, classify
+from mailer.feedback.message import take_in
 
 SECONDS = 1.0  # of processor time that any mail may take (issue 4)
 MEGABYTES = 256.0  # that a process reading it may hold, the interpreter included (issue 4)
@@ -133,8 +133,7 @@ def read_all(mails: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
         count += 1
         began = time.process_time()
         try:
-            classify(raw)
-            addresses_to(raw)
+            take_in(raw)
         except Exception as fault:  # whatever it is, it is what is being counted
             faults.append(f"{name}: {type(fault).__name__}: {fault}"[:200])
         if (took := time.process_time() - began) > slowest:

@@ -19,7 +19,7 @@ from mailer.feedback import answers as readers_answers
 from mailer.feedback import attribution, folders, policy, record, store
 from mailer.feedback.boxes.watch import Watcher
 from mailer.feedback.listener import SIZE_LIMIT, Listener
-from mailer.feedback.message import addresses_to, classify
+from mailer.feedback.message import take_in
 from mailer.sentence import Sentence
 
 _json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
@@ -52,11 +52,11 @@ def classify_(paths: tuple[str, ...], as_json: bool) -> None:
     Stores nothing, needs no database.
     """
     for name, raw in _mails(paths):
-        returned = classify(raw)
+        mail = take_in(raw)
         _show(
             {
                 "file": name,
-                "kind": returned.kind,
+                "kind": mail.returned.kind,
                 "recipients": [
                     {
                         "address": recipient.address,
@@ -67,9 +67,9 @@ def classify_(paths: tuple[str, ...], as_json: bool) -> None:
                         "diagnostic": recipient.diagnostic,
                         "remote_mta": recipient.remote_mta,
                     }
-                    for recipient in returned.recipients
+                    for recipient in mail.returned.recipients
                 ],
-                "token": attribution.token_in(addresses_to(raw)),
+                "token": attribution.token_in(mail.addresses),
             },
             as_json,
         )
@@ -174,7 +174,16 @@ def answers(shell: Shell, every: bool, as_json: bool) -> None:
         for answer in store.answers_in(session, *states):
             why = Sentence.restored(answer.said) if answer.said else None
             facts = {"id": answer.mail_id, "at": answer.at.isoformat(), "state": answer.state}
-            _show({**facts, "campaign": answer.campaign_id, "n": answer.n, "why": why}, as_json)
+            _show(
+                {
+                    **facts,
+                    "campaign": answer.campaign_id,
+                    "n": answer.n,
+                    "why": why,
+                    "to": answer.passed_to or None,
+                },
+                as_json,
+            )
 
 
 @command.command()

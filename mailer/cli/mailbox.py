@@ -14,7 +14,7 @@ from mailer.errors import MailerError
 from mailer.feedback.boxes import mailboxes, store
 from mailer.feedback.boxes.account import Account
 from mailer.feedback.boxes.collect import MEMORY, opened
-from mailer.feedback.boxes.store import Mailbox
+from mailer.feedback.boxes.store import Mailbox, UnstoredMail
 from mailer.feedback.boxes.watch import Reader
 
 _json = click.option("--json", "as_json", is_flag=True, help="One object per line.")
@@ -66,11 +66,14 @@ def list_(shell: Shell, as_json: bool) -> None:
     with shell.database.read() as session:
         for mailbox in store.mailboxes(session):
             if as_json:
-                say(_facts(mailbox))
+                failed = [_named(each) for each in store.unstored(session, mailbox.id)]
+                say(_facts(mailbox) | {"unstored": failed})
                 continue
             click.echo(f"{mailbox.id}  {mailbox.url}  {mailbox.heard} mails, {_last(mailbox)}")
             if trouble := mailboxes.trouble_of(mailbox):
                 click.echo(f"  {trouble}")
+            for each in store.unstored(session, mailbox.id):
+                click.echo(f"  {_failed_at(each)}")
 
 
 @command.command()
@@ -85,12 +88,15 @@ def check(shell: Shell, mailbox_id: int) -> None:
 
 @command.command()
 @click.argument("mailbox_id", type=Id, metavar="ID")
+@click.option("--again", is_flag=True, help="Also try what could not be stored before.")
 @_json
 @pass_shell
-def read(shell: Shell, mailbox_id: int, as_json: bool) -> None:
+def read(shell: Shell, mailbox_id: int, again: bool, as_json: bool) -> None:
     """Read what is new in a mailbox, once."""
-    with shell.database.read() as session:
+    with shell.database.write() as session:
         mailboxes.get(session, mailbox_id)
+        if again:
+            mailboxes.try_again(session, mailbox_id, now=now())
     collected = Reader(shell.settings, shell.database, mailbox_id, threading.Event()).run(once=True)
     with shell.database.read() as session:
         trouble = mailboxes.trouble_of(mailboxes.get(session, mailbox_id))
@@ -104,6 +110,20 @@ def read(shell: Shell, mailbox_id: int, as_json: bool) -> None:
         click.echo(f"{collected.stored} mails are stored, {collected.known} were known.")
     if trouble:
         click.echo(str(trouble), err=True)
+
+
+@command.command()
+@click.argument("mailbox_id", type=Id, metavar="ID")
+@click.argument("uid")
+@pass_shell
+def dismiss(shell: Shell, mailbox_id: int, uid: str) -> None:
+    """Give a mail up that could not be stored.
+
+    It stays where it is: look at it there first.
+    """
+    with shell.database.write() as session:
+        mailboxes.dismiss(session, mailbox_id, uid, now=now(), actor=shell.actor)
+    click.echo(f"Mail {uid} of mailbox {mailbox_id} is not tried again.")
 
 
 @command.command()
@@ -129,6 +149,19 @@ def _look(account: Account) -> int:
     """
     with closing(opened(account)) as box:
         return len(box.fresh("", (now() - MEMORY).date()))
+
+
+def _named(mail: UnstoredMail) -> dict[str, object]:
+    return {
+        "uid": mail.uid, "message_id": mail.message_id, "size": mail.size, "why": mail.why,
+        "at": mail.at.isoformat(), "tries": mail.tries, "due_at": mail.due_at.isoformat(), "gone": mail.gone,
+    }  # fmt: skip
+
+
+def _failed_at(mail: UnstoredMail) -> str:
+    where = "it is gone from there" if mail.gone else f"tried again at {mail.due_at:%Y-%m-%d %H:%M} UTC"
+    name = f" {mail.message_id}" if mail.message_id else ""
+    return f"not stored: UID {mail.uid}{name}, {mail.size} octets, {mail.why}, {mail.tries} times; {where}"
 
 
 def _last(mailbox: Mailbox) -> str:

@@ -9,11 +9,13 @@ from uuid import UUID
 import click
 from sqlalchemy.orm import Session
 
-from mailer.audience import exports, imports, partners, segments, sheet
+from mailer.audience import exports, imports, partners, segments
 from mailer.audience.imports import Job, Report
 from mailer.audience.intake import Consent, Verdict
+from mailer.audience.sheets import sheet
 from mailer.audience.store import ConsentKind
 from mailer.cli import Shell, choose, now, pass_shell, say
+from mailer.delivery import behaviour as behaviour  # a segment may speak of opens and clicks
 from mailer.errors import MailerError
 from mailer.issues import publications
 
@@ -52,7 +54,7 @@ def import_(
 
     Stopped half-way, run it again: it goes on.
     """
-    read = sheet.read(content(file), file.name)
+    read = sheet.read(readable(file), file.name)
     with shell.database.write() as session:
         attempt = session.begin_nested()  # a dry run on an empty database leaves it empty
         job = Job(
@@ -110,7 +112,7 @@ def export(shell: Shell, segment: str, publication: str | None, out: Path) -> No
         rule = segments.resolve(session, segment)
     try:
         with shell.database.read() as session, part.open("w", encoding="utf-8", newline="") as file:
-            lines = sum(bool(file.write(line)) for line in exports.people(session, rule, found.id))
+            lines = sum(bool(file.write(line)) for line in exports.people(session, rule, found.id, now()))
         os.replace(part, out)
     except OSError as error:
         part.unlink(missing_ok=True)
@@ -125,14 +127,20 @@ def _publication(shell: Shell, session: Session, code: str | None) -> int:
     return publications.default(session, name="Newsletter", issuer="", now=now(), actor=shell.actor).id
 
 
-def content(file: Path) -> bytes:
-    """:raises Unreadable: it cannot be read"""
+def readable(file: Path) -> Path:
+    """:raises Unreadable: it cannot be opened"""
     try:
-        return file.read_bytes()
+        file.open("rb").close()
     except OSError as error:
         raise Unreadable(
             f"{file.name} cannot be read ({error.strerror}): check its name and that you may open it."
         ) from error
+    return file
+
+
+def content(file: Path) -> bytes:
+    """:raises Unreadable: it cannot be read"""
+    return readable(file).read_bytes()
 
 
 def _say_json(report: Report) -> None:

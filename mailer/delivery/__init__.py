@@ -8,3 +8,5 @@ feedback applies them.
 RFC 5321 (SMTP), 2920 (pipelining), 3030 (chunking), 3207 (STARTTLS), 4954 (AUTH), 6531 (SMTPUTF8), 3463
 (status codes), 6749 (OAuth 2.0), 6376 and 8463 (DKIM).
 """
+
+from mailer.delivery import behaviour as behaviour  # whoever knows delivery knows its words

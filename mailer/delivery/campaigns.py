@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -17,6 +16,8 @@ from mailer.accounts.audit import SYSTEM, Actor
 from mailer.audience import segments
 from mailer.delivery import batches, lanes, slices, states, store, windows
 from mailer.delivery import launch as launching
+from mailer.delivery.reach import Audience as Audience
+from mailer.delivery.reach import preview as preview
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign, CampaignState, DeliveryState
 from mailer.errors import Conflict, Forbidden, Invalid, MailerError, NotFound
@@ -52,48 +53,12 @@ class NoSender(Conflict):
     """The sender address is still the placeholder: set a real one with `mailer publication set`."""
 
 
-@dataclass(frozen=True)
-class Audience:
-    """Whom a rule means: letters by language, and those who get none by reason."""
-
-    letters: dict[str, int]
-    excluded: dict[str, int]
-
-    @property
-    def total(self) -> int:
-        """How many letters there would be."""
-        return sum(self.letters.values())
-
-
 def get(session: Session, campaign_id: int, *, lock: bool = False) -> Campaign:
     """:raises NoCampaign: none of that id"""
     found = store.campaign(session, campaign_id, lock=lock)
     if found is None:
         raise NoCampaign
     return found
-
-
-def preview(
-    session: Session,
-    *,
-    publication_id: int,
-    audience: str,
-    languages: Sequence[str],
-    now: datetime,
-    fallback: bool = True,
-) -> Audience:
-    """Count whom an audience, a rule or a saved segment's name, means now.
-
-    :raises BadRule: it is neither
-    """
-    query = launching.candidates(
-        publication_id=publication_id,
-        condition=segments.condition(segments.resolve(session, audience), publication_id=publication_id),
-        languages=languages,
-        fallback=fallback,
-        now=now,
-    )
-    return Audience(*launching.audience_counts(session, query))
 
 
 def create(
@@ -122,13 +87,14 @@ def create(
     :raises NotFound: the issue lacks an edition in one of the languages
     """
     issue = editions.get(session, issue_id)
-    rule = segments.resolve(session, audience)
+    segment, rule = segments.named(session, audience), segments.resolve(session, audience)
     chosen = _existing(session, issue_id, languages)
     campaign = Campaign(
         public_id=uuid7(),
         publication_id=issue.publication_id,
         issue_id=issue_id,
         audience=str(rule),
+        segment_id=segment.id if segment else None,
         languages=chosen,
         fallback=fallback,
         state=CampaignState.DRAFT,
@@ -163,10 +129,11 @@ def revise(
     :raises NotFound: the issue lacks an edition in one of the languages
     """
     campaign = get(session, campaign_id, lock=True)
-    rule = segments.resolve(session, audience)
+    segment, rule = segments.named(session, audience), segments.resolve(session, audience)
     if campaign.state != CampaignState.DRAFT:
         _reopen(campaign)
     campaign.audience, campaign.languages = str(rule), _existing(session, campaign.issue_id, languages)
+    campaign.segment_id = segment.id if segment else None
     campaign.fallback = fallback
     _time(campaign, scheduled_at, window, local_time)
     _note(session, campaign, "revise", now=now, actor=actor)
@@ -227,7 +194,7 @@ def launch(
     query = launching.candidates(
         publication_id=campaign.publication_id,
         condition=segments.condition(
-            segments.parse(campaign.audience), publication_id=campaign.publication_id
+            segments.parse(campaign.audience), now=now, publication_id=campaign.publication_id
         ),
         languages=campaign.languages,
         fallback=campaign.fallback,

@@ -39,7 +39,7 @@ from sqlalchemy.schema import CreateTable, DropTable
 from mailer.audience import suppressions
 from mailer.audience.store import Membership, Partner, Subscriber, Subscription, SubscriptionState
 from mailer.database import BigId, UTCDateTime
-from mailer.delivery import lanes, windows
+from mailer.delivery import lanes, windows, wishes
 from mailer.delivery.store import (
     Batch,
     Campaign,
@@ -113,6 +113,8 @@ def candidates(
         (Subscription.state == SubscriptionState.LEFT, "left"),
         (Subscription.state != SubscriptionState.CONFIRMED, "pending"),
         (suppressions.in_force(now, publication_id), "suppressed"),
+        (wishes.paused(now), "paused"),
+        (wishes.too_often(now + wishes.LENIENCE, publication_id), "too_often"),
         (~own if not fallback else false(), "no_edition"),
         else_="",
     )

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
+    BindParameter,
     Select,
     Table,
     and_,
@@ -26,6 +27,7 @@ from sqlalchemy.orm import Session
 from mailer.audience import suppressions
 from mailer.audience.store import Subscriber, Subscription, SubscriptionState
 from mailer.database import Prepared, UTCDateTime, copy, is_among
+from mailer.delivery import wishes
 from mailer.delivery.store import Attempt, Delivery, DeliveryState
 
 OPEN = (DeliveryState.WAITING, DeliveryState.DEFERRED)  # what still may be written
@@ -57,19 +59,24 @@ def addressees(
 ) -> list[Addressee]:
     """Return deliveries with their addresses, and whether each may still be written to, in order of ``n``."""
     rows = _ADDRESSEES.rows(
-        session, campaign=campaign_id, numbers=numbers, publication=publication_id, now=now
-    )
+        session, campaign=campaign_id, numbers=numbers, publication=publication_id, now=now,
+        lately=now + wishes.LENIENCE,
+    )  # fmt: skip
     return [Addressee._make(row) for row in rows]
 
 
 def _addressees() -> Select[Any]:
     delivery, subscriber, subscription = _deliveries.c, _subscribers.c, _subscriptions.c
+    now = bindparam("now", type_=UTCDateTime)
+    publication: BindParameter[int] = bindparam("publication")
     barrier = case(
         (subscriber.address.is_(None), "erased"),
         (subscription.state.is_(None), "left"),
         (subscription.state == SubscriptionState.LEFT, "left"),
         (subscription.state != SubscriptionState.CONFIRMED, "pending"),
-        (suppressions.in_force(bindparam("now", type_=UTCDateTime), bindparam("publication")), "suppressed"),
+        (suppressions.in_force(now, publication), "suppressed"),
+        (wishes.paused(now), "paused"),
+        (wishes.too_often(bindparam("lately", type_=UTCDateTime), publication), "too_often"),
         else_="",
     )
     return (
@@ -86,7 +93,7 @@ def _addressees() -> Select[Any]:
         .outerjoin(
             _subscriptions,
             (subscription.subscriber_id == delivery.subscriber_id)
-            & (subscription.publication_id == bindparam("publication")),
+            & (subscription.publication_id == publication),
         )
         .where(_OF_SLICE)
         .order_by(delivery.n)

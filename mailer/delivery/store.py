@@ -86,6 +86,11 @@ class Campaign(Base):
     publication_id: Mapped[int] = mapped_column(ForeignKey("publications.id"), index=True)
     issue_id: Mapped[int] = mapped_column(ForeignKey("issues.id"), index=True)
     audience: Mapped[str] = mapped_column(Text)  # a rule in the segment language
+    segment_id: Mapped[int | None] = (
+        mapped_column(  # where the rule was taken from; it may have changed since
+            ForeignKey("segments.id", ondelete="SET NULL"), index=True
+        )
+    )
     languages: Mapped[Any] = mapped_column(Json)  # editions sent, in order of fallback: ["zh", "en"]
     fallback: Mapped[bool] = mapped_column(default=True)  # False: no edition in one's language excludes
     state: Mapped[CampaignState] = mapped_column(String(20), index=True)
@@ -146,9 +151,9 @@ class Exclusion(Base):
     __tablename__ = "exclusions"
 
     campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
-    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True)
+    subscriber_id: Mapped[int] = mapped_column(ForeignKey("subscribers.id"), primary_key=True, index=True)
     partner_id: Mapped[int | None] = mapped_column(ForeignKey("partners.id"))
-    reason: Mapped[str] = mapped_column(String(40))  # suppressed | left | pending | no_edition | …
+    reason: Mapped[str] = mapped_column(String(40))  # suppressed | left | paused | too_often | no_edition | …
 
 
 class Batch(Base):
@@ -415,6 +420,12 @@ def campaigns(session: Session, *states: CampaignState) -> list[Campaign]:
     """Return campaigns, newest first; with ``states`` only those in one of them."""
     query = select(Campaign).order_by(Campaign.id.desc())
     return list(session.scalars(query.where(Campaign.state.in_(states)) if states else query))
+
+
+def campaigns_of_segments(session: Session, ids: Iterable[int]) -> list[Campaign]:
+    """Return the campaigns that took their audience from one of these segments, newest first."""
+    query = select(Campaign).where(Campaign.segment_id.in_(list(ids))).order_by(Campaign.id.desc())
+    return list(session.scalars(query))
 
 
 def tell_trouble(session: Session, trouble: str, campaign_id: int | None = None) -> None:

@@ -19,7 +19,7 @@ from mailer.delivery.relays import hand_over
 from mailer.delivery.smtp import Envelope
 from mailer.delivery.smtp import Kind as Fate
 from mailer.errors import MailerError
-from mailer.feedback import forwarding, mime, store
+from mailer.feedback import forwarding, store
 from mailer.feedback.kind import Kind
 from mailer.feedback.mime import Headers
 from mailer.feedback.store import Answer
@@ -54,7 +54,7 @@ class NoAnswer(MailerError):
 def take(
     session: Session,
     kind: Kind,
-    raw: bytes,
+    headers: Headers,
     *,
     mail_id: int,
     delivery: tuple[int, int],
@@ -62,7 +62,6 @@ def take(
     now: datetime,
 ) -> bool:
     """Have a stored mail passed on, or kept for a person; False: it is nothing to us, the desk has it."""
-    headers = mime.read(raw).headers
     publication = store.publication_of(session, delivery[0])
     if _is_at(publication.desk_address, headers, sent_to):
         return False
@@ -85,14 +84,20 @@ def take(
     return True
 
 
+def get(session: Session, mail_id: int) -> Answer:
+    """:raises NoAnswer:"""
+    answer = session.get(Answer, mail_id)
+    if answer is None:
+        raise NoAnswer
+    return answer
+
+
 def again(session: Session, mail_id: int, *, now: datetime) -> None:
     """Have an answer passed on that was kept: a person has looked at it.
 
     :raises NoAnswer:
     """
-    answer = session.get(Answer, mail_id)
-    if answer is None:
-        raise NoAnswer
+    answer = get(session, mail_id)
     answer.state, answer.due_at, answer.attempts, answer.at = State.WAITING, now, 0, now
     session.flush()
     queue.ring(session, queue.PASS_ON)
@@ -120,8 +125,9 @@ def _pass_one(database: Database, answer: Answer, settings: Settings, now: datet
         row = session.get(Answer, answer.mail_id)
         if row is not None:
             row.said = said.stored() if said else None
-            if said is None:
+            if said is None and isinstance(envelope, Envelope):
                 row.state, row.due_at = State.PASSED, None
+                row.passed_to, row.passed_at = envelope.recipient, now
             elif last or now - row.at > _GIVE_UP_AFTER:
                 row.state, row.due_at = State.KEPT, None
     return said is None

@@ -14,12 +14,12 @@ from mailer.diagnosis import Category, Diagnosis, OwnRule
 from mailer.feedback import judging, mime, notification, prose, reading, signs
 from mailer.feedback.judging import FailedRecipient
 from mailer.feedback.kind import Kind
-from mailer.feedback.mime import Part
+from mailer.feedback.mime import Headers, Part
 from mailer.feedback.notification import Notification, Notified
 from mailer.feedback.reading import Reading
 from mailer.feedback.report import Fate, address_in
 
-__all__ = ["Addresses", "FailedRecipient", "Kind", "Returned", "addresses_to", "classify"]
+__all__ = ["Addresses", "FailedRecipient", "Kind", "Mail", "Returned", "classify", "take_in"]
 
 _FORWARDS = 2  # how deep a report is looked for in mail that was forwarded
 _JMRP = "x-hmxmroriginalrecipient"  # Microsoft's complaints are the letter alone, with this header
@@ -38,6 +38,15 @@ class Returned:
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    """A mail that was read once: its headers, where a token may be found, and what it says."""
+
+    headers: Headers
+    addresses: Addresses
+    returned: Returned
+
+
+@dataclass(frozen=True, slots=True)
 class Addresses:
     """Where a token may be found: whom the mail came to, and what the letter it returns was sent under."""
 
@@ -46,27 +55,40 @@ class Addresses:
     original_message_id: str | None
 
 
+def take_in(raw: bytes, own: Sequence[OwnRule] = ()) -> Mail:
+    """Read ``raw`` once, for all that is asked of it. Any bytes will do; nothing is raised.
+
+    ``own`` are rules of the house, asked before what the tables know.
+    """
+    message = mime.read(raw)
+    read = reading.read(message, own)
+    addresses = _addresses(read)  # first: judging marks in ``read`` what it has used
+    return Mail(message.headers, addresses, _judged(read, own, depth=0))
+
+
 def classify(raw: bytes, own: Sequence[OwnRule] = ()) -> Returned:
     """Say what ``raw`` is. Any bytes will do; nothing is raised; time and memory are bounded by ``mime``.
 
-    ``own`` are rules of the house, asked before what the tables know.
+    ``own`` as in ``take_in``.
     """
     return _classify(mime.read(raw), own, depth=0)
 
 
-def addresses_to(raw: bytes) -> Addresses:
+def _addresses(read: Reading) -> Addresses:
     """Return the addresses of a mail in which a signed token may stand."""
-    message = mime.read(raw)
-    read = reading.read(message)
     to: list[str] = []
     for name in ("x-original-to", "delivered-to", "envelope-to", "x-envelope-to", "to", "cc"):
-        for value in message.headers.all(name)[:20]:
+        for value in read.headers.all(name)[:20]:
             to.extend(found[0] for found in prose.ADDRESS.finditer(value[:4_000]))
     return Addresses(tuple(dict.fromkeys(to)), read.return_path, read.message_id)
 
 
 def _classify(message: Part, own: Sequence[OwnRule], depth: int) -> Returned:
-    read = reading.read(message, own)
+    return _judged(reading.read(message, own), own, depth)
+
+
+def _judged(read: Reading, own: Sequence[OwnRule], depth: int) -> Returned:
+    message = read.message
     if read.feedback is not None or _JMRP in read.original:
         return _complaint(read)
     if told := notification.read(read.notice):

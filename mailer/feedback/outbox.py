@@ -10,6 +10,7 @@ import re
 import sqlite3
 import threading
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email import message_from_bytes
@@ -141,6 +142,11 @@ class Outbox:
         :raises NoSuchLetter: no letter has that number
         """
         return taken_apart(self.letter(letter_id))
+
+    def forget(self, addresses: Iterable[str]) -> None:
+        """Drop the letters to an address, whatever its spelling."""
+        for address in addresses:
+            self._ask("DELETE FROM letters WHERE lower(rcpt_to) = lower(:to)", {"to": address})
 
     def close(self) -> None:
         """Close the file."""

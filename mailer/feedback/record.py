@@ -16,7 +16,7 @@ from mailer.diagnosis import Category
 from mailer.feedback import answers, store
 from mailer.feedback.attribution import Sealed, delivery_of, same_mailbox
 from mailer.feedback.kind import Kind
-from mailer.feedback.message import FailedRecipient, Returned, addresses_to, classify
+from mailer.feedback.message import FailedRecipient, Returned, classify, take_in
 from mailer.signing import Keyring, Purpose
 
 LEAVE = "leave"  # the kind under which a mail to a leave address is kept
@@ -53,8 +53,9 @@ def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys:
     Any bytes will do. It is read before the first statement that writes, so no lock is held meanwhile; every
     few seconds the own rules are read before it.
     """
-    returned = classify(raw, own_rules.in_force(session))
-    sealed = delivery_of(returned.kind, envelope_to, addresses_to(raw), keys, now)
+    mail = take_in(raw, own_rules.in_force(session))
+    returned = mail.returned
+    sealed = delivery_of(returned.kind, envelope_to, mail.addresses, keys, now)
     written_to = store.written_to(session, *sealed.delivery) if sealed else None
     if written_to is None:
         sealed = None
@@ -79,7 +80,7 @@ def hear(session: Session, *, raw: bytes, envelope_to: str, now: datetime, keys:
         answer = answers.take(
             session,
             returned.kind,
-            raw,
+            mail.headers,
             mail_id=mail_id,
             delivery=sealed.delivery,
             sent_to=envelope_to,

@@ -19,7 +19,7 @@ from mailer.accounts import audit
 from mailer.accounts.audit import SYSTEM
 from mailer.delivery import campaigns, lanes
 from mailer.delivery import store as delivery
-from mailer.delivery.store import Attempt, CampaignState, Delivery, DeliveryState, Event, EventKind
+from mailer.delivery.store import Attempt, CampaignState, Case, Delivery, DeliveryState, Event, EventKind
 from mailer.diagnosis import Category
 from mailer.feedback import alerts, store
 from mailer.feedback.alerts import About
@@ -123,18 +123,18 @@ def _act(session: Session, found: Refusals, letters: int, *, warned: bool, now: 
 def _refused(session: Session, campaign_id: int, since: datetime, *, tried: bool = False) -> list[Refusals]:
     """Return what was refused by each destination since then; ``tried``: only letters also tried since."""
     destination = store.destination().label("destination")
-    query = (
-        select(destination, Event.category, func.count(Event.n.distinct()))
-        .join(Delivery, and_(Delivery.campaign_id == Event.campaign_id, Delivery.n == Event.n))
-        .where(Event.campaign_id == campaign_id, Event.kind == EventKind.BOUNCE, Event.at > since)
-        .where(Event.category.in_(ABOUT_US))
-        .group_by("destination", Event.category)
+    query = (  # of cases: ix_cases_campaign leads to those of an hour among all that a campaign has
+        select(destination, Case.category, func.count(Case.n.distinct()))
+        .join(Delivery, and_(Delivery.campaign_id == Case.campaign_id, Delivery.n == Case.n))
+        .where(Case.campaign_id == campaign_id, Case.category.in_(ABOUT_US), Case.at > since)
+        .where(Case.kind == EventKind.BOUNCE)
+        .group_by("destination", Case.category)
     )
     if tried:
         query = query.where(_tried_since(since))
     counts: dict[str, dict[Category, int]] = defaultdict(dict)
     for name, category, count in session.execute(query):
-        counts[name][Category(category or Category.UNKNOWN)] = count
+        counts[name][Category(category)] = count
     return [Refusals(campaign_id, name, by_category) for name, by_category in sorted(counts.items())]
 
 
@@ -171,10 +171,11 @@ def _last_words(session: Session, found: Refusals) -> str:
     """Return what was said last, without addresses."""
     said = session.scalar(
         select(Event.detail)
-        .join(Delivery, and_(Delivery.campaign_id == Event.campaign_id, Delivery.n == Event.n))
-        .where(Event.campaign_id == found.campaign_id, Event.kind == EventKind.BOUNCE)
-        .where(Event.category == found.chiefly, store.destination() == found.destination)
-        .order_by(Event.id.desc())
+        .join(Case, Case.event_id == Event.id)
+        .join(Delivery, and_(Delivery.campaign_id == Case.campaign_id, Delivery.n == Case.n))
+        .where(Case.campaign_id == found.campaign_id, Case.kind == EventKind.BOUNCE)
+        .where(Case.category == found.chiefly, store.destination() == found.destination)
+        .order_by(Case.at.desc(), Case.event_id.desc())
         .limit(1)
     )
     return lanes.without_addresses(said or "")[:_SAID_LIMIT]

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    case,
     delete,
     exists,
     func,
@@ -29,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
-from mailer.audience.store import Subscriber
+from mailer.audience.store import AddressChange, Subscriber
 from mailer.database import Base, BigId, Json, UTCDateTime
 from mailer.delivery.events import MACHINE
 from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState, Event, EventInbox, EventKind
@@ -76,6 +77,8 @@ class Decision(Base):
         Index("ix_decisions_action", "action", "event_id"),  # the rare ones, among millions
         Index("ix_decisions_held", "until", sqlite_where=text("until IS NOT NULL"),
               postgresql_where=text("until IS NOT NULL")),
+        Index("ix_decisions_silenced", "at", sqlite_where=text("suppression_id IS NOT NULL"),
+              postgresql_where=text("suppression_id IS NOT NULL")),
         Index("ix_decisions_suppression_id", "suppression_id",
               sqlite_where=text("suppression_id IS NOT NULL"),
               postgresql_where=text("suppression_id IS NOT NULL")),
@@ -181,6 +184,8 @@ class Answer(Base):
     due_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # None: nothing is to be done by itself
     attempts: Mapped[int] = mapped_column(default=0)
     said: Mapped[Any | None] = mapped_column(Json)  # Sentence.stored: why it is kept, or did not go
+    passed_to: Mapped[str] = mapped_column(String(320), default="", server_default="")  # the desk's address
+    passed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
 
 
 def keep_mail(
@@ -289,13 +294,33 @@ def destination() -> ColumnElement[str]:
     return func.coalesce(func.nullif(Delivery.provider, ""), Delivery.domain)
 
 
+def hash_written_to() -> ColumnElement[str]:
+    """The hash of the address a delivery went to: the person's, or one that they have left since."""
+    tried = (
+        select(func.max(Attempt.at))
+        .where(Attempt.campaign_id == Delivery.campaign_id, Attempt.n == Delivery.n)
+        .correlate(Delivery)
+        .scalar_subquery()
+    )
+    left = (
+        select(AddressChange.old_hash)
+        .where(AddressChange.subscriber_id == Delivery.subscriber_id, AddressChange.done_at > tried)
+        .order_by(AddressChange.done_at)
+        .limit(1)
+        .correlate(Delivery)
+        .scalar_subquery()
+    )
+    return case((Subscriber.address_since.is_not(None), func.coalesce(left, Subscriber.address_hash)),
+                else_=Subscriber.address_hash)  # fmt: skip
+
+
 def pending(session: Session, limit: int) -> Sequence[Pending]:
     """Return the oldest events of the inbox."""
     rows = session.execute(
         select(
             Event,
             Delivery.subscriber_id,
-            Subscriber.address_hash,
+            hash_written_to(),
             Campaign.publication_id,
             Publication.sender_address,
             destination(),
@@ -342,11 +367,14 @@ def bounces_of(
 def signs_of_life(
     session: Session, subscriber_ids: Collection[int], *, settled: datetime
 ) -> dict[int, datetime]:
-    """Return when each person was last seen alive: a click or an open by a person, or a letter that came
-    through. A letter has come through when it was accepted before ``settled`` and nothing bounced."""
+    """Return when each person was last seen alive: a click by a person, or a letter that came through.
+
+    An open is none: pictures are fetched by machines that do not say so. A letter has come through when it
+    was accepted before ``settled`` and nothing bounced.
+    """
     acts = (
         select(Delivery.subscriber_id, func.max(Event.at))
-        .join(Event, _of_its_delivery(EventKind.CLICK, EventKind.OPEN))
+        .join(Event, _of_its_delivery(EventKind.CLICK))
         .where(Delivery.subscriber_id.in_(subscriber_ids), ~Event.detail.startswith(MACHINE))
         .group_by(Delivery.subscriber_id)
     )
@@ -440,6 +468,20 @@ def answers_in(session: Session, *states: str, limit: int = 1_000) -> list[Answe
     """Return the answers in these states, newest first."""
     chosen = select(Answer).where(Answer.state.in_(states)).order_by(Answer.at.desc()).limit(limit)
     return list(session.scalars(chosen))
+
+
+def answers_of(session: Session, campaign_id: int, n: int) -> list[Answer]:
+    """Return what was answered to one letter, oldest first."""
+    its = select(Answer).where(Answer.campaign_id == campaign_id, Answer.n == n)
+    return list(session.scalars(its.order_by(Answer.at)))
+
+
+def answers_page(session: Session, state: str, page: int, size: int) -> tuple[list[Answer], int]:
+    """Return a page of answers in a state ("": any), newest first, and how many there are."""
+    chosen = select(Answer).where(Answer.state == state) if state else select(Answer)
+    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+    newest = chosen.order_by(Answer.at.desc(), Answer.mail_id.desc()).limit(size).offset((page - 1) * size)
+    return list(session.scalars(newest)), total
 
 
 def due_answers(session: Session, now: datetime, limit: int) -> list[Answer]:

@@ -41,8 +41,9 @@ class NoStorm(NotFound):
 def is_storm(*, bad: int, letters: int, usual: float, rules: Rules) -> bool:
     """Tell whether so many missing mailboxes in an hour, of so many letters, are out of all proportion.
 
-    ``usual``: missing mailboxes by letters in the 30 days before. More news than letters: the letters were
-    earlier ones, and the share is taken as all of them.
+    ``usual``: missing mailboxes by letters in the 30 days before; 0 if nothing is known of them, and then
+    the number alone decides: a wait of a day costs less than a living reader. More news than letters: the
+    letters were earlier ones, and the share is taken as all of them.
     """
     return bad >= rules.storm_per_hour and bad / max(letters, bad) >= rules.storm_ratio * usual
 
@@ -100,17 +101,19 @@ def _begin(session: Session, found: _Measured, rules: Rules, now: datetime) -> N
     session.flush()
     hour = tallies.slot(now - tallies.HOUR)
     _hold_back(session, destination, since=hour, until=now + rules.hold, now=now)
-    alerts.tell(
-        session,
-        About.STORM,
-        Sentence(
-            "{destination} called {bad} mailboxes missing within an hour, far more than usual: what that"
-            " would silence is held for {hours} hours. Confirm it if you know it to be true, or release it.",
-            destination=destination, bad=bad, hours=rules.storm_hold_hours,
-        ),
-        subject=destination,
-        now=now,
-    )  # fmt: skip
+    facts = {"destination": destination, "bad": bad, "hours": rules.storm_hold_hours}
+    said = Sentence(
+        "{destination} called {bad} mailboxes missing within an hour, far more than usual: what that"
+        " would silence is held for {hours} hours. Confirm it if you know it to be true, or release it.",
+        **facts,
+    )
+    unknown = Sentence(
+        "{destination} called {bad} mailboxes missing within an hour, and nothing is known of what is usual"
+        " there: what that would silence is held for {hours} hours. Confirm it if you know it to be true, or"
+        " release it.",
+        **facts,
+    )
+    alerts.tell(session, About.STORM, said if found.usual else unknown, subject=destination, now=now)
 
 
 def _hold_back(
@@ -123,7 +126,8 @@ def _hold_back(
     rows = session.execute(
         _decisions(destination)
         .join(Suppression, Suppression.id == Decision.suppression_id)
-        .where(Decision.action == Action.SUPPRESS, Decision.at >= since, Suppression.since >= since)
+        .where(Decision.suppression_id.is_not(None), Decision.at >= since)  # ix_decisions_silenced
+        .where(Decision.action == Action.SUPPRESS, Suppression.since >= since)
         .where(Suppression.added_by == "")
         .add_columns(Suppression.released_at)
     ).all()
@@ -262,7 +266,7 @@ def _held() -> Select[Decision, Event, int, str, str]:
             Decision,
             Event,
             Delivery.subscriber_id,
-            Subscriber.address_hash,
+            store.hash_written_to(),
             store.destination().label("destination"),
         )
         .join(Event, Event.id == Decision.event_id)

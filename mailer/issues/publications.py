@@ -91,10 +91,12 @@ def change(
     desk_address: str | None = None,
     zone: str | None = None,
     window: str | None = None,
+    welcomes: bool | None = None,
 ) -> Publication:
     """Change what is given and leave the rest. A campaign's approval names its sender, so it is void then.
 
     ``window``: when letters of new campaigns may leave, as ``delivery.windows`` spells it; "" for always.
+    ``welcomes``: whether new readers get a letter that greets them.
 
     :raises Invalid: the zone is not an IANA name
     """
@@ -110,6 +112,8 @@ def change(
         publication.zone = zone
     if window is not None:
         publication.window = window
+    if welcomes is not None:
+        publication.welcomes = welcomes
     session.flush()
     audit.record(
         session,
@@ -123,12 +127,13 @@ def change(
     return publication
 
 
-def _settings(publication: Publication) -> dict[str, str]:
+def _settings(publication: Publication) -> dict[str, str | bool]:
     return {
         "sender": publication.sender_address,
         "desk": publication.desk_address,
         "zone": publication.zone,
         "window": publication.window,
+        "welcomes": publication.welcomes,
     }
 
 

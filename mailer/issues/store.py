@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, LargeBinary, String, Text, UniqueConstraint, select
+from sqlalchemy import ForeignKey, LargeBinary, String, Text, UniqueConstraint, false, select
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.database import Base, BigId, Json, UTCDateTime
@@ -27,6 +27,7 @@ class Publication(Base):
     desk_address: Mapped[str] = mapped_column(String(320))  # where a reader's own answer is passed on
     accent: Mapped[str] = mapped_column(String(7), default="#0b6b4f")  # the theme's colour
     window: Mapped[str] = mapped_column(String(200), default="", server_default="")  # hours to send in
+    welcomes: Mapped[bool] = mapped_column(default=False, server_default=false())  # mails a welcome
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 

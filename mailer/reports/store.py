@@ -48,7 +48,7 @@ from mailer.tracking.store import VisitSum
 Behind = Select[*tuple[Any, ...]]
 """The rows behind a figure: n (NULL: excluded), subscriber_id, partner_id, what, event_id (NULL: none)."""
 
-_BY_PEOPLE = or_(Event.kind.not_in((EventKind.OPEN, EventKind.CLICK)), ~Event.detail.startswith(MACHINE))
+BY_PEOPLE = or_(Event.kind.not_in((EventKind.OPEN, EventKind.CLICK)), ~Event.detail.startswith(MACHINE))
 _STATE_WORD = case({state.value: state.name.lower() for state in DeliveryState}, value=Delivery.state)
 
 
@@ -103,16 +103,11 @@ def by_kind(session: Session, campaign_id: int) -> dict[str, int]:
     counted = _counts(
         session,
         select(Event.kind, func.count(Event.n.distinct()))
-        .where(Event.campaign_id == campaign_id, _BY_PEOPLE)
+        .where(Event.campaign_id == campaign_id, BY_PEOPLE)
         .group_by(Event.kind),
     )
     whole = and_(VisitSum.campaign_id == campaign_id, VisitSum.link == -1, VisitSum.people > 0)
     return counted | _counts(session, select(VisitSum.kind, VisitSum.people).where(whole))
-
-
-def by_people() -> ColumnElement[bool]:
-    """The condition that an event is no machine's visit."""
-    return _BY_PEOPLE
 
 
 def suppressions(session: Session, campaign_id: int) -> int:
@@ -234,7 +229,7 @@ def bounced(campaign_id: int, category: str | None = None) -> Behind:
 
 def with_event(campaign_id: int, kind: EventKind) -> Behind:
     """Return deliveries with an event of this kind, each with its first; no machine's visits."""
-    return _told(_first_events(campaign_id, Event.kind == kind, _BY_PEOPLE), Event.kind)
+    return _told(_first_events(campaign_id, Event.kind == kind, BY_PEOPLE), Event.kind)
 
 
 def suppressed(campaign_id: int) -> Behind:
@@ -341,7 +336,7 @@ def attempts_of(session: Session, letters: Collection[tuple[int, int]]) -> list[
 def events_of(session: Session, letters: Collection[tuple[int, int]]) -> list[Event]:
     """Return what came back about some letters, by (campaign_id, n); machines' visits are left out."""
     mine = tuple_(Event.campaign_id, Event.n).in_(letters)
-    return list(session.scalars(select(Event).where(mine, _BY_PEOPLE).order_by(Event.id)))
+    return list(session.scalars(select(Event).where(mine, BY_PEOPLE).order_by(Event.id)))
 
 
 def subscriptions_of(session: Session, subscriber_id: int) -> list[Subscription]:

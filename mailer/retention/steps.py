@@ -27,7 +27,7 @@ from mailer.delivery.store import (
     EventKind,
 )
 from mailer.feedback import store as feedback
-from mailer.reports.store import by_people
+from mailer.reports.store import BY_PEOPLE
 from mailer.retention.rules import Key
 from mailer.tracking.store import VisitSum
 
@@ -159,7 +159,7 @@ def _summed_visits() -> Select[int]:
 
 def _sum_up(session: Session, campaign_id: int, at: datetime) -> None:
     """Write how many people opened and clicked, in all and by link; machines are left out, as in reports."""
-    of = (Event.campaign_id == campaign_id, by_people())
+    of = (Event.campaign_id == campaign_id, BY_PEOPLE)
     people = func.count(Event.n.distinct())
     for kind in _VISITS:
         row = session.execute(select(people, func.count()).where(*of, Event.kind == kind)).one()

@@ -7,16 +7,12 @@ from datetime import datetime
 from urllib.parse import urlencode
 
 from limits import RateLimitItemPerHour
-from sqlalchemy.orm import Session
 
 from mailer.accounts import sessions
 from mailer.accounts import store as accounts
 from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import User
-from mailer.delivery import note
-from mailer.issues import publications
-from mailer.issues import store as issues
-from mailer.web import i18n
+from mailer.web import i18n, post
 from mailer.web.house import House, TooMany
 from mailer.web.i18n import _
 
@@ -46,7 +42,7 @@ def send_link(house: House, email: str, path: str, now: datetime) -> None:
               " nobody gets in."),
         )
     )  # fmt: skip
-    _send(house, user, subject, text, now)
+    post.send(house, to=user.email, language=user.language, subject=subject, text=text, now=now)
 
 
 def send_invitation(house: House, user: User, inviter: str, token: str, now: datetime) -> None:
@@ -63,28 +59,10 @@ def send_invitation(house: House, user: User, inviter: str, token: str, now: dat
             f"{house.settings.public_url}/sign-in/link",
         )
     )  # fmt: skip
-    _send(house, user, subject, text, now)
+    post.send(house, to=user.email, language=user.language, subject=subject, text=text, now=now)
 
 
 def link(house: House, token: str, path: str = "/") -> str:
     """Return the address of a sign-in link that leads to ``path``."""
     onward = f"?{urlencode({'next': path})}" if path != "/" else ""
     return f"{house.settings.public_url}/sign-in/{token}{onward}"
-
-
-def _send(house: House, user: User, subject: str, text: str, now: datetime) -> None:
-    with house.database.read() as session:
-        try:
-            _hand_over(session, house, user, subject, text, now)
-        except (note.NoteRefused, LookupError) as trouble:
-            _log.warning("user %d got no mail: %s", user.id, trouble)
-
-
-def _hand_over(session: Session, house: House, user: User, subject: str, text: str, now: datetime) -> None:
-    found = issues.publications(session)
-    if not found:
-        raise LookupError("there is no publication yet, whose sender it would be")
-    note.send(
-        session, to=user.email, subject=subject, text=text, publication=found[0],
-        voice=publications.voice(session, found[0].id, user.language), settings=house.settings, now=now,
-    )  # fmt: skip

@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from mailer.accounts import entries, store
 from mailer.accounts.entries import Filter
 from mailer.accounts.sessions import SignedIn
-from mailer.audience.sheet import guarded
+from mailer.audience.sheets.guard import guarded
 from mailer.web import deeds, pages
 from mailer.web.access import guard, may, staff
 from mailer.web.house import Here, House, Now, Reading

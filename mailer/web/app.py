@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from http.cookies import SimpleCookie
 
 from fastapi import FastAPI
 from starlette.datastructures import MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,6 +18,7 @@ from mailer.feedback.outbox import Outbox
 from mailer.feedback.webhooks import certificates
 from mailer.feedback.webhooks.certificates import Fetch
 from mailer.feedback.webhooks.receiver import Receiver
+from mailer.sentence import Sentence
 from mailer.settings import Settings, templates
 from mailer.tracking.machines import machine
 from mailer.web import (
@@ -27,30 +27,50 @@ from mailer.web import (
     accounts,
     activity,
     admin,
+    answers,
+    asking,
     campaigns,
     changes,
     duplicates,
     feedback,
     hooks,
     i18n,
+    imports,
+    joining,
     mailboxes,
+    ours,
+    own_data,
     pages,
     partner,
     partners,
     people,
+    policy,
+    preferences,
     retention,
     rules,
     secretariat,
+    segments,
     sending,
     sign_in,
+    sign_up,
+    sign_up_forms,
     subscriber,
     suppressed,
+    team,
     webhooks,
     wordings,
 )
-from mailer.web.forms import UPLOAD_LIMIT
+from mailer.web.forms import IMPORT_LIMIT, UPLOAD_LIMIT, TooLarge
 from mailer.web.house import Doorkeeper, House, ask_dns, utc_now
 
+EMBEDDED = "/embed/"  # pages that other sites may show in a frame
+QUOTED_NONE = "'none'"
+_TOO_LARGE = {
+    UPLOAD_LIMIT: Sentence("This file is too large: send one of at most 25 MB."),
+    IMPORT_LIMIT: Sentence(
+        "The file is larger than 40 MB: split it into several, or save the workbook as CSV."
+    ),
+}
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
     " form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -83,28 +103,65 @@ def create_app(
     receiver = Receiver(settings, database, fetch, machine)
     house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
     app.state.house = house
+    for router in imports.routers:  # before the page of a person, whose address could be this
+        app.include_router(router)
     for stage in (
-        sign_in, account, accounts, activity, secretariat, campaigns, partner, admin, partners, people,
-        changes, duplicates, wordings, retention, feedback, rules, suppressed, sending, mailboxes, hooks,
-        subscriber, webhooks,
-    ):  # fmt: skip
+        sign_in,
+        account,
+        accounts,
+        activity,
+        secretariat,
+        campaigns,
+        segments,
+        joining,
+        partner,
+        ours,
+        team,
+        asking,
+        admin,
+        partners,
+        people,
+        changes,
+        duplicates,
+        wordings,
+        retention,
+        feedback,
+        answers,
+        rules,
+        policy,
+        suppressed,
+        sending,
+        mailboxes,
+        hooks,
+        subscriber,
+        sign_up,
+        preferences,
+        own_data,
+        sign_up_forms,
+        webhooks,
+    ):
         app.include_router(stage.router)
     app.include_router(account.codes)
+    app.include_router(asking.secretariat)
     app.mount("/static", StaticFiles(directory=templates() / "pages" / "static"))
     pages.install(app)
     access.install(app)
+    own_data.install(app)
     app.add_middleware(_Language)
     app.add_middleware(_SmallBodies)
-    app.add_middleware(_Headers, secure=house.secure)
+    app.add_middleware(_Headers, secure=house.secure, embedders=settings.embed_sites.split())
     return app
 
 
 class _Headers:
     """Adds the security headers to every answer that does not bring its own."""
 
-    def __init__(self, app: ASGIApp, *, secure: bool) -> None:
+    def __init__(self, app: ASGIApp, *, secure: bool, embedders: Sequence[str]) -> None:
         self._app = app
-        self._secure = {"Strict-Transport-Security": "max-age=31536000"} if secure else {}
+        always = {"Strict-Transport-Security": "max-age=31536000"} if secure else {}
+        self._headers = {**_HEADERS, **always}
+        self._embedded = {**self._headers, "Content-Security-Policy": _embedded(embedders)}
+        del self._embedded["X-Frame-Options"]  # it cannot name sites; CSP's frame-ancestors does
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def sending(message: Message) -> None:
@@ -112,11 +169,18 @@ class _Headers:
                 headers = MutableHeaders(scope=message)
                 if scope["path"].startswith("/static/"):
                     headers.setdefault("Cache-Control", "public, max-age=31536000, immutable")
-                for name, value in (*_HEADERS.items(), *self._secure.items()):
+                own = self._embedded if scope["path"].startswith(EMBEDDED) else self._headers
+                for name, value in own.items():
                     headers.setdefault(name, value)
             await send(message)
 
         await self._app(scope, receive, sending)
+
+
+def _embedded(sites: Sequence[str]) -> str:
+    """Return the policy of pages that the operator's sites may show in a frame."""
+    ancestors = f"frame-ancestors {' '.join(sites) or QUOTED_NONE}"
+    return CONTENT_SECURITY_POLICY.replace(f"frame-ancestors {QUOTED_NONE}", ancestors)
 
 
 class _Language:
@@ -135,7 +199,8 @@ class _Language:
         i18n.use(i18n.negotiate(wished, request.headers.get("accept-language", "")))
 
         async def sending(message: Message) -> None:
-            if message["type"] == "http.response.start" and asked in i18n.NAMES:
+            embedded = scope["path"].startswith(EMBEDDED)  # in a frame of another site: no cookie
+            if message["type"] == "http.response.start" and asked in i18n.NAMES and not embedded:
                 MutableHeaders(scope=message).append("Set-Cookie", _remembering(asked))
             await send(message)
 
@@ -156,13 +221,15 @@ class _SmallBodies:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = 0
+        path = scope.get("path", "")
+        limit = IMPORT_LIMIT if path in (imports.SECRETARIAT, imports.PARTNER) else UPLOAD_LIMIT
 
         async def receiving() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > UPLOAD_LIMIT:
-                raise HTTPException(413)
+            if read > limit:
+                raise TooLarge(_TOO_LARGE[limit])
             return message
 
         await self._app(scope, receiving, send)

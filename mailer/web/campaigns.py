@@ -13,8 +13,9 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
-from mailer.audience import codes
-from mailer.delivery import campaigns, pace, states, store, trial
+from mailer.audience import codes, segments
+from mailer.audience.store import Segment
+from mailer.delivery import campaigns, pace, reach, states, store, trial
 from mailer.delivery.relay import BadRelay, Relay
 from mailer.delivery.states import Move
 from mailer.delivery.store import Campaign
@@ -86,9 +87,13 @@ def list_campaigns(request: Request, session: Reading, me: Reader) -> Response:
 
 
 class Plan(Form):
-    """What a campaign sends, to whom and when. ``day`` None: it is launched by hand."""
+    """What a campaign sends, to whom and when. ``day`` None: it is launched by hand.
+
+    ``segment``: the saved audience that counts in place of ``audience``.
+    """
 
     audience: str = "everyone"
+    segment: int | None = None
     languages: list[Literal["zh", "en"]]
     fallback: bool = False
     day: date | None = None
@@ -96,6 +101,13 @@ class Plan(Form):
     zone: str = "UTC"
     window: str = ""
     local_time: bool = False
+
+    def meant(self, session: Session) -> str:
+        """Return the audience as campaigns take it: a rule, or the name of a segment.
+
+        :raises NoSegment: it is gone
+        """
+        return self.audience if self.segment is None else segments.by_id(session, self.segment).name
 
     def scheduled_at(self) -> datetime | None:
         """Return the instant meant.
@@ -117,7 +129,7 @@ def new_campaign(request: Request, session: Reading, me: Maker, issue: UUID) -> 
         "zone": found.publication.zone,
         "window": found.publication.window,
     }
-    return pages.render(request, "desk/plan.html", titled=found, campaign=None, form=form)
+    return pages.render(request, "desk/plan.html", form=form, **_planning(session, found))
 
 
 @router.post("/issues/{issue}/campaign")
@@ -125,10 +137,10 @@ def make_campaign(
     request: Request, form: Posted, session: Writing, now: Now, me: Maker, issue: UUID
 ) -> Response:
     found = find_issue(session, issue)
-    with pages.again(request, "desk/plan.html", form=forms.kept(form), titled=found, campaign=None):
+    with pages.again(request, "desk/plan.html", form=forms.kept(form), **_planning(session, found)):
         plan = forms.read(Plan, form)
         made = campaigns.create(
-            session, issue_id=found.issue.id, audience=plan.audience, languages=plan.languages,
+            session, issue_id=found.issue.id, audience=plan.meant(session), languages=plan.languages,
             fallback=plan.fallback, scheduled_at=plan.scheduled_at(), window=plan.window,
             local_time=plan.local_time, now=now, actor=actor(me),
         )  # fmt: skip
@@ -140,27 +152,35 @@ def make_campaign(
 @router.get("/campaigns/{campaign}/plan")
 def plan_page(request: Request, session: Reading, me: Maker, campaign: UUID) -> Response:
     found = find(session, campaign)
-    return pages.render(request, "desk/plan.html", titled=found.of, campaign=found, form=_as_form(found))
+    form = _as_form(found, segments.listing(session))
+    return pages.render(request, "desk/plan.html", form=form, **_planning(session, found.of, found))
 
 
 @router.post("/campaigns/{campaign}/plan")
 def revise(request: Request, form: Posted, session: Writing, now: Now, me: Maker, campaign: UUID) -> Response:
     found = find(session, campaign)
-    with pages.again(request, "desk/plan.html", form=forms.kept(form), titled=found.of, campaign=found):
+    with pages.again(request, "desk/plan.html", form=forms.kept(form), **_planning(session, found.of, found)):
         plan = forms.read(Plan, form)
         campaigns.revise(
-            session, campaign_id=found.row.id, audience=plan.audience, languages=plan.languages,
+            session, campaign_id=found.row.id, audience=plan.meant(session), languages=plan.languages,
             fallback=plan.fallback, scheduled_at=plan.scheduled_at(), window=plan.window,
             local_time=plan.local_time, now=now, actor=actor(me),
         )  # fmt: skip
     return pages.done(found.path, _("Saved. An approval given before is void."))
 
 
-def _as_form(found: Known) -> dict[str, Any]:
+def _planning(session: Session, issue: Titled, found: Known | None = None) -> dict[str, Any]:
+    return {"titled": issue, "campaign": found, "segments": segments.listing(session)}
+
+
+def _as_form(found: Known, saved: list[Segment]) -> dict[str, Any]:
+    """Return a campaign as its form; its segment is chosen while that still says what the campaign does."""
     row = found.row
+    same = [each.id for each in saved if each.id == row.segment_id and each.rule == row.audience]
     local = row.scheduled_at and row.scheduled_at.astimezone(ZoneInfo(found.zone))
     return {
         "audience": row.audience,
+        "segment": same[0] if same else "",
         "languages": row.languages,
         "fallback": "1" if row.fallback else "",
         "day": local.date().isoformat() if local else "",
@@ -180,22 +200,35 @@ def count(
     audience: Annotated[str, Query(max_length=2000)] = "everyone",
     languages: Annotated[list[Literal["zh", "en"]], Query()] = [],  # noqa: B006  FastAPI copies it
     fallback: bool = False,
+    segment: Annotated[str, Query(pattern="^[0-9]{0,9}$")] = "",
 ) -> Response:
     """How many an audience means, while it is being written: half a rule is no error of the page."""
     found = find_issue(session, issue)
     try:
-        meant = campaigns.preview(
-            session, publication_id=found.publication.id, audience=audience, languages=languages,
-            fallback=fallback, now=now,
+        named = segments.by_id(session, int(segment)).rule if segment else audience
+        meant = reach.glance(
+            session, publication_id=found.publication.id, rule=segments.resolve(session, named),
+            languages=languages, fallback=fallback, now=now,
         )  # fmt: skip
-    except Invalid as error:
+    except (Invalid, reach.CannotSay) as error:
         return JSONResponse({"error": i18n.tell(error.sentence)})
     return JSONResponse({"total": meant.total, "message": in_words(meant)})
+
+
+def rounded(value: int, meant: campaigns.Audience) -> str:
+    """Return a number of people, "about 12,000" where a sample told it."""
+    if meant.about == 1:
+        return number(value)
+    if value == 0:
+        return _("fewer than %(n)s", n=number(3 * meant.about))  # 95 %: the rule of three
+    return _("about %(n)s", n=number(value))
 
 
 def in_words(meant: campaigns.Audience) -> str:
     """Say how many letters there would be, in which languages, and who gets none."""
     letters = ngettext("%(num)s letter", "%(num)s letters", meant.total)
+    if meant.about > 1:
+        letters = _("about %(n)s", n=letters)
     by_language = ", ".join(f"{i18n.NAMES[language]} {number(n)}" for language, n in meant.letters.items())
     none = ", ".join(f"{word(reason)} {number(n)}" for reason, n in meant.excluded.items())
     text = f"{letters} ({by_language})" if by_language else letters
@@ -216,7 +249,8 @@ def _opened(session: Session, found: Known, now: datetime, settings: Settings) -
         "frozen": store.frozen_editions(session, found.row.id),
         "report": reports.report(session, found.row.id) if launched else None,
         "figures": figures,
-        "meant": None if launched else _meant(session, found, now),
+        "meant": None if launched else _glanced(session, found, now),
+        "rounded": rounded,
         "waits": _waits(session, found, now, settings),
     }
 
@@ -231,6 +265,18 @@ def _waits(session: Session, found: Known, now: datetime, settings: Settings) ->
         relay = pace.NONE
     reasons = waits.told(waiting.waits(session, found.row, now, relay), now=now, zone=found.zone)
     return [text for text in (i18n.tell(found.row.trouble), *reasons) if text]
+
+
+def _glanced(session: Session, found: Known, now: datetime) -> campaigns.Audience | None:
+    """Count at once, if need be about; None: not even that."""
+    row = found.row
+    try:
+        return reach.glance(
+            session, publication_id=row.publication_id, rule=segments.parse(row.audience),
+            languages=row.languages, fallback=row.fallback, now=now,
+        )  # fmt: skip
+    except reach.CannotSay:
+        return None
 
 
 def _meant(session: Session, found: Known, now: datetime) -> campaigns.Audience:

@@ -19,6 +19,8 @@ AREAS = {
     "publication": N_("Publications"),
     "partner": N_("Partners"),
     "membership": N_("Partners' people"),
+    "request": N_("Requests"),
+    "team": N_("Partners' teams"),
     "subscriber": N_("Subscribers"),
     "change": N_("Bulk changes"),
     "duplicate": N_("Duplicates"),
@@ -94,8 +96,22 @@ ACTIONS = {
     "topic.retire": N_("retired a topic"),
     "topic.offer": N_("offered a topic again"),
     "retention.set": N_("set a period of retention"),
+    "membership.add_several": N_("added several people at once"),
+    "membership.ask_again": N_("asked somebody once more whether they want the newsletter"),
+    "membership.correct": N_("corrected an address"),
     "membership.edit": N_("changed a person's entry"),
     "membership.end": N_("took a person off the list"),
+    "membership.pause": N_("paused a person's letters"),
+    "membership.restore": N_("put a person back on the list"),
+    "membership.resume": N_("let a person's letters go on"),
+    "partner.seats": N_("changed the number of seats"),
+    "request.ask": N_("asked the secretariat for something"),
+    "request.accept": N_("granted a request"),
+    "request.decline": N_("declined a request"),
+    "request.withdraw": N_("withdrew a request"),
+    "team.link": N_("sent a new sign-in link"),
+    "team.readmit": N_("let a manager in again"),
+    "team.remove": N_("took a manager's access away"),
     "subscriber.add": N_("added a person"),
     "subscriber.add_many": N_("added many people"),
     "subscriber.edit": N_("changed a person's names"),
@@ -136,6 +152,12 @@ ACTIONS = {
     "webhook.remove": N_("stopped a provider's posts"),
 }
 """Every action that a verb records; a test looks for each."""
+
+OF_PARTNERS = frozenset(
+    {"partner.seats", "subscriber.add", "user.add"}
+    | {action for action in ACTIONS if action.startswith(("membership.", "request.", "team."))}
+)
+"""What a partner's own page of activity shows: nothing else is read from the log for it."""
 
 _FIELDS = {
     "action": N_("Decision"),

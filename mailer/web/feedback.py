@@ -22,12 +22,13 @@ from mailer.feedback import alerts, grounds, inbox, shown, tryout
 from mailer.feedback import store as feedback
 from mailer.feedback.inbox import Filter, Row
 from mailer.feedback.rules import Action
-from mailer.feedback.store import Decision
+from mailer.feedback.store import Answer, Decision
 from mailer.issues import publications
 from mailer.issues import store as issues
 from mailer.reports import store as reports
 from mailer.web import forms, i18n, pages
 from mailer.web.access import actor, guard, local, may, staff
+from mailer.web.answers import seen
 from mailer.web.campaigns import known
 from mailer.web.forms import Form, Refused
 from mailer.web.house import Here, Now, Posted, Reading, Writing
@@ -237,10 +238,12 @@ def _case(session: Session, event: int, now: datetime) -> Mapping[str, Any]:
     row = inbox.get(session, event)
     raw = _mail(session, row)
     campaign = store.campaign(session, row.case.campaign_id)
+    answered = feedback.answers_of(session, row.case.campaign_id, row.case.n)
     return {
         "row": row,
         "campaign": known(session, [campaign])[0] if campaign else None,
         "mail": shown.read(raw) if raw is not None else None,
+        "answered": [(seen(session, each), _answer(session, each)) for each in answered],
         "grounds": grounds.read(row.case.reason),
         "suppressed": suppressions.of_address(session, row.person.address_hash, now),
         "of_partners": reports.partners_of(session, row.person.id),
@@ -251,6 +254,12 @@ def _case(session: Session, event: int, now: datetime) -> Mapping[str, Any]:
 
 def _undoable(decision: Decision | None) -> bool:
     return decision is not None and decision.undone_at is None and decision.action != Action.NONE
+
+
+def _answer(session: Session, row: Answer) -> shown.Shown | None:
+    """Return what a reader has answered; None: it is not kept any more."""
+    raw = feedback.mail_content(session, row.mail_id)
+    return shown.read(raw) if raw is not None else None
 
 
 def _mail(session: Session, row: Row) -> bytes | None:

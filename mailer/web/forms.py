@@ -11,7 +11,14 @@ from starlette.datastructures import FormData, UploadFile
 from mailer.errors import Invalid, MailerError
 from mailer.web.i18n import _, tell
 
-UPLOAD_LIMIT = 25 * 1024 * 1024  # octets
+UPLOAD_LIMIT = 25 * 1024 * 1024  # octets of a request
+IMPORT_LIMIT = 41_000_000  # of one that brings a file of people: 40 MB, and the form around it
+
+
+class TooLarge(MailerError):
+    """This file is too large: send a smaller one."""
+
+    http_status = 413
 
 
 class Refused(Invalid):

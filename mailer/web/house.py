@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from ipaddress import IPv4Address, ip_address, ip_network
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -37,8 +38,12 @@ class Doorkeeper:
 
     def count(self, limit: RateLimitItem, *whose: str) -> None:
         """:raises TooMany: more attempts than ``limit`` allows"""
-        if not self._window.hit(limit, *whose):
+        if not self.admits(limit, *whose):
             raise TooMany
+
+    def admits(self, limit: RateLimitItem, *whose: str) -> bool:
+        """Count an attempt, unless there were as many as ``limit`` allows: then say no."""
+        return self._window.hit(limit, *whose)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,18 @@ class House:
         """True when cookies travel over HTTPS only."""
         chosen = self.settings.secure_cookies
         return self.settings.public_url.startswith("https:") if chosen is None else chosen
+
+
+def host_of(request: Request) -> str:
+    """Return whose attempts a request counts among: an address, of IPv6 the network of one customer (/64)."""
+    host = request.client.host if request.client else ""
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(found, IPv4Address):
+        return host
+    return str(found.ipv4_mapped or ip_network((found, 64), strict=False))
 
 
 def utc_now() -> datetime:

@@ -124,6 +124,11 @@ def day(value: date | None) -> str:
     return format_date(value, "long", locale=_LOCALES[current()]) if value else ""
 
 
+def day_in(value: datetime, zone: str) -> str:
+    """Return the day that an instant falls on in a named zone."""
+    return day(value.astimezone(ZoneInfo(zone)).date())
+
+
 def when(value: datetime | None, zone: str = "UTC") -> str:
     """Return an instant in a named zone, like "22 Nov 2026, 18:00 (UTC+8)"; "" for None."""
     if value is None:

@@ -41,9 +41,8 @@ def invite(house: House, address: str, publication_id: int, partner: str, now: d
 
 
 def _may_be_asked(session: Session, person: Subscriber, publication_id: int, now: datetime) -> bool:
-    subscription = subscriptions.get(session, person.id, publication_id)
-    waits = subscription is not None and subscription.state == SubscriptionState.PENDING
-    return waits and not suppressions.of_address(session, person.address_hash, now)
+    asked = subscriptions.is_asked(session, person.id, publication_id)
+    return asked and not suppressions.of_address(session, person.address_hash, now)
 
 
 def _send(
@@ -52,15 +51,25 @@ def _send(
     i18n.use(person.language)
     token = house.settings.keys.sign(Purpose.CONFIRM, person.id, publication_id, expires=now + LASTS)
     voice = publications.voice(session, publication_id, person.language)
+    subscription = subscriptions.get(session, person.id, publication_id)
+    reads = subscription is not None and subscription.state == SubscriptionState.CONFIRMED
     note.send(
         session,
         to=person.address or "",
         subject=_("%(name)s: would you like to receive it?", name=voice.name),
         text=_("%(partner)s has put you forward as a reader of %(name)s.", partner=partner, name=voice.name)
         + " "
-        + _("If you would like to receive it, confirm here:")
+        + (
+            _("You receive it already. If they may know it, confirm here:")
+            if reads
+            else _("If you would like to receive it, confirm here:")
+        )
         + f"\n\n{house.settings.public_url}/confirm/{token}\n\n"
-        + _("If not, you need do nothing: no letter will come."),
+        + (
+            _("If not, you need do nothing: nothing changes.")
+            if reads
+            else _("If not, you need do nothing: no letter will come.")
+        ),
         publication=session.get_one(Publication, publication_id),
         voice=voice,
         settings=house.settings,

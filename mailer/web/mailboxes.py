@@ -10,14 +10,15 @@ from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
-from mailer.feedback import answers, forwarding, mime
+from mailer.feedback import answers
 from mailer.feedback import store as feedback
 from mailer.feedback.boxes import mailboxes, store
 from mailer.feedback.boxes.account import Account, Protocol, from_parts
-from mailer.feedback.boxes.store import Mailbox
+from mailer.feedback.boxes.store import Mailbox, UnstoredMail
 from mailer.sentence import Sentence
 from mailer.web import forms, pages
 from mailer.web.access import actor, guard, may, staff
+from mailer.web.answers import seen
 from mailer.web.forms import Form
 from mailer.web.house import Here, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
@@ -43,17 +44,7 @@ class Shown:
     account: Account
     trouble: Sentence | None
     is_read: bool
-
-
-@dataclass(frozen=True)
-class Kept:
-    """An answer that nobody has got, and why."""
-
-    mail_id: int
-    at: datetime
-    writer: str
-    subject: str
-    why: Sentence | None
+    unstored: list[UnstoredMail]
 
 
 @router.get("")
@@ -94,6 +85,19 @@ def try_again(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
     return pages.done(_PATH, _("It is tried again within seconds: reload the page to see how it goes."))
 
 
+class Unstored(Which):
+    """A mail of a mailbox that could not be stored."""
+
+    uid: str
+
+
+@router.post("/dismiss")
+def dismiss(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
+    given = forms.read(Unstored, form)
+    mailboxes.dismiss(session, given.id, given.uid, now=now, actor=actor(me))
+    return pages.done(_PATH, _("This mail is not tried again; it stays where it is."))
+
+
 @router.post("/remove")
 def remove(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
     mailboxes.remove(session, forms.read(Which, form).id, now=now, actor=actor(me))
@@ -109,19 +113,13 @@ def pass_on(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
 def _seen(session: Session, now: datetime) -> dict[str, Any]:
     kept = feedback.answers_in(session, answers.State.KEPT, limit=_SHOWN)
     return {
-        "mailboxes": [_shown(row, now) for row in store.mailboxes(session)],
-        "kept": [_kept(session, row) for row in kept],
+        "mailboxes": [_shown(session, row, now) for row in store.mailboxes(session)],
+        "kept": [seen(session, row) for row in kept],
         "POP3": Protocol.POP3,
     }
 
 
-def _shown(row: Mailbox, now: datetime) -> Shown:
+def _shown(session: Session, row: Mailbox, now: datetime) -> Shown:
     is_read = row.looked_at is not None and now - row.looked_at < _UNREAD
-    return Shown(row, Account.from_url(row.url), mailboxes.trouble_of(row), is_read)
-
-
-def _kept(session: Session, row: feedback.Answer) -> Kept:
-    headers = mime.read((feedback.mail_content(session, row.mail_id) or b"")[: mime.HEADER_LIMIT]).headers
-    subject = mime.decode_words(headers.get("subject")[:500])
-    why = Sentence.restored(row.said) if row.said else None
-    return Kept(row.mail_id, row.at, forwarding.writer(headers).shown, subject, why)
+    failed = store.unstored(session, row.id)
+    return Shown(row, Account.from_url(row.url), mailboxes.trouble_of(row), is_read, failed)

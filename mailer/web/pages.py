@@ -59,6 +59,7 @@ def environment() -> Environment:
     made.filters.update(
         number=i18n.number,
         day=i18n.day,
+        day_in=i18n.day_in,
         when=i18n.when,
         country=i18n.country,
         share=i18n.share,
@@ -170,30 +171,26 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(MailerError)
     def person_can_mend(request: Request, error: MailerError) -> Response:
         status = 503 if isinstance(error, Unreachable) else error.http_status
-        return _trouble(request, status, i18n.tell(error.sentence))
+        return trouble(request, status, i18n.tell(error.sentence))
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
-        return _trouble(request, error.status_code, _words(error.status_code))
+        return trouble(request, error.status_code, _words(error.status_code))
 
     @app.exception_handler(RequestValidationError)
     def not_an_address_of_ours(request: Request, error: RequestValidationError) -> Response:
-        return _trouble(
-            request, 404, _words(404)
-        )  # forms are read by ``forms``: only path and query end here
+        return trouble(request, 404, _words(404))  # forms are read by ``forms``: only path and query end here
 
     @app.exception_handler(Exception)
     def broken(request: Request, error: Exception) -> Response:
         _log.error("page failed: %s", request.scope.get("route"), exc_info=error)
-        return _trouble(request, 500, _words(500))
+        return trouble(request, 500, _words(500))
 
 
 def _words(status: int) -> str:
     match status:
         case 404 | 405:
             return _("There is no page at this address. Check the address, or start from the home page.")
-        case 413:
-            return _("This file is too large: send one of at most 25 MB.")
         case 500:
             return _(
                 "Something broke on our side, and has been noted. Try again; if it happens again, tell your"
@@ -202,7 +199,8 @@ def _words(status: int) -> str:
     return _("This request could not be understood: go back and try again.")
 
 
-def _trouble(request: Request, status: int, message: str) -> Response:
+def trouble(request: Request, status: int, message: str) -> Response:
+    """Say what is wrong on a page, or as JSON where that was asked for."""
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"error": message}, status)
     return render(request, "error.html", status, status=status, message=message)

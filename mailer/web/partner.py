@@ -1,30 +1,38 @@
-"""The partner's desk: a manager looks after their own organisation's people, and sees nobody else's."""
+"""The partner's desk: a manager looks after their own organisation's people, and sees nobody else's.
+
+``joining`` brings people in and corrects addresses, ``ours`` is the delivery report, ``team`` the colleagues.
+"""
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import RedirectResponse
+from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
-from starlette.background import BackgroundTask
 
+from mailer.accounts import team
 from mailer.accounts.sessions import SignedIn
-from mailer.audience import desk
-from mailer.audience.desk import PartnerPerson
+from mailer.audience import desk, requests, topics
+from mailer.audience.desk import Profile
+from mailer.audience.members import Order, Standing, Wanted
 from mailer.audience.names import Names
-from mailer.audience.store import Partner
+from mailer.audience.store import Partner, RequestState
 from mailer.errors import NotFound
 from mailer.issues import store as issues
-from mailer.web import forms, i18n, pages
+from mailer.issues.store import Publication
+from mailer.reports import partner as reports
+from mailer.web import advice, forms, i18n, pages, titles
 from mailer.web.access import actor, guard, may
 from mailer.web.forms import Form
-from mailer.web.house import Here, Now, Posted, Reading, Writing
+from mailer.web.house import Now, Posted, Reading, Writing
 from mailer.web.i18n import _
-from mailer.web.invitations import invite
 
-_NAMES = tuple(Names.__dataclass_fields__)
+LONG = timedelta(days=7)  # to wait for an answer
+NEWS = timedelta(days=14)  # an answer of the secretariat's is shown on the home page
+_NAMES = tuple(Names._fields)
 
 
 def _manager(me: Annotated[SignedIn, Depends(may("partner.manage"))], session: Reading) -> Partner:
@@ -34,6 +42,7 @@ def _manager(me: Annotated[SignedIn, Depends(may("partner.manage"))], session: R
 
 Manager = Annotated[SignedIn, Depends(may("partner.manage"))]
 Own = Annotated[Partner, Depends(_manager)]
+Word = Annotated[str, Query(max_length=40)]
 
 router = APIRouter(prefix="/partner", dependencies=[Depends(guard)], include_in_schema=False)
 
@@ -43,110 +52,219 @@ class Person(Form):
 
     language: Literal["zh", "en"]
     notes: str = ""
+    topics: tuple[str, ...] = ()
     name_zh: str = ""
     honorific_zh: str = ""
+    name_en: str = ""
     given_en: str = ""
     family_en: str = ""
     honorific_en: str = ""
 
-    def names(self) -> Names:
-        """Return the names as the audience takes them."""
-        return Names(**{name: getattr(self, name) for name in _NAMES if name in type(self).model_fields})
-
-
-class NewPerson(Person):
-    """A person to add; ``agreed`` is ticked where the partner answers for their consent."""
-
-    address: str
-    agreed: Literal["1"]
+    def names(self, known: Names = Names()) -> Names:
+        """Return the names as the audience takes them; parts that the form does not ask for stay as known."""
+        given = {name: getattr(self, name) for name in _NAMES if name in type(self).model_fields}
+        if self.given_en or self.family_en:
+            given["name_en"] = ""  # it is made of the parts
+        if self.name_zh == known.name_zh:
+            given |= {"family_zh": known.family_zh, "given_zh": known.given_zh}
+        return Names(**given)
 
 
 @router.get("")
-def home(me: Manager) -> Response:
-    return RedirectResponse("/partner/people", 303)
+def home(request: Request, session: Reading, now: Now, me: Manager, own: Own) -> Response:
+    """What there is, what came of the last issue, and what needs doing."""
+    last = reports.last(session, own.id)
+    asked = requests.of_partner(session, own.id)
+    return pages.render(
+        request,
+        "partner/home.html",
+        own=own,
+        name=called(own),
+        found=desk.overview(session, own, now=now),
+        late=desk.people(session, own.id, Wanted(waiting_since=now - LONG), now=now, size=1).total,
+        news=[each for each in asked if each.answered_at and each.answered_at > now - NEWS],
+        open=[each for each in asked if each.state == RequestState.OPEN],
+        alone=len(team.members(session, own.id)) < 2,
+        last=last,
+        title=title_of(session, last.campaign.issue_id) if last else "",
+    )
 
 
 @router.get("/people")
 def list_people(
-    request: Request, session: Reading, now: Now, own: Own, search: pages.Search = "", page: pages.Number = 1
-) -> Response:
-    found = desk.people(session, own.id, search, page, now=now)
+    request: Request, session: Reading, now: Now, own: Own,
+    search: pages.Search = "", language: Word = "", state: Word = "", topic: Word = "", sort: Word = "",
+    waiting: Word = "", removed: Word = "", page: pages.Number = 1,
+) -> Response:  # fmt: skip
+    wanted = Wanted(
+        search, language, Standing(state) if state in set(Standing) else None, topic,
+        now - LONG if waiting == "long" else None,
+    )  # fmt: skip
+    order = Order(sort) if sort in set(Order) else Order.ADDRESS
+    gone = desk.removed(session, own.id, now=now)
     return pages.render(
-        request, "partner/people.html", found=found, search=search, size=desk.PAGE, name=_called(own), own=own
+        request, "partner/people.html", own=own, name=called(own), size=desk.PAGE,
+        found=desk.people(session, own.id, wanted, order, page, now=now),
+        overview=desk.overview(session, own, now=now), wanted=wanted, order=order, topics=offered(session),
+        gone=gone, just=[each for each in gone if str(each.id) == removed], standings=Standing,
+    )  # fmt: skip
+
+
+@router.get("/bounced")
+def list_bounced(request: Request, session: Reading, now: Now, own: Own, page: pages.Number = 1) -> Response:
+    """The addresses that need mending, those that came back first on top."""
+    wanted = Wanted(standing=Standing.BOUNCED)
+    found = desk.people(session, own.id, wanted, Order.BOUNCED, page, now=now)
+    return pages.render(
+        request, "partner/bounced.html", found=found, size=desk.PAGE, name=called(own), told=advice.told
     )
-
-
-@router.get("/people/new")
-def new_person(request: Request, own: Own) -> Response:
-    form = {"language": own.language}
-    return pages.render(request, "partner/new.html", form=form, wording=_wording(own), name=_called(own))
-
-
-@router.post("/people/new")
-def add_person(
-    request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Manager, own: Own
-) -> Response:
-    context = {"wording": _wording(own), "name": _called(own)}
-    with pages.again(request, "partner/new.html", form=forms.kept(form), **context):
-        given, publication_id = forms.read(NewPerson, form), _publication(session)
-        added = desk.add(
-            session, partner_id=own.id, keys=house.settings.keys, now=now, actor=actor(me),
-            address=given.address, names=given.names(), language=given.language, notes=given.notes,
-            publication_id=publication_id, wording=_wording(own),
-            origin=request.client.host if request.client else "",
-        )  # fmt: skip
-    done = pages.done("/partner/people", _("%(name)s has been added.", name=added.name or added.address))
-    if not own.trusted:
-        done.background = BackgroundTask(invite, house, added.address, publication_id, _called(own), now)
-    return done
 
 
 @router.get("/people/{person}")
 def show_person(request: Request, session: Reading, now: Now, own: Own, person: UUID) -> Response:
-    found = desk.person(session, own.id, person, now=now)
-    return pages.render(request, "partner/person.html", person=found, form=_as_form(found))
+    found = desk.profile(session, own.id, person, now=now)
+    return pages.render(request, "partner/person.html", form=_as_form(found), **_opened(session, own, found))
 
 
 @router.post("/people/{person}")
 def edit_person(
     request: Request, form: Posted, session: Writing, now: Now, me: Manager, own: Own, person: UUID
 ) -> Response:
-    found = desk.person(session, own.id, person, now=now)
-    with pages.again(request, "partner/person.html", form=forms.kept(form), person=found):
+    found = desk.profile(session, own.id, person, now=now)
+    with pages.again(request, "partner/person.html", form=forms.kept(form), **_opened(session, own, found)):
         given = forms.read(Person, form)
         desk.edit(
             session, partner_id=own.id, membership_public_id=person, now=now, actor=actor(me),
-            names=given.names(), language=given.language, notes=given.notes,
+            names=given.names(found.person.names), language=given.language, notes=given.notes,
+            chosen_topics=given.topics, publication_id=publication(session).id,
         )  # fmt: skip
     return pages.done(f"/partner/people/{person}", _("Saved."))
+
+
+class Pause(Form):
+    """The day on which letters start again."""
+
+    until: date
+
+
+@router.post("/people/{person}/pause")
+def pause_person(
+    request: Request, form: Posted, session: Writing, now: Now, me: Manager, own: Own, person: UUID
+) -> Response:
+    found = desk.profile(session, own.id, person, now=now)
+    kept = {**_as_form(found), **forms.kept(form)}
+    with pages.again(request, "partner/person.html", form=kept, **_opened(session, own, found)):
+        until = datetime.combine(forms.read(Pause, form).until, time(), ZoneInfo(zone_of(session, own)))
+        desk.pause(
+            session, partner_id=own.id, membership_public_id=person, until=until.astimezone(UTC), now=now,
+            actor=actor(me),
+        )  # fmt: skip
+    return pages.done(
+        f"/partner/people/{person}", _("Paused. Letters start again by themselves on that day.")
+    )
+
+
+@router.post("/people/{person}/resume")
+def resume_person(session: Writing, now: Now, me: Manager, own: Own, person: UUID) -> Response:
+    desk.resume(session, partner_id=own.id, membership_public_id=person, now=now, actor=actor(me))
+    return pages.done(f"/partner/people/{person}", _("Letters go on from the next issue."))
 
 
 @router.post("/people/{person}/remove")
 def remove_person(session: Writing, now: Now, me: Manager, own: Own, person: UUID) -> Response:
     found = desk.person(session, own.id, person, now=now)
     desk.end_membership(session, partner_id=own.id, membership_public_id=person, now=now, actor=actor(me))
-    removed = _("%(name)s is no longer on your list.", name=found.name or found.address)
-    return pages.done("/partner/people", removed)
+    gone = _("%(name)s is no longer on your list.", name=found.name or found.address)
+    return pages.done(f"/partner/people?removed={person}", gone)
 
 
-def _as_form(person: PartnerPerson) -> dict[str, Any]:
-    return {**person.names.columns(), "language": person.language, "notes": person.notes}
+@router.post("/people/{person}/restore")
+def restore_person(session: Writing, now: Now, me: Manager, own: Own, person: UUID) -> Response:
+    found = desk.restore(session, partner_id=own.id, membership_public_id=person, now=now, actor=actor(me))
+    back = _("%(name)s is on your list again.", name=found.name or found.address)
+    return pages.done(f"/partner/people/{person}", back)
 
 
-def _wording(own: Partner) -> str:
-    """What the manager says about consent, kept as evidence in the words they were shown."""
-    if own.trusted:
-        return _("This person has agreed to receive the newsletter, and my organisation can show it.")
-    return _("This person will be asked by mail whether they want the newsletter.")
+def _opened(session: Session, own: Partner, found: Profile) -> dict[str, Any]:
+    letters = reports.of_person(session, own.id, found.person.id)
+    return {
+        "profile": found,
+        "person": found.person,
+        "letters": letters,
+        "titles": titles_of(session, [each.campaign_id for each in letters]),
+        "zone": zone_of(session, own),
+        "topics": offered(session),
+        "told": advice.told,
+        "who": teller(session, own),
+    }
 
 
-def _called(own: Partner) -> str:
+def _as_form(found: Profile) -> dict[str, Any]:
+    person = found.person
+    return {
+        **person.names.columns(), "language": person.language, "notes": person.notes,
+        "topics": list(found.topics),
+    }  # fmt: skip
+
+
+# What the desk's other pages need too
+
+
+def called(own: Partner) -> str:
+    """Return the partner's name in the request's language."""
     return (own.name_zh or own.name_en) if i18n.current() == "zh" else (own.name_en or own.name_zh)
 
 
-def _publication(session: Session) -> int:
-    """The newsletter partners' people are added to: so far there is one."""
+def publication(session: Session) -> Publication:
+    """Return the newsletter partners' people are added to: so far there is one."""
     found = issues.publications(session)
     if not found:
         raise NotFound(_("There is no newsletter yet: the secretariat has to bring in a first issue."))
-    return found[0].id
+    return found[0]
+
+
+def zone_of(session: Session, own: Partner) -> str:
+    """Return the zone whose days the partner means."""
+    found = issues.publications(session)
+    return own.zone or (found[0].zone if found else "UTC")
+
+
+def offered(session: Session) -> list[tuple[str, str]]:
+    """Return the topics there are, by code, with their names in the request's language."""
+    found = issues.publications(session)
+    chinese = i18n.current() == "zh"
+    return [
+        (each.code, each.name_zh if chinese else each.name_en)
+        for publication in found[:1]
+        for each in topics.listing(session, publication.id)
+    ]
+
+
+def title_of(session: Session, issue_id: int) -> str:
+    """Return what people call an issue."""
+    return titles.titled(session, [session.get_one(issues.Issue, issue_id)])[issue_id].title
+
+
+def titles_of(session: Session, campaign_ids: list[int]) -> dict[int, str]:
+    """Return what people call the issues of campaigns, by campaign."""
+    found = reports.issues_of(session, set(campaign_ids))
+    names = titles.titled(session, found.values())
+    return {campaign: names[issue.id].title for campaign, issue in found.items()}
+
+
+class Teller:
+    """Says who did something, as a partner may know: colleagues by name, everybody else by their office."""
+
+    def __init__(self, names: dict[str, str]) -> None:
+        self._names = names
+
+    def __call__(self, actor: str) -> str:
+        """Return what to call the ``actor`` of an audit entry or of a consent."""
+        if actor in self._names:
+            return self._names[actor] or actor
+        return {"reader": _("the person"), "system": _("the system")}.get(actor, _("the secretariat"))
+
+
+def teller(session: Session, own: Partner) -> Teller:
+    """Return who tells of the partner's own managers, those who have left too."""
+    return Teller({user.email: user.name for user in team.ever(session, own.id)})

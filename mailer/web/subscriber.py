@@ -1,7 +1,8 @@
 """The subscriber's pages: reached from a letter, without an account.
 
 A letter's own link counts a click or an open, shows the letter, and lets its reader leave: letters get
-forwarded, so it does nothing else. Preferences open only with a link mailed to the address itself.
+forwarded, so it does nothing else. Preferences (``web.preferences``) open only with a link mailed to the
+address itself.
 """
 
 from __future__ import annotations
@@ -13,33 +14,25 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import PlainTextResponse, RedirectResponse
-from limits import RateLimitItemPerHour
 from sqlalchemy.orm import Session
 
 from mailer import tracking
-from mailer.accounts.audit import Actor
 from mailer.address import masked
-from mailer.audience import subscribers, subscriptions, topics
+from mailer.audience import subscriptions
 from mailer.audience.store import Subscriber, SubscriptionState
-from mailer.delivery import note
 from mailer.delivery import store as delivery
 from mailer.errors import NotFound
 from mailer.issues import figures, publications
-from mailer.issues.store import Publication
 from mailer.signing import BadToken, Purpose
 from mailer.tracking import Reader
-from mailer.web import forms, i18n, letters, pages
+from mailer.web import forms, i18n, letters, mails, pages, readers
 from mailer.web.forms import Form
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
 
 router = APIRouter(include_in_schema=False)
 
-THE_READER = Actor(None, "reader")  # their address stays out of the audit log
-PREFERENCES_LAST = timedelta(days=1)
 UNDO_LASTS = timedelta(days=1)  # a button pressed by mistake is noticed at once
-_LINKS_PER_PERSON = RateLimitItemPerHour(3)
-_LINKS_PER_HOST = RateLimitItemPerHour(60)
 _A_YEAR = "public, max-age=31536000, immutable"
 _PIXEL = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
@@ -91,7 +84,8 @@ def figure(session: Reading, name: str) -> Response:
 @router.get("/leave/{token}")
 def leave_page(request: Request, house: Here, session: Reading, token: str) -> Response:
     reader = _who(request, session, house, token, Purpose.LEAVE)
-    return _letter_page(request, "subscriber/leave.html", reader, token=token)
+    ask = house.settings.keys.sign(Purpose.LINK, reader.campaign_id, reader.n)
+    return _letter_page(request, "subscriber/leave.html", reader, token=token, ask=ask)
 
 
 class Leaving(Form):
@@ -127,17 +121,20 @@ def come_back(request: Request, house: Here, session: Writing, now: Now, token: 
 @router.get("/confirm/{token}")
 def confirm_page(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
     """One button: scanners follow links, and a followed link is nobody's consent."""
-    person, publication = _person(session, house, token, now, Purpose.CONFIRM)
-    _speak(request, person.language)
+    person, publication = readers.of(session, house, Purpose.CONFIRM, token, now)
+    readers.speak(request, person.language)
     subscription = subscriptions.get(session, person.id, publication.id)
-    waits = subscription is not None and subscription.state == SubscriptionState.PENDING
-    about = _about(session, person, publication, token)
-    return pages.render(request, "subscriber/confirm.html", waits=waits, **about)
+    waits = subscriptions.is_asked(session, person.id, publication.id)
+    return pages.render(
+        request, "subscriber/confirm.html", token=token, address=person.address, waits=waits,
+        name=publications.voice(session, publication.id, i18n.current()).name,
+        left=subscription is None or subscription.state == SubscriptionState.LEFT,
+    )  # fmt: skip
 
 
 @router.post("/confirm/{token}")
 def confirm(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
-    person, publication = _person(session, house, token, now, Purpose.CONFIRM)
+    person, publication = readers.of(session, house, Purpose.CONFIRM, token, now)
     origin = request.client.host if request.client else ""
     subscriptions.confirm(
         session, subscriber_id=person.id, publication_id=publication.id, now=now, origin=origin
@@ -155,106 +152,12 @@ def ask_for_link_page(request: Request, house: Here, session: Reading, token: st
 @router.post("/preferences/{token}")
 def mail_link(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
     reader = _who(request, session, house, token, Purpose.LINK)
-    house.doorkeeper.count(_LINKS_PER_HOST, "preferences", request.client.host if request.client else "")
-    house.doorkeeper.count(_LINKS_PER_PERSON, "preferences", str(reader.subscriber_id))
-    _mail_preferences_link(session, house, reader, now)
+    person = session.get_one(Subscriber, reader.subscriber_id)
+    if person.address is None:
+        raise NotFound
+    readers.count_mail(request, house, person)
+    mails.preferences(session, house, person, reader.publication_id, now)
     return pages.done(f"/preferences/{token}", _("The link is on its way to you. It works for a day."))
-
-
-def _mail_preferences_link(session: Session, house: House, reader: Reader, now: datetime) -> None:
-    if reader.address is None:
-        raise NotFound
-    token = house.settings.keys.sign(
-        Purpose.PREFERENCES, reader.subscriber_id, reader.publication_id, expires=now + PREFERENCES_LAST
-    )
-    voice = publications.voice(session, reader.publication_id, i18n.current())
-    link = f"{house.settings.public_url}/my/{token}"
-    note.send(
-        session,
-        to=reader.address,
-        subject=_("%(name)s: your preferences", name=voice.name),
-        text=_("Here you can change your language and topics, or leave:")
-        + f"\n\n{link}\n\n"
-        + _("The link works for a day. If you did not ask for it, you can ignore this letter."),
-        publication=session.get_one(Publication, reader.publication_id),
-        voice=voice,
-        settings=house.settings,
-        now=now,
-    )
-
-
-class Wishes(Form):
-    """What a reader may change."""
-
-    language: Language
-    topics: tuple[str, ...] = ()
-
-
-@router.get("/my/{token}")
-def preferences(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
-    person, publication = _person(session, house, token, now)
-    chosen = topics.chosen(session, person.id, publication.id)
-    form = {"language": person.language, "topics": chosen}
-    return pages.render(
-        request, "subscriber/preferences.html", form=form, **_about(session, person, publication, token)
-    )
-
-
-@router.post("/my/{token}")
-def change_preferences(
-    request: Request, form: Posted, house: Here, session: Writing, now: Now, token: str
-) -> Response:
-    person, publication = _person(session, house, token, now)
-    about = _about(session, person, publication, token)
-    with pages.again(request, "subscriber/preferences.html", form=forms.kept(form), **about):
-        wishes = forms.read(Wishes, form)
-        subscribers.set_language(
-            session, subscriber_id=person.id, language=wishes.language, now=now, actor=THE_READER
-        )
-        subscribers.set_topics(
-            session, subscriber_id=person.id, publication_id=publication.id, codes=wishes.topics, now=now,
-            actor=THE_READER,
-        )  # fmt: skip
-    return pages.done(f"/my/{token}", _("Saved."))
-
-
-@router.post("/my/{token}/leave")
-def leave_for_good(house: Here, session: Writing, now: Now, token: str) -> Response:
-    person, publication = _person(session, house, token, now)
-    subscriptions.leave(session, subscriber_id=person.id, publication_id=publication.id, now=now)
-    return pages.done(f"/my/{token}", _("You have left. No further letter will come."))
-
-
-@router.post("/my/{token}/rejoin")
-def rejoin(request: Request, house: Here, session: Writing, now: Now, token: str) -> Response:
-    person, publication = _person(session, house, token, now)
-    _rejoin(request, session, person.id, publication.id, now)
-    return pages.done(f"/my/{token}", _("Welcome back. You are subscribed again."))
-
-
-def _person(
-    session: Session, house: House, token: str, now: datetime, purpose: Purpose = Purpose.PREFERENCES
-) -> tuple[Subscriber, Publication]:
-    """:raises BadToken: forged or expired
-    :raises NotFound: the person's data were erased
-    """
-    subscriber_id, publication_id = house.settings.keys.read(purpose, token, now=now)
-    person = session.get(Subscriber, subscriber_id)
-    publication = session.get(Publication, publication_id)
-    if person is None or person.address is None or publication is None:
-        raise NotFound
-    return person, publication
-
-
-def _about(session: Session, person: Subscriber, publication: Publication, token: str) -> dict[str, Any]:
-    subscription = subscriptions.get(session, person.id, publication.id)
-    return {
-        "token": token,
-        "address": person.address,
-        "name": publications.voice(session, publication.id, i18n.current()).name,
-        "offered": topics.listing(session, publication.id),
-        "left": subscription is None or subscription.state == SubscriptionState.LEFT,
-    }
 
 
 def _rejoin(
@@ -269,13 +172,8 @@ def _rejoin(
 def _who(request: Request, session: Session, house: House, token: str, purpose: Purpose) -> Reader:
     """Whose letter it is; from here on the page speaks its language, unless its reader chose another."""
     reader = tracking.who(session, keys=house.settings.keys, token=token, purpose=purpose)
-    _speak(request, reader.language)
+    readers.speak(request, reader.language)
     return reader
-
-
-def _speak(request: Request, language: str) -> None:
-    if "lang" not in request.query_params and "lang" not in request.cookies:
-        i18n.use(language)
 
 
 def _letter_page(request: Request, template: str, reader: Reader, **context: Any) -> Response:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
@@ -160,6 +162,9 @@ class Which(Form):
 def release(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
     given = forms.read(Which, form)
     suppressions.release(session, given.id, now, actor(me), given.why)
+    address_hash = suppressions.get(session, given.id).address_hash
+    if suppressions.of_address(session, address_hash, now):
+        return pages.done(local(given.next), _("Released. Something else still silences this address."))
     return pages.done(local(given.next), _("The address can be written to again."))
 
 
@@ -219,31 +224,38 @@ def list_dormant(
     asked: bool | None = None,
     page: pages.Number = 1,
 ) -> Response:
-    found, total = dormant.listing(session, search=search, asked=asked, page=page, size=SIZE)
-    return pages.render(
-        request, "admin/dormant.html", found=found, total=total, search=search, asked=asked,
-        page=page, size=SIZE,
-    )  # fmt: skip
+    return pages.render(request, "admin/dormant.html", **_dormant(session, search, asked, page))
 
 
 class Judgement(Form):
-    """What a person makes of an address."""
+    """What a person makes of an address, and the page of the list where they do."""
 
     id: int
     answer: Answer
     why: str = ""
+    page: int = Field(default=1, ge=1)
 
 
 @router.post("/dormant")
-def decide(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
+def decide(request: Request, form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
     given = forms.read(Judgement, form)
-    dormant.decide(session, given.id, given.answer, why=given.why, now=now, actor=actor(me))
+    seen = _dormant(session, "", None, given.page)
+    with pages.again(request, "admin/dormant.html", form=forms.kept(form), **seen):
+        if given.answer is Answer.SUPPRESS and not given.why:
+            raise forms.Refused({"why": _("Please fill this in.")})
+        dormant.decide(session, given.id, given.answer, why=given.why, now=now, actor=actor(me))
     said = {
         Answer.SUPPRESS: _("Nobody writes to this address any more."),
         Answer.KEEP: _("It is written to as before, and counted anew."),
         Answer.ASK: _("Its partners are asked."),
     }
     return pages.done("/admin/dormant", said[given.answer])
+
+
+def _dormant(session: Session, search: str, asked: bool | None, page: int) -> dict[str, Any]:
+    found, total = dormant.listing(session, search=search, asked=asked, page=page, size=SIZE)
+    asked_for = {"search": search, "asked": asked, "page": page, "size": SIZE}
+    return {"found": found, "total": total, **asked_for}
 
 
 # --- held back in storms --------------------------------------------------------------------------------
@@ -258,13 +270,14 @@ class Storm(Form):
     """The storm that a button is about, and why."""
 
     id: int
-    why: str = ""
+    why: str
 
 
 @router.post("/storms/release")
-def release_held(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
-    given = forms.read(Storm, form)
-    n = storms.release(session, given.id, why=given.why, now=now, actor=actor(me))
+def release_held(request: Request, form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
+    with _storms_again(request, form, session):
+        given = forms.read(Storm, form)
+        n = storms.release(session, given.id, why=given.why, now=now, actor=actor(me))
     return pages.done(
         "/admin/storms",
         ngettext("%(num)s address is not silenced.", "%(num)s addresses are not silenced.", n),
@@ -272,8 +285,14 @@ def release_held(form: Posted, session: Writing, now: Now, me: Watcher) -> Respo
 
 
 @router.post("/storms/confirm")
-def confirm_held(form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
-    given = forms.read(Storm, form)
-    n = storms.confirm(session, given.id, why=given.why, now=now, actor=actor(me))
+def confirm_held(request: Request, form: Posted, session: Writing, now: Now, me: Watcher) -> Response:
+    with _storms_again(request, form, session):
+        given = forms.read(Storm, form)
+        n = storms.confirm(session, given.id, why=given.why, now=now, actor=actor(me))
     said = ngettext("%(num)s address is silenced.", "%(num)s addresses are silenced.", n)
     return pages.done("/admin/storms", said)
+
+
+def _storms_again(request: Request, form: FormData, session: Session) -> AbstractContextManager[None]:
+    listed = storms.listing(session)
+    return pages.again(request, "admin/storms.html", form=forms.kept(form), storms=listed)

@@ -18,7 +18,7 @@ from mailer.web.house import Here, House, Now, TooMany
 router = APIRouter(include_in_schema=False)
 
 _READ_WITHIN = 30.0  # seconds for a whole post
-_REFUSALS_PER_HOST = RateLimitItemPerMinute(60)  # that are counted
+_REFUSALS_PER_HOST = RateLimitItemPerMinute(60)  # that are counted; failures too
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="mailer"'}  # some send credentials only when asked: RFC 7617
 
 
@@ -60,7 +60,7 @@ def receive(
 
 
 def _may_count(request: Request, house: House) -> bool:
-    """Tell whether one more refused post is worth a row: a flood must not keep others from writing."""
+    """Tell whether one more post that came to nothing is worth a row: floods keep others from writing."""
     host = request.client.host if request.client else ""
     try:
         house.doorkeeper.count(_REFUSALS_PER_HOST, "webhook", host)

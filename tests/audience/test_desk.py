@@ -7,8 +7,9 @@ from uuid import uuid4
 import pytest
 
 from mailer.accounts.audit import SYSTEM
-from mailer.audience import desk, subscriptions
+from mailer.audience import desk, joining, subscriptions
 from mailer.audience.desk import NobodyHere
+from mailer.audience.members import Wanted
 from mailer.audience.names import Names
 from mailer.audience.store import Subscriber, SubscriptionState
 from tests.make import KEYS, NOON
@@ -35,7 +36,7 @@ def add(database, make):
 
     def add(partner, address="ann@example.org", names=ANN, language="en", **given):
         with database.write() as session:
-            return desk.add(
+            return joining.add(
                 session, partner_id=partner.id, keys=KEYS, now=NOON, actor=SYSTEM, address=address,
                 names=names,
                 language=language, publication_id=publication.id, **given,
@@ -51,7 +52,7 @@ def test_a_partner_sees_its_own_people_only(database, add, moe, sea):
     with database.read() as session:
         found = desk.people(session, moe.id, now=NOON)
         assert ([p.address for p in found.people], found.total, found.pages) == (["ann@example.org"], 1, 1)
-        assert desk.people(session, moe.id, "ben", now=NOON).total == 0
+        assert desk.people(session, moe.id, Wanted(search="ben"), now=NOON).total == 0
         assert desk.person(session, moe.id, mine.id, now=NOON) == mine
         for id in (theirs.id, uuid4()):
             with pytest.raises(NobodyHere):
@@ -80,8 +81,8 @@ def test_nothing_tells_that_another_partner_holds_the_person(database, add, moe,
     told = {(p.names, p.language, p.notes, p.joined_at, p.consent, p.bounced) for p in seen}
     assert len(told) == 1
     with database.read() as session:
-        assert desk.people(session, moe.id, "共享", now=NOON).total == 0
-        assert desk.people(session, moe.id, "ours", now=NOON).total == 0
+        assert desk.people(session, moe.id, Wanted(search="共享"), now=NOON).total == 0
+        assert desk.people(session, moe.id, Wanted(search="ours"), now=NOON).total == 0
 
 
 def test_a_bounce_is_shown(database, add, moe, make):

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from mailer.accounts.audit import SYSTEM, Actor
-from mailer.audience import desk, subscribers, subscriptions
+from mailer.audience import desk, joining, subscribers, subscriptions
 from mailer.audience.evidence import history, wordings
 from mailer.audience.intake import Consent
 from mailer.audience.names import Names
@@ -74,7 +74,7 @@ def test_a_membership_that_ends_and_begins_anew_keeps_its_first_consent(database
             session, partner_id=partner.id, membership_public_id=tie.public_id, now=NOON + DAY, actor=ANN
         )
     with database.write() as session:
-        desk.add(
+        joining.add(
             session, partner_id=partner.id, keys=KEYS, now=NOON + 2 * DAY, actor=ANN,
             address="ann@example.org", names=Names(), language="en", publication_id=make.publication().id,
             wording="They agreed again.",

@@ -6,16 +6,18 @@ import csv
 import io
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from mailer.accounts.audit import SYSTEM
-from mailer.audience import exports, imports, segments, sheet, subscribers, subscriptions
+from mailer.audience import exports, imports, segments, subscribers, subscriptions
 from mailer.audience.imports import Job
 from mailer.audience.intake import Consent, Verdict
 from mailer.audience.names import Names
-from mailer.audience.sheet import BadFile, guarded, read, unguarded
+from mailer.audience.sheets.guard import FORMULA, guarded, unguarded
+from mailer.audience.sheets.sheet import read
+from mailer.audience.sheets.source import BadFile
 from mailer.audience.store import ConsentKind, ImportRow, Membership, Subscriber, Subscription
 from tests.make import KEYS, NOON
 
@@ -61,21 +63,24 @@ def rows_of(database, *tables):
 def test_a_table_is_read_as_it_was_saved(encoding, delimiter):
     """Whatever a spreadsheet makes of "save as CSV" in China or Europe."""
     found = read(PEOPLE.replace(",", delimiter).encode(encoding), "x.csv")
-    assert [row.person.address for row in found.rows] == ["li@example.org", "ann@example.org"]
-    assert found.rows[0].person.names == Names(name_zh="李敏", honorific_zh="部长")
-    assert found.rows[1].person.names == Names(name_en="Ann Lee", honorific_en="Dr")
-    assert (found.rows[1].line, found.rows[1].person.origin, found.unread) == (3, "x.csv:3", ("电话",))
+    li, ann = found.rows()
+    assert [row.person.address for row in (li, ann)] == ["li@example.org", "ann@example.org"]
+    assert li.person.names == Names(name_zh="李敏", honorific_zh="部长")
+    assert ann.person.names == Names(name_en="Ann Lee", honorific_en="Dr")
+    assert (ann.line, ann.person.origin, found.unread) == (3, "x.csv:3", ("电话",))
 
 
 def test_excels_own_hint_of_the_separator_is_understood():
     """The line `sep=;` is no header."""
-    assert read(b"sep=;\r\nE-Mail;Note\r\nann@example.org;a, b\r\n", "x.csv").rows[0].person.notes == "a, b"
+    assert (
+        next(read(b"sep=;\r\nE-Mail;Note\r\nann@example.org;a, b\r\n", "x.csv").rows()).person.notes == "a, b"
+    )
 
 
 def test_lines_are_those_of_the_file():
     """Blank rows and line breaks inside quotes are counted, so that a person finds the row."""
     found = read(b'email,notes\n\n"ann@example.org","two\nlines"\nben@example.org,\n', "x.csv")
-    assert [row.line for row in found.rows] == [3, 5]
+    assert [row.line for row in found.rows()] == [3, 5]
 
 
 @pytest.mark.parametrize(
@@ -86,7 +91,6 @@ def test_lines_are_those_of_the_file():
         (b"email\n", "no people below it"),
         (b"name,phone\nAnn,1\n", "No column is named"),
         (b"email,E-Mail\na@example.org,b@example.org\n", "mean the same"),
-        (b"PK\x03\x04 and so on", "Excel workbook"),
         (b"\x89PNG\r\n", "a picture"),
         (b"\x00\x01\x02", "save it as CSV"),
         (b'email\n"ann@example.org\n', "mend its quotes"),
@@ -98,6 +102,7 @@ def test_a_file_that_is_no_table_says_what_to_do(raw, words):
         read(raw, "x.csv")
 
 
+@settings(deadline=None)  # on a machine with other work to do
 @given(
     st.binary(max_size=80)
     | st.text(max_size=60).map(lambda text: f"email,name\n{text}".encode("utf-8", "replace"))
@@ -105,7 +110,7 @@ def test_a_file_that_is_no_table_says_what_to_do(raw, words):
 def test_any_file_is_read_or_refused(raw):
     """No octets at all break the reader in another way."""
     try:
-        rows = read(raw, "x.csv").rows
+        rows = list(read(raw, "x.csv").rows())
     except BadFile:
         return
     assert all(bool(row.person) != bool(row.refusal) for row in rows)
@@ -183,7 +188,7 @@ def test_an_import_that_stopped_goes_on_where_it_was(run, job, database):
     half = job()
     with database.write() as session:
         begun = imports.begin(session, half, now=NOON)
-        imports.take(session, half, begun, half.sheet.rows[:1], now=NOON)
+        imports.take(session, half, begun, list(half.sheet.rows())[:1], now=NOON)
     report = run()
     assert verdicts(report) == {2: "added", 3: "added"}
     with database.read() as session:
@@ -229,7 +234,7 @@ def test_an_export_is_safe_in_a_spreadsheet_and_comes_in_again(run, make, databa
     """Cells that would run carry an apostrophe; importing the file changes nobody."""
     run('email,name,title,country\n=x@example.org,"\'=HYPERLINK(1)",Dr,FR\nli@example.org,李敏,部长,\n')
     with database.read() as session:
-        lines = list(exports.people(session, segments.parse("everyone"), make.publication().id))
+        lines = list(exports.people(session, segments.parse("everyone"), make.publication().id, NOON))
     text = "".join(lines)
     assert text.startswith("\ufeffemail,")
     cells = [cell for row in csv.reader(io.StringIO(text.lstrip("\ufeff"))) for cell in row]
@@ -242,14 +247,14 @@ def test_an_export_is_of_the_people_of_a_rule(run, database, make):
     """Erased people are in none."""
     run()
     with database.read() as session:
-        lines = list(exports.people(session, segments.parse("language = zh"), make.publication().id))
+        lines = list(exports.people(session, segments.parse("language = zh"), make.publication().id, NOON))
     assert [line.split(",")[0] for line in lines[1:]] == ["li@example.org"]
 
 
 @given(st.text(max_size=12) | st.text("'=+-@ a", max_size=6))
 def test_a_guarded_cell_is_harmless_and_comes_back(cell):
     """Whatever a cell holds."""
-    assert not guarded(cell).startswith(sheet.FORMULA)
+    assert not guarded(cell).startswith(FORMULA)
     assert unguarded(guarded(cell)) == cell
 
 

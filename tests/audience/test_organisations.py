@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import AuditEntry, Role, User
-from mailer.audience import desk, directory, intake, partners
+from mailer.audience import directory, intake, joining, partners
 from mailer.audience.changes import journal, organisations
 from mailer.audience.directory import Order, Wanted
 from mailer.audience.names import Names
@@ -241,7 +241,7 @@ def test_a_closed_partner_takes_nobody_in(database, make):
     """Its desk is gone; a file that still names it is refused."""
     partner = make.partner("gone", closed_at=NOON)
     with pytest.raises(intake.HasClosed), database.write() as session:
-        desk.add(
+        joining.add(
             session, partner_id=partner.id, keys=KEYS, now=NOON, actor=SYSTEM, address="a@example.org",
             names=Names(), language="en", publication_id=make.publication().id,
         )  # fmt: skip

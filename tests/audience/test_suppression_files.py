@@ -18,7 +18,8 @@ from mailer.audience import suppression_files as files
 from mailer.audience import suppressions
 from mailer.audience.imports import NoImport, UndoneAlready
 from mailer.audience.intake import Verdict
-from mailer.audience.sheet import FORMULA, BadFile
+from mailer.audience.sheets.guard import FORMULA
+from mailer.audience.sheets.source import BadFile
 from mailer.audience.store import Suppression
 from mailer.audience.suppression_files import Report
 from mailer.database import Database

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.address import BadAddress
-from mailer.audience import suppressions
+from mailer.audience import silenced, suppressions
 from mailer.audience.silenced import State
 from mailer.audience.store import Subscriber, Suppression
 from mailer.audience.suppressions import BadUntil, NoReason, NoSuppression, Scope, Silence
@@ -137,6 +137,26 @@ def test_the_list_is_filtered_by_reason_and_state(database: Database, make: Make
     assert len(found(database, state=State.ALL)) == 3
     with database.read() as session:
         assert suppressions.reasons(session, NOON) == {"mailbox_full": 1, "manual": 1}
+
+
+def test_what_was_said_twice_at_once_is_released_at_once(database: Database, make: Make) -> None:
+    """Two processes may both find nothing said; a reader who is released is not to stay silenced by that."""
+    ann = make.subscriber("ann@example.org")
+    here = make.publication().id
+    wanted = [(None, "bad_mailbox"), (None, "bad_mailbox"), (None, "manual"), (here, "bad_mailbox")]
+    with database.write() as session:
+        rows = [
+            {"address_hash": ann.address_hash, "reason": reason, "publication_id": publication, "note": "",
+             "since": NOON}
+            for publication, reason in wanted
+        ]  # fmt: skip
+        first, twin, *others = silenced.add(session, rows)
+        suppressions.release(session, first, NOON, ANN)
+    with database.read() as session:
+        standing = [row.id for row in suppressions.of_address(session, ann.address_hash, NOON)]
+        released = audit.entries(session, limit=10)
+    assert standing == others
+    assert {entry.subject for entry in released} == {f"suppression {first}", f"suppression {twin}"}
 
 
 def test_a_release_is_remembered_and_done_once(database: Database, make: Make) -> None:

@@ -29,7 +29,7 @@ def cut(desk: Desk, size: int) -> list[Batch]:
         publication = desk.make.publication().id
         query = launch.candidates(
             publication_id=publication,
-            condition=segments.condition(segments.parse("everyone"), publication_id=publication),
+            condition=segments.condition(segments.parse("everyone"), now=now(), publication_id=publication),
             languages=["en"], fallback=True, now=now(),
         )  # fmt: skip
         launch.write_ledger(session, campaign, query, due_at=lambda _zone: MORNING, batch=size)

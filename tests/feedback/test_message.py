@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mailer.bench.hostile import INPUTS
 from mailer.diagnosis import diagnose_reply
-from mailer.feedback.message import Kind, Returned, addresses_to, classify
+from mailer.feedback.message import Kind, Returned, classify, take_in
 
 SAMPLES = Path(__file__).parent.parent / "data" / "bounces"
 CORPUS = Path(__file__).parents[3] / "shared" / "bounces"
@@ -155,7 +155,7 @@ def test_a_delay_says_nothing_final() -> None:
 
 def test_the_letter_it_returns_is_found_again() -> None:
     """Attribution looks for its token in the address the report came to and in the returned headers."""
-    found = addresses_to((SAMPLES / "postfix-unknown.eml").read_bytes())
+    found = take_in((SAMPLES / "postfix-unknown.eml").read_bytes()).addresses
     assert "b.7k2m.x9q4@bounce.coalition.example" in found.delivered_to
     assert found.original_return_path == "b.7k2m.x9q4@bounce.coalition.example"
     assert (
@@ -195,8 +195,7 @@ def test_damaged_mail_is_read_without_a_fault(sample: Path, data: st.DataObject)
     for _ in range(data.draw(st.integers(1, 8))):
         at = data.draw(st.integers(0, len(raw)))
         raw[at : at + data.draw(st.integers(0, 40))] = data.draw(st.binary(max_size=12))
-    returned = classify(bytes(raw))
-    addresses_to(bytes(raw))
+    returned = take_in(bytes(raw)).returned
     assert all(one.permanent or not one.dead for one in returned.recipients)
 
 
@@ -212,8 +211,7 @@ def test_hostile_mail_costs_no_more_than_a_second_and_a_hundred_megabytes(name: 
     """Issue 4 allows 1 s and 256 MB; memory is measured in a run of its own because tracing slows it down."""
     raw = INPUTS[name]()
     began = time.process_time()
-    classify(raw)
-    addresses_to(raw)
+    take_in(raw)
     took = time.process_time() - began
     tracemalloc.start()
     classify(raw)

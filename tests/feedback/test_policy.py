@@ -150,12 +150,13 @@ def test_a_scanners_click_or_a_letter_still_under_way_is_no_sign_of_life(
     assert decisions(database) == [("suppress", decisions(database)[0][1])]
 
 
-def test_a_machines_open_is_no_sign_of_life_either(database: Database, make: Make) -> None:
-    """A filter fetches pictures for the dead as well; a person's open is one."""
+@pytest.mark.parametrize("detail", ["machine: no name", ""])
+def test_an_open_is_no_sign_of_life(database: Database, make: Make, detail: str) -> None:
+    """Filters and proxies fetch pictures for the dead as well, and not all of them say so."""
     reader = make.subscriber()
     letters = full_for_months(make, reader)
     between = {"at": NOON - 45 * DAY, "source": "web"}
-    make.event(letters[2], EventKind.OPEN, detail="machine: no name", **between)
+    make.event(letters[2], EventKind.OPEN, detail=detail, **between)
     apply(database, NOON + 2 * DAY)
     assert [action for action, _ in decisions(database)] == ["suppress"]
 

@@ -400,7 +400,10 @@ def test_addresses_silent_for_long_are_decided_about(admin, make, tell, sqlite_d
     assert "Its partners are asked." in admin.post("/admin/dormant", id=str(ann), answer="ask").text
     assert "ann@example.org" in admin.get("/admin/dormant?asked=true").text
     assert "written to as before" in admin.post("/admin/dormant", id=str(bob), answer="keep").text
-    assert admin.post("/admin/dormant", id=str(eve), answer="suppress").status_code == 422
+    again = admin.post("/admin/dormant", id=str(eve), answer="suppress")
+    assert again.status_code == 422
+    assert 'id="why-wrong">Please fill this in.' in again.text
+    assert "eve@example.org" in again.text
     assert "any more" in admin.post("/admin/dormant", id=str(eve), answer="suppress", why="no answer").text
     with sqlite_database.read() as session:
         assert session.query(Suppression).count() == 1
@@ -423,7 +426,10 @@ def test_what_a_storm_holds_back_is_released_or_confirmed(admin, make, tell, sql
     page = plain(admin.get("/admin/storms"))
     assert "60 of 200 letters" in page
     assert "1 suppression is held back." in page
-    assert admin.post(f"/admin/storms/{verb}", id="1").status_code == 422
+    again = admin.post(f"/admin/storms/{verb}", id="1")
+    assert again.status_code == 422
+    assert 'id="why-wrong">Please fill this in.' in again.text
+    assert "1 suppression is held back." in plain(again)
     admin.post(f"/admin/storms/{verb}", id="1", why="it was asked")
     with sqlite_database.read() as session:
         assert session.query(Suppression).count() == silenced
@@ -445,7 +451,8 @@ def test_every_page_is_there_in_chinese(admin, tell, make, sqlite_database):
     event = tell("ann@example.org", "bad_mailbox", dead=True, status="5.1.1")
     admin.post(RULES, **RULE)
     for path in (INBOX, f"{INBOX}/{event}", RULES, f"{RULES}/1", f"{RULES}/new", LIST, f"{LIST}/1",
-                 f"{LIST}/new", f"{LIST}/import", "/admin/dormant", "/admin/storms"):  # fmt: skip
+                 f"{LIST}/new", f"{LIST}/import", "/admin/dormant", "/admin/storms", "/admin/answers",
+                 "/admin/policy"):  # fmt: skip
         page = admin.get(f"{path}?lang=zh")
         assert page.status_code == 200, path
         assert "退信" in page.text

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import select
 
 from mailer.accounts.store import Role
-from mailer.feedback.boxes import mailboxes
+from mailer.feedback.boxes import mailboxes, store
 from mailer.feedback.boxes.store import Mailbox
 from mailer.feedback.record import hear
 from mailer.feedback.store import Answer
@@ -43,7 +45,7 @@ def test_for_partners_the_page_does_not_exist(sign_in):
     """Neither to look at nor to post to."""
     partner = sign_in(Role.PARTNER)
     assert partner.get(PATH).status_code == 404
-    for path in ("", "/again", "/remove", "/answers"):
+    for path in ("", "/again", "/remove", "/dismiss", "/answers"):
         assert partner.post(f"{PATH}{path}", id=1).status_code == 404
 
 
@@ -104,3 +106,28 @@ def test_an_answer_that_nobody_has_got_is_listed_and_passed_on(admin, make, sqli
     admin.post(f"{PATH}/answers", id=1)
     with sqlite_database.read() as session:
         assert session.scalars(select(Answer.state)).one() == "waiting"
+
+
+def test_a_mail_that_could_not_be_stored_is_named_tried_again_and_dismissed(admin, sqlite_database):
+    """By its Message-ID, where it lies, and what went wrong."""
+    admin.post(PATH, **GIVEN)
+    facts = {
+        "uid": "7:12",
+        "message_id": "<42@mx.example.org>",
+        "size": 900,
+        "why": "LookupError",
+        "at": NOON,
+    }
+    with sqlite_database.write() as session:
+        store.note_unstored(session, 1, "7:12", facts, lambda _: timedelta(hours=1))
+    page = admin.get(PATH).text
+    for told in ("&lt;42@mx.example.org&gt;", "7:12", "LookupError", "Try again now"):
+        assert told in page
+    assert "未能存储的邮件" in admin.get(f"{PATH}?lang=zh").text
+    admin.get(f"{PATH}?lang=en")
+    admin.post(f"{PATH}/again", id=1)
+    with sqlite_database.read() as session:
+        [row] = store.unstored(session, 1)
+        assert row.due_at == NOON
+    assert "7:12" not in admin.post(f"{PATH}/dismiss", id=1, uid="7:12").text
+    assert admin.post(f"{PATH}/dismiss", id=1, uid="7:12").status_code == 404

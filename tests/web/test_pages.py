@@ -34,7 +34,7 @@ def every_page(app, make, sign_in, outbox):
     delivery = make.delivery(campaign=campaign, subscriber=person, partner=partner)
     make.campaign(CampaignState.APPROVED, issue=make.issue())
     suppression, event = make.suppression("ann@example.org"), make.event(delivery, detail="550 no")
-    rule = make.own_rule("no such luck")
+    rule, segment = make.own_rule("no such luck"), make.segment("language = zh and opened ever")
     make.topic("climate")
     outbox.record(received_at=NOON, mail_from="", recipients=["a@example.org"], content=b"Subject: x\n\nbody")
     with make.database.read() as session:
@@ -46,6 +46,12 @@ def every_page(app, make, sign_in, outbox):
         "/leave/{token}": KEYS.sign(Purpose.LEAVE, delivery.campaign_id, delivery.n),
         "/confirm/{token}": KEYS.sign(Purpose.CONFIRM, person.id, 1),
         "/my/{token}": KEYS.sign(Purpose.PREFERENCES, person.id, 1),
+        "/welcome/{token}": KEYS.sign(Purpose.PREFERENCES, person.id, 1),
+        "/joining/{token}": KEYS.sign(Purpose.SIGN_UP, make.sign_up(person).id),
+        "/address/{token}": KEYS.sign(Purpose.NEW_ADDRESS, make.address_change(person).id),
+        "/data/{token}": KEYS.sign_briefly(Purpose.DATA, person.id, expires=NOON),
+        "/data/{token}/export": KEYS.sign_briefly(Purpose.DATA, person.id, expires=NOON),
+        "/erase/{token}": KEYS.sign_briefly(Purpose.ERASE, person.id, expires=NOON),
     }
     admin, manager = sign_in(Role.ADMIN), sign_in(Role.PARTNER, partner_id=partner.id)
     pages = []
@@ -63,7 +69,9 @@ def every_page(app, make, sign_in, outbox):
             "{user}": 1,
             "{event}": event.id,
             "{rule}": rule.id,
+            "{segment}": segment.id,
             "{suppression}": suppression.id,
+            "{code}": "observer",
         }
         path = route.path
         for place, value in known.items():

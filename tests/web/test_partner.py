@@ -7,9 +7,12 @@ from email import message_from_bytes, policy
 
 import pytest
 
+from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import Role
-from mailer.audience.store import Membership, Subscriber, Subscription
-from tests.make import NOON, Make
+from mailer.audience.intake import Consent
+from mailer.audience.store import ConsentKind, Import, Membership, Subscriber, Subscription
+from mailer.audience.uploads import steps
+from tests.make import KEYS, NOON, Make
 from tests.smtphost import SmtpHost
 from tests.web.conftest import routes
 
@@ -33,7 +36,7 @@ def manager(make, sign_in, ours):
 
 
 def added(manager, address, **fields):
-    given = {"address": address, "language": "en", "agreed": "1", **NAMES, **fields}
+    given = {"address": address, "language": "en", "consent": "vouched", **NAMES, **fields}
     return manager.post("/partner/people/new", **given)
 
 
@@ -62,11 +65,11 @@ def test_a_wrong_address_is_named_and_the_rest_of_the_form_is_kept(manager, sqli
 
 
 def test_consent_must_be_answered_for(manager):
-    """Without the tick the form comes back, with a note beside it."""
+    """A partner that may vouch says whether it does; else the form comes back, with a note beside it."""
     given = {"address": "ann@ours.example", "language": "en", **NAMES}
     page = manager.post("/partner/people/new", **given)
     assert page.status_code == 422
-    assert 'id="agreed-wrong"' in page.text
+    assert 'id="consent-wrong"' in page.text
 
 
 def test_the_list_is_searched_and_paged(manager, make, ours):
@@ -97,16 +100,33 @@ def world(make: Make, theirs, outbox):
     person = make.subscriber("secret@theirs.example", partner=theirs)
     with make.database.read() as session:
         membership = session.query(Membership).one().public_id
+    request = make.request(theirs).public_id
     campaign = make.campaign()
     event = make.event(make.delivery(campaign=campaign, subscriber=person, partner=theirs))
     suppression, rule = make.suppression("secret@theirs.example"), make.own_rule("user is secret")
     with make.database.read() as session:
         issue = session.get(type(make.issue()), campaign.issue_id).public_id
+    with make.database.write() as session:
+        upload = steps.keep(
+            session, content=b"email\nsecret@theirs.example\n", name="secret.csv", partner_id=theirs.id,
+            publication_id=make.publication().id, consent=Consent(ConsentKind.INVITED), now=NOON,
+            actor=SYSTEM,
+        )  # fmt: skip
+        steps.check(session, upload, keys=KEYS, now=NOON)
+        steps.start(session, upload, upload.consent)
+        upload_id = upload.public_id
+    steps.work(make.database, keys=KEYS, clock=lambda: NOON)
+    with make.database.read() as session:
+        file = session.query(Import).one().public_id
     outbox.record(received_at=NOON, mail_from="", recipients=["secret@theirs.example"], content=b"Subject: x")
     return {
         "{person}": str(membership), "{issue}": str(issue), "{campaign}": str(campaign.public_id),
         "{language}": "zh", "{figure}": "accepted", "{letter}": "1",
         "{event}": str(event.id), "{user}": "1", "{suppression}": str(suppression.id), "{rule}": str(rule.id),
+        "{request_id}": str(request),
+        "{segment}": str(make.segment("name = secret").id),
+        "{code}": "observer",
+        "{upload}": str(upload_id), "{file}": str(file),
     }  # fmt: skip
 
 
@@ -124,9 +144,22 @@ _OPEN = (
     "/issues/",
     "/figures",
     "/confirm",
+    "/join",  # and /joining
+    "/embed",
+    "/welcome",
+    "/address",
+    "/data",
+    "/erase",
+    "/fresh",
     "/webhooks",  # by the proof that a provider gives
 )
-_OWN = {"/partner", "/partner/people", "/partner/people/new", "/"}
+_OWN = {"/"} | {
+    f"/partner{page}"
+    for page in (
+        "", "/people", "/people/new", "/people/add", "/bounced", "/report", "/requests", "/team",
+        "/team/link", "/team/remove", "/activity", "/import",
+    )
+}  # fmt: skip
 
 
 def test_with_anothers_ids_every_route_answers_404(app, manager, world):
@@ -169,7 +202,8 @@ def test_a_bounced_address_says_what_to_do(manager, make, ours):
     make.subscriber("gone@ours.example", partner=ours)
     make.suppression("gone@ours.example")
     page = manager.get("/partner/people")
-    assert "letters come back: mailbox does not exist" in page.text
+    assert "mailbox does not exist" in page.text
+    assert "correct the address" in page.text
 
 
 @pytest.fixture

@@ -146,7 +146,8 @@ def test_the_link_is_mailed_to_the_address_itself_and_opens_preferences(
             assert received.recipient == "ann@example.org"
             text = message_from_bytes(received.body, policy=policy.default).get_content()
             path = re.search(r"/my/[a-z2-7]+", text)[0]
-            page = client.post(path, data={"language": "zh", "topics": ["climate"]})
+            client.post(f"{path}/letters/observer", data={"topics": ["climate"]})
+            page = client.post(path, data={"language": "zh"})
             assert "Saved." in page.text or "已保存" in page.text
     with sqlite_database.read() as session:
         person = session.query(Subscriber).one()
@@ -167,7 +168,8 @@ def test_a_preferences_link_is_asked_for_three_times_an_hour_at_most(settings, s
 def test_an_old_preferences_link_no_longer_opens(visit, delivery):
     """It lasts a day, rounded up to midnight."""
     old = KEYS.sign(Purpose.PREFERENCES, delivery.subscriber_id, 1, expires=NOON - timedelta(days=1))
-    assert visit().get(f"/my/{old}").status_code == 404
+    assert visit().get(f"/my/{old}").status_code == 410
+    assert visit().client.post(f"/my/{old}/leave").status_code == 410
 
 
 def test_an_unknown_language_or_topic_changes_nothing(visit, delivery, sqlite_database):
@@ -176,7 +178,9 @@ def test_an_unknown_language_or_topic_changes_nothing(visit, delivery, sqlite_da
         f"/my/{KEYS.sign(Purpose.PREFERENCES, delivery.subscriber_id, 1, expires=NOON + timedelta(days=1))}"
     )
     assert visit().client.post(path, data={"language": "xx"}).status_code == 422
-    assert visit().client.post(path, data={"language": "zh", "topics": ["none"]}).status_code == 404
+    letters = f"{path}/letters/observer"
+    assert visit().client.post(letters, data={"topics": ["none"]}).status_code == 404
+    assert visit().client.post(letters, data={"every": "7"}).status_code == 422
     with sqlite_database.read() as session:
         assert session.query(Subscriber).one().language == "en"
 

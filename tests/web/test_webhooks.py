@@ -16,9 +16,10 @@ from mailer.audience.store import Subscription, SubscriptionState, Suppression
 from mailer.delivery.store import Event, EventInbox
 from mailer.feedback import policy, store
 from mailer.feedback.store import ReturnedMail
-from mailer.feedback.webhooks import hooks
+from mailer.feedback.webhooks import hooks, mailgun
 from mailer.feedback.webhooks import store as rows
 from mailer.feedback.webhooks.certificates import Unreachable
+from mailer.feedback.webhooks.store import WebhookToken
 from mailer.web.app import create_app
 from mailer.web.webhooks import _REFUSALS_PER_HOST
 from tests import webhooks
@@ -405,6 +406,28 @@ def test_an_old_post_is_not_played_again(client, secret_of, sqlite_database, del
     assert outcomes(sqlite_database) == {(provider, "stale"): 2}
 
 
+def test_a_captured_mailgun_signature_proves_no_other_news(client, secret_of, sqlite_database, make):
+    """It covers a token only, so a token is good for one post; that one may come again."""
+    secret, ann, bob = secret_of("mailgun"), make.delivery(), make.delivery()
+    signed = SIGN["mailgun"](secret, webhooks.payload("mailgun", "bounce_hard", ann), NOON)
+    assert [post(client, signed), post(client, signed)] == [200, 200]
+    forged = webhooks.payload("mailgun", "complaint", bob)
+    forged |= {"signature": json.loads(signed.body)["signature"]}
+    assert post(client, webhooks.Post("/webhooks/mailgun", json.dumps(forged).encode())) == 403
+    assert [event.n for event in events(sqlite_database)] == [ann.n]
+    assert outcomes(sqlite_database)["mailgun", "refused"] == 1
+
+
+def test_tokens_are_forgotten_once_they_are_stale_anyway(tell, sqlite_database, delivery):
+    """Longer than any post is believed, and no longer."""
+    tell("mailgun", "bounce_hard", delivery)
+    for later, left in ((hooks.TOKENS_LAST, 1), (hooks.TOKENS_LAST + timedelta(seconds=1), 0)):
+        with sqlite_database.write() as session:
+            hooks.forget_tokens(session, now=NOON + later)
+        assert count(sqlite_database, WebhookToken) == left
+    assert hooks.TOKENS_LAST > 2 * mailgun._WINDOW
+
+
 def test_a_secret_is_replaced_without_losing_news(client, secret_of, sqlite_database, make):
     """While both are set up, both are believed; what is removed is not."""
     old, new = secret_of("brevo"), secret_of("brevo")
@@ -511,6 +534,9 @@ def test_no_other_host_is_asked_for_a_certificate(client, secret_of, sqlite_data
         "https://x.y-eventbridge.oss-accelerate.aliyuncs.com/key.pem",
         "http://cn-hangzhou-eventbridge.oss-accelerate.aliyuncs.com/key.pem",
         "https://cn-hangzhou-eventbridge.oss-accelerate.aliyuncs.com:8443/key.pem",
+        # a bucket that anybody may register, and a file that is no certificate of theirs
+        "https://cn-mailer-eventbridge.oss-accelerate.aliyuncs.com/x509_public_certificate_2021012501.pem",
+        "https://cn-hangzhou-eventbridge.oss-accelerate.aliyuncs.com/uploads/key.pem",
     ],
 )
 def test_no_other_host_is_asked_for_eventbridges_key(
@@ -620,6 +646,14 @@ def test_a_fault_of_ours_is_answered_500_and_heard_when_told_again(
     assert post(client, signed) == 200
     assert len(events(sqlite_database)) == 1
     assert outcomes(sqlite_database) == {(provider, "failed"): 1, (provider, "heard"): 1}
+
+
+def test_a_flood_of_failures_is_not_written_down(client, secret_of, sqlite_database, delivery, monkeypatch):
+    """Sixty a minute are: each would lock the same row, while the database may be what fails."""
+    signed = SIGN["brevo"](secret_of("brevo"), webhooks.payload("brevo", "bounce_hard", delivery), NOON)
+    monkeypatch.setattr("mailer.feedback.webhooks.receiver.hear", lambda *_, **__: 1 / 0)
+    assert {post(client, signed) for _ in range(70)} == {500}
+    assert outcomes(sqlite_database) == {("brevo", "failed"): 60}
 
 
 def test_a_secret_that_cannot_be_opened_is_our_fault(sqlite_database, settings, secret_of, delivery, far):

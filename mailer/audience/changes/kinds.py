@@ -216,7 +216,7 @@ def write(pen: Pen, plan: Plan, target: Target, room: Room | None, *, now: datet
 def _join(pen: Pen, plan: Plan, target: Target, room: Room | None, now: datetime, actor: Actor) -> None:
     evidence: dict[str, Any] = {
         "consent_kind": ConsentKind.IMPORTED, "consent_at": now, "consent_by": actor.name,
-        "consent_wording": plan.note, "consent_origin": "",
+        "consent_wording": plan.note, "consent_origin": "", "confirmed_at": now,
     }  # fmt: skip
     if room is not None and room.seats is not None:
         room.seats -= 1

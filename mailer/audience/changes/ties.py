@@ -16,11 +16,12 @@ from mailer.audience.store import Membership, Subscription
 
 
 def held_by_others(session: Session, subscriber_ids: Collection[int], partner_id: int) -> set[int]:
-    """Return those of these people whom another partner holds now."""
+    """Return those of these people for whom another partner's membership is in force now."""
     query = select(Membership.subscriber_id).where(
         Membership.subscriber_id.in_(subscriber_ids),
         Membership.partner_id != partner_id,
         Membership.ended_at.is_(None),
+        Membership.confirmed_at.is_not(None),
     )
     return set(session.scalars(query))
 
@@ -93,7 +94,8 @@ def hand_over(
         return
     if known.ended_at is not None and row.ended_at is None:
         history.keep_membership(pen.session, known, now=now, by=actor.name)
-        taken = {name: getattr(row, name) for name in (*EVIDENCE, "joined_at", "language", "notes")}
+        columns = (*EVIDENCE, "confirmed_at", "joined_at", "language", "notes")
+        taken = {name: getattr(row, name) for name in columns}
         pen.change(known, ended_at=None, **taken)
     if row.ended_at is None:
         pen.change(row, ended_at=now)

@@ -13,10 +13,10 @@ from mailer.feedback.boxes.account import Account
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A mail in a mailbox that was not looked at yet; ``size`` in octets.
+    """A mail in a mailbox; ``size`` in octets.
 
-    ``key`` names it to the server. ``cursor``: what to remember once it was looked at, "" where that is not a
-    place in an order; then ``uid`` is remembered, which is unique in this mailbox for good.
+    ``key`` names it to the server now, ``uid`` in this mailbox for good. ``cursor``: the place to go on
+    behind once it was looked at, "" where there is no order or this was passed before.
     """
 
     key: str
@@ -29,6 +29,7 @@ class Box(Protocol):
     """An open mailbox. Every method may raise ``MailboxTrouble``, after which it is of no more use."""
 
     def fresh(self, cursor: str, since: date) -> list[Waiting]: ...
+    def find(self, uids: Collection[str]) -> list[Waiting]: ...
     def fetch(self, waiting: Waiting, limit: int) -> bytes | None: ...
     def settle(self, waiting: Collection[Waiting]) -> None: ...
     def wait(self, going_on: Callable[[], bool]) -> bool: ...

@@ -35,16 +35,19 @@ _NUMBER = {name: re.compile(rb"\b%s (\d{1,20})" % name) for name in (b"UID", b"R
 _LISTED = re.compile(rb'^\* LIST \([^)]*\) (NIL|"(?:\\.|[^"\\])*") (.*)$', re.IGNORECASE)
 _IDLE_FOR = 540.0  # seconds; RFC 2177 allows 29 minutes, many firewalls forget a connection after 10
 _SIZES_AT_ONCE = 200  # mails
+_ROOM = 64 * 1024 * 1024  # octets of what one command is answered, beside the mail that it asks for
+_ANSWER = 256  # octets that one more answer takes at least
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _UNSAFE = re.compile(r"[^\x20-\x7e]")  # what a quoted string cannot hold
 
 
 @dataclass(slots=True)
 class Answer:
-    """One response: its text, literals taken out, and those literals."""
+    """One response: its text, literals taken out, and those literals; ``size`` in octets, as they came."""
 
     text: bytes
     literals: list[bytes]
+    size: int
 
 
 class Imap:
@@ -92,9 +95,18 @@ class Imap:
         }
         uids = sorted(uid for uid in found if uid > (known or 0))  # n:* always names the last mail
         sizes = self._sizes(uids)
-        return [
-            Waiting(str(uid), sizes[uid], f"{self._validity}:{uid}", str(uid)) for uid in uids if uid in sizes
-        ]
+        places = {uid: f"{self._validity}:{uid}" for uid in uids if uid in sizes}
+        return [Waiting(str(uid), sizes[uid], place, place) for uid, place in places.items()]
+
+    def find(self, uids: Collection[str]) -> list[Waiting]:
+        """Return those of these mails, each ``UIDVALIDITY:UID``, that are still there.
+
+        :raises MailboxTrouble:
+        """
+        named = (uid.partition(":") for uid in uids)
+        mine = sorted(int(uid) for validity, _, uid in named if validity == self._validity)
+        sizes = self._sizes(mine)
+        return [Waiting(str(uid), sizes[uid], "", f"{self._validity}:{uid}") for uid in mine if uid in sizes]
 
     def fetch(self, waiting: Waiting, limit: int) -> bytes | None:
         """Return a mail, no more than its first ``limit`` octets; None: it is gone.
@@ -318,16 +330,18 @@ class Imap:
     # -- commands --
 
     def _command(self, verb: str, *words: str, keep: int = 0, quoted: bool = False) -> list[Answer]:
-        """Say a command and return what is answered, but for the last line. ``keep``: octets of a literal.
+        """Say a command and return what is answered. ``keep``: octets of a literal.
 
         :raises Refused: NO or BAD
+        :raises MailboxTrouble: the connection is gone, or there is no end of answers
         """
-        tag = self._tag()
+        tag, room = self._tag(), keep + _ROOM
         self._say(tag, verb, words, quoted)
         answers = []
-        while not (answer := self._read(keep)).text.startswith(tag):
+        while not (answer := self._read(keep, room)).text.startswith(tag):
             self._keep_news(answer)
             answers.append(answer)
+            room -= answer.size
         self._check(verb, answer.text[len(tag) :])
         return [*answers, answer]
 
@@ -345,16 +359,30 @@ class Imap:
                 line += b" " + (_quoted(word) if quoted else word).encode()
         self._wire.send(line + b"\r\n")
 
-    def _read(self, keep: int) -> Answer:
-        text = b""
+    def _read(self, keep: int, room: int | None = None) -> Answer:
+        """Read one response of at most ``room`` octets, of each literal the first ``keep`` or a few more."""
+        texts: list[bytes] = []
         literals: list[bytes] = []
+        size, room = 0, _ROOM if room is None else room
         while True:
             line = self._wire.line()
             found = _LITERAL.search(line)
-            text += line[: found.start()] if found else line
+            texts.append(line[: found.start()] if found else line)
+            size += len(line) + _ANSWER + (int(found[1]) if found else 0)
+            if size > room:
+                raise self._flood()
             if not found:
-                return Answer(text, literals)
+                return Answer(b"".join(texts), literals, size)
             literals.append(self._wire.octets(int(found[1]), max(keep, 65_536)))
+
+    def _flood(self) -> MailboxTrouble:
+        return MailboxTrouble(
+            "The mailbox server {server} answers a command with more than {megabytes} MB: look whether the"
+            " mailbox's URL names an IMAP server, or read a folder that holds less.",
+            lasting=True,
+            server=self._account.name,
+            megabytes=_ROOM // (1024 * 1024),
+        )
 
     def _keep_news(self, answer: Answer) -> None:
         words = answer.text.upper().split()

@@ -12,8 +12,8 @@ from mailer.accounts.audit import Actor
 from mailer.database import clock
 from mailer.errors import NotFound
 from mailer.feedback.boxes import store
-from mailer.feedback.boxes.account import Account
-from mailer.feedback.boxes.store import Mailbox
+from mailer.feedback.boxes.account import Account, Protocol
+from mailer.feedback.boxes.store import Mailbox, SeenMail, UnstoredMail
 from mailer.feedback.boxes.trouble import MailboxTrouble
 from mailer.sealing import Unsealable, seal, unseal
 from mailer.sentence import Sentence
@@ -25,6 +25,10 @@ _RETRY_LASTING = (timedelta(minutes=15), timedelta(hours=6))  # what needs a per
 
 class NoMailbox(NotFound):
     """There is no such mailbox: `mailer mailbox list` shows those that are read."""
+
+
+class NoUnstored(NotFound):
+    """No mail of that number waits there: `mailer mailbox list` shows those that could not be stored."""
 
 
 def add(session: Session, account: Account, *, keys: Keyring, now: datetime, actor: Actor) -> Mailbox:
@@ -55,12 +59,36 @@ def remove(session: Session, mailbox_id: int, *, now: datetime, actor: Actor) ->
 
 
 def try_again(session: Session, mailbox_id: int, *, now: datetime) -> None:
-    """Have a mailbox tried at once that is left alone for a while.
+    """Have a mailbox tried at once that is left alone for a while, and its mails that we failed at.
 
     :raises NoMailbox:
     """
     mailbox = get(session, mailbox_id)
     mailbox.retry_at, mailbox.changed_at = None, now
+    store.change_unstored(session, mailbox_id, None, due_at=now)
+
+
+def dismiss(session: Session, mailbox_id: int, uid: str, *, now: datetime, actor: Actor) -> None:
+    """Give a mail up that could not be stored: somebody has looked at it in the mailbox.
+
+    :raises NoMailbox:
+    :raises NoUnstored:
+    """
+    mailbox = get(session, mailbox_id)
+    row = session.get(UnstoredMail, (mailbox_id, uid))
+    if row is None:
+        raise NoUnstored
+    was_there = not row.gone
+    store.drop_unstored(session, mailbox_id, uid)
+    if was_there and Account.from_url(mailbox.url).protocol is Protocol.POP3:
+        session.add(SeenMail(mailbox_id=mailbox_id, uid=uid))  # it shows the mail again and again
+    session.flush()
+    if mailbox.trouble and not store.unstored(session, mailbox_id):
+        mailbox.trouble = mailbox.trouble_since = None  # whoever reads it next says what else there is
+    audit.record(
+        session, now=now, actor=actor, action="mailbox.dismiss", subject=f"mailbox {mailbox_id}",
+        after={"uid": uid},
+    )  # fmt: skip
 
 
 def get(session: Session, mailbox_id: int) -> Mailbox:

@@ -34,6 +34,7 @@ class Pop3:
         :raises MailboxTrouble:
         """
         self._account = account
+        self._there: dict[str, Waiting] = {}
         self._wire = Wire(account)
         try:
             self._hear("CONNECT")
@@ -51,10 +52,15 @@ class Pop3:
         :raises MailboxTrouble:
         """
         sizes = dict(self._listing("LIST"))
-        return [
-            Waiting(number, int(size) if (size := sizes.get(number, "")).isdecimal() else 0, "", uid)
+        self._there = {
+            uid: Waiting(number, int(size) if (size := sizes.get(number, "")).isdecimal() else 0, "", uid)
             for number, uid in self._listing("UIDL")
-        ]
+        }
+        return list(self._there.values())
+
+    def find(self, uids: Collection[str]) -> list[Waiting]:
+        """Return those of these mails that are still there, by what ``fresh`` has found."""
+        return [self._there[uid] for uid in uids if uid in self._there]
 
     def fetch(self, waiting: Waiting, limit: int) -> bytes | None:
         """Return a mail, no more than its first ``limit`` octets.

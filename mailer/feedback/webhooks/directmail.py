@@ -7,6 +7,7 @@ X-Notify-Message-ID that letters carry (``delivery.echo``).
 
 https://help.aliyun.com/zh/eventbridge/user-guide/events-of-the-direct-mail-type
 https://help.aliyun.com/en/eventbridge/user-guide/signature-algorithm
+https://www.alibabacloud.com/help/en/eventbridge/latest/supported-regions
 https://help.aliyun.com/zh/direct-mail/user-guide/set-up-eventbridge
 """
 
@@ -60,7 +61,15 @@ _SIGNED = tuple(
 )
 _TIMESTAMP, _HASH, _VERSION, _URL, _TOKEN = _SIGNED
 _SIGNATURE = "x-eventbridge-signature-v2"
-_HOST = re.compile(r"[a-z0-9-]{2,30}-eventbridge\.oss-accelerate\.aliyuncs\.com")
+_REGIONS = (
+    "ap-northeast-1", "ap-northeast-2", "ap-south-1", "ap-southeast-1", "ap-southeast-3", "ap-southeast-5",
+    "ap-southeast-6", "ap-southeast-7", "cn-beijing", "cn-chengdu", "cn-guangzhou", "cn-hangzhou",
+    "cn-heyuan", "cn-hongkong", "cn-huhehaote", "cn-qingdao", "cn-shanghai", "cn-shanghai-finance-1",
+    "cn-shenzhen", "cn-wulanchabu", "cn-zhangjiakou", "eu-central-1", "eu-west-1", "us-east-1", "us-west-1",
+)  # fmt: skip
+"""Where EventBridge is. A closed list: anybody may own a bucket that is called like it elsewhere."""
+_HOSTS = frozenset(f"{region}-eventbridge.oss-accelerate.aliyuncs.com" for region in _REGIONS)
+_PATH = re.compile(r"/x509_public_certificate[\w.-]{0,60}\.pem", re.ASCII)
 _WINDOW = timedelta(minutes=5)  # documented: 60 s; clocks differ
 
 EVENTS: Table = {
@@ -117,8 +126,8 @@ def _is_eventbridge(url: str) -> bool:
         parts = urlsplit(url)
     except ValueError:
         return False
-    plain = not parts.query and not parts.fragment
-    return parts.scheme == "https" and bool(_HOST.fullmatch(parts.netloc)) and plain
+    known = parts.netloc in _HOSTS and bool(_PATH.fullmatch(parts.path))
+    return parts.scheme == "https" and known and not parts.query and not parts.fragment
 
 
 def read(post: Node) -> Iterator[Told]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import urlsplit, urlunsplit
 
 from sqlalchemy.orm import Session
@@ -19,6 +19,8 @@ from mailer.feedback.webhooks.providers import PROVIDERS
 from mailer.feedback.webhooks.store import Webhook
 from mailer.sealing import seal, unseal
 from mailer.signing import Keyring
+
+TOKENS_LAST = timedelta(days=2)  # longer than posts of any provider are believed (``require_recent``)
 
 
 class NoProvider(NotFound):
@@ -92,6 +94,11 @@ def remove(session: Session, *, webhook_id: int, now: datetime, actor: Actor) ->
 def listing(session: Session) -> Sequence[Webhook]:
     """Return all webhooks, by provider and age."""
     return store.webhooks(session)
+
+
+def forget_tokens(session: Session, *, now: datetime) -> None:
+    """Forget the tokens of posts that would be stale by now."""
+    store.forget_tokens(session, now - TOKENS_LAST)
 
 
 def secrets_of(session: Session, provider: str, keys: Keyring) -> list[str]:

@@ -1,7 +1,8 @@
 """Mailgun: signed webhooks, one event each.
 
-The signature, in the body, is an HMAC over timestamp and token with the account's webhook signing key; it
-does not cover the event, so a post is only as safe as HTTPS makes it. Every event tells our Message-ID.
+The signature, in the body, is an HMAC over timestamp and token with the account's webhook signing key. It
+does not cover the event, so a token is good for one post, which may come again, and for no other. Every event
+tells our Message-ID.
 
 https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/webhook-payloads
 https://documentation.mailgun.com/docs/mailgun/user-manual/webhooks/securing-webhooks
@@ -112,11 +113,18 @@ def _meaning(event: Node) -> Meaning:
     return REASONS.get(event.word("reason"), BOUNCE)
 
 
+def token(post: Node) -> str:
+    """What is signed: used once."""
+    signed = post.at("signature")
+    return f"{signed.text('timestamp')} {signed.text('token')}"
+
+
 PROVIDER = Provider(
     name="mailgun",
     title="Mailgun",
     secret=Secret.GIVEN,
     check=check,
     read=read,
+    token=token,
     asks=Sentence("Give the HTTP webhook signing key that Mailgun shows among its API keys."),
 )

@@ -27,7 +27,8 @@ class Provider:
 
     ``asks`` says where its people find the secret, or where the made one goes; ``fits`` whether a given one
     can be it. ``confirms`` returns the address that a post asks us to fetch before the provider sends
-    anything else, "" for all other posts.
+    anything else, "" for all other posts. ``token`` returns what is good for one post only, where the proof
+    does not cover the news itself.
     """
 
     name: str
@@ -38,3 +39,4 @@ class Provider:
     asks: Sentence
     fits: Callable[[str], bool] = bool
     confirms: Callable[[Node], str] = lambda _post: ""
+    token: Callable[[Node], str] = lambda _post: ""

@@ -6,11 +6,15 @@ nothing changed, tell it again.
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
+from hashlib import sha256
+
+from sqlalchemy.orm import Session
 
 from mailer.database import Database
 from mailer.errors import MailerError
@@ -19,7 +23,7 @@ from mailer.feedback.webhooks.certificates import Certificates, Fetch
 from mailer.feedback.webhooks.hear import Ears, Machine, Outcome, hear
 from mailer.feedback.webhooks.hooks import NoWebhook
 from mailer.feedback.webhooks.node import Node
-from mailer.feedback.webhooks.proof import Post, Refused, Stale
+from mailer.feedback.webhooks.proof import Post, Refused, Stale, require
 from mailer.feedback.webhooks.provider import Provider
 from mailer.feedback.webhooks.told import UNKNOWN, Told
 from mailer.settings import Settings
@@ -46,7 +50,7 @@ class Receiver:
         self._machine = machine
 
     def receive(self, name: str, post: Post, now: datetime, *, may_count: Callable[[], bool]) -> None:
-        """Prove a post and hear it. ``may_count`` says whether one more refusal is worth a row.
+        """Prove a post and hear it. ``may_count``: whether one more refusal or failure is worth a row.
 
         :raises NoProvider: of that name
         :raises NoWebhook: none of the provider's is set up
@@ -65,7 +69,8 @@ class Receiver:
             raise
         except Exception as error:
             with suppress(Exception):  # the first fault is the one to tell
-                self._count(name, Outcome.FAILED, now)
+                if may_count():
+                    self._count(name, Outcome.FAILED, now)
             if isinstance(error, MailerError):
                 raise NotNow from error
             raise
@@ -93,12 +98,28 @@ class Receiver:
         ears = Ears(self._settings.keys, self._settings.public_url, self._machine)
         told = provider.read(payload) if payload is not None else iter((_garbage(post),))
         with self._database.write() as session:
+            if payload is not None:
+                _spend(session, provider, payload, now)
             outcomes = hear(session, provider=provider.name, told=told, ears=ears, now=now)
             store.count(session, provider.name, outcomes, now)
 
     def _count(self, name: str, outcome: Outcome, now: datetime) -> None:
         with self._database.write() as session:
             store.count(session, name, {outcome: 1}, now)
+
+
+def _spend(session: Session, provider: Provider, payload: Node, now: datetime) -> None:
+    """Use the token of a post that is proved by it alone.
+
+    :raises Refused: it was used for another post
+    """
+    if token := provider.token(payload):
+        post = json.dumps(payload.raw, sort_keys=True)
+        require(store.spend(session, _hash(f"{provider.name} {token}"), _hash(post), now))
+
+
+def _hash(text: str) -> str:
+    return sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def _garbage(post: Post) -> Told:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Date, String, Text, bindparam, func, select
+from sqlalchemy import Date, String, Text, bindparam, delete, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -40,6 +40,16 @@ class WebhookCount(Base):
     outcome: Mapped[str] = mapped_column(String(20), primary_key=True)  # hear.Outcome
     number: Mapped[int] = mapped_column(BigId)
     last_at: Mapped[datetime] = mapped_column(UTCDateTime)
+
+
+class WebhookToken(Base):
+    """A token that a provider signs instead of its news: it is good for one post, until it is stale."""
+
+    __tablename__ = "webhook_tokens"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)  # SHA-256, with the provider's name
+    post: Mapped[str] = mapped_column(String(64))  # SHA-256 of what it came with
+    at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
 
 
 class Counted(NamedTuple):
@@ -80,6 +90,19 @@ def count(session: Session, provider: str, outcomes: Mapping[Any, int], now: dat
     common = {"provider": provider, "day": now.date(), "last_at": now}
     rows = [common | {"outcome": outcome, "number": outcomes[outcome]} for outcome in sorted(outcomes)]
     session.execute(statement, rows)
+
+
+def spend(session: Session, token: str, post: str, now: datetime) -> bool:
+    """Use a token for a post; False: it was used for another one. Both are hashes."""
+    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    new = dialect.insert(WebhookToken).values(token=token, post=post, at=now).on_conflict_do_nothing()
+    session.execute(new)
+    return session.scalar(select(WebhookToken.post).where(WebhookToken.token == token)) == post
+
+
+def forget_tokens(session: Session, before: datetime) -> None:
+    """Drop tokens that were used before then."""
+    session.execute(delete(WebhookToken).where(WebhookToken.at < before))
 
 
 def counted(session: Session, since: date) -> list[Counted]:

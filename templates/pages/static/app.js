@@ -78,3 +78,82 @@ for (const place of document.querySelectorAll("[data-follow]")) {
   };
   setTimeout(follow, 1000);
 }
+
+// The segment editor: its page is posted as it is filled in, and parts of the answer take the old ones' places.
+for (const form of document.querySelectorAll("form[data-look]")) {
+  const PAUSE = 400;
+  let waiting = 0;
+  let latest = 0;
+  const look = async (doing, which) => {
+    clearTimeout(waiting);
+    const mine = ++latest;
+    const filled = new URLSearchParams(new FormData(form));
+    filled.set("do", doing);
+    const focused = document.activeElement?.id;
+    try {
+      const answer = await fetch(form.dataset.look, { method: "POST", body: filled });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      if (mine !== latest || !answer.ok) return;
+      for (const part of form.querySelectorAll("[data-part]")) {
+        const fresh = page.querySelector(`[data-part="${part.dataset.part}"]`);
+        if (fresh && (which === "*" || part.dataset.part !== "rule")) part.replaceChildren(...fresh.childNodes);
+      }
+      if (which === "*" && focused) document.getElementById(focused)?.focus();
+    } catch { /* offline: what is shown stays */ }
+  };
+  form.addEventListener("submit", (event) => {
+    const which = event.submitter?.dataset.lookAt;
+    if (!which) return;
+    event.preventDefault();
+    look(event.submitter.value, which);
+  });
+  form.addEventListener("change", (event) => { if (event.target.dataset.lookAt) look("look", "*"); });
+  form.addEventListener("input", (event) => {
+    if (event.target.dataset.lookAt && event.target.matches("select")) return; // its change says it all
+    if (["name", "description"].includes(event.target.name)) return;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => look("look", "found"), PAUSE);
+  });
+}
+
+// A choice that counts in place of what is written below: what does not count is out of sight.
+for (const choice of document.querySelectorAll("[data-instead]")) {
+  const place = document.getElementById(choice.dataset.instead).closest(".field");
+  const show = () => { place.hidden = choice.value !== ""; };
+  choice.addEventListener("change", show);
+  show();
+}
+
+// Figures that come after the page, one after the other.
+(async () => {
+  for (const place of document.querySelectorAll("[data-fill]")) {
+    try {
+      place.textContent = (await asked(place.dataset.fill)).message;
+    } catch { /* offline: the link stays */ }
+  }
+})();
+
+// A form in busy times: this browser works for a second, so that its person has no sum to do.
+async function solve(puzzle) {
+  const encoder = new TextEncoder();
+  for (let work = 0; ; work += 1) {
+    const digest = await crypto.subtle.digest("SHA-256", encoder.encode(`${puzzle}:${work}`));
+    const begins = new DataView(digest).getUint16(0);
+    if (begins === 0) return String(work);
+  }
+}
+
+for (const place of window.crypto?.subtle ? document.querySelectorAll("[data-puzzle]") : []) {
+  const form = place.closest("form");
+  const part = (name) => place.querySelector(`[data-${name}]`);
+  const button = form.querySelector("button");
+  part("asking").hidden = true;
+  part("working").hidden = false;
+  button.disabled = true;
+  solve(place.dataset.puzzle).then((work) => {
+    form.elements.work.value = work;
+    part("working").hidden = true;
+    part("ready").hidden = false;
+    button.disabled = false;
+  });
+}

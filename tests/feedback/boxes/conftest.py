@@ -16,7 +16,7 @@ from mailer.delivery.store import Delivery, Event
 from mailer.feedback.boxes import mailboxes, store
 from mailer.feedback.boxes.account import Account
 from mailer.feedback.boxes.collect import Collected
-from mailer.feedback.boxes.store import Mailbox
+from mailer.feedback.boxes.store import Mailbox, UnstoredMail
 from mailer.feedback.boxes.watch import Reader, Watcher
 from mailer.settings import Settings
 from mailer.signing import Purpose
@@ -63,6 +63,15 @@ class Desk:
         """Let the time pass until it is tried again."""
         with self.database.write() as session:
             mailboxes.get(session, mailbox).retry_at = None
+
+    def try_unstored(self, mailbox: int) -> None:
+        """Have what could not be stored tried at once."""
+        with self.database.write() as session:
+            mailboxes.try_again(session, mailbox, now=NOON)
+
+    def unstored(self, mailbox: int) -> list[UnstoredMail]:
+        with self.database.read() as session:
+            return store.unstored(session, mailbox)
 
     def seen(self, mailbox: int) -> set[str]:
         with self.database.read() as session:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,10 @@ from mailer.accounts.audit import Actor
 from mailer.audience.store import Subscription
 from mailer.database import clock
 from mailer.feedback import record
-from mailer.feedback.boxes import account, mailboxes
+from mailer.feedback.boxes import account, collect, imap, mailboxes
 from mailer.feedback.boxes.watch import Watcher
 from mailer.feedback.listener import SIZE_LIMIT
-from mailer.feedback.store import ReturnedMail, mail_content
+from mailer.feedback.store import Answer, ReturnedMail, mail_content
 from tests.feedback import samples
 from tests.feedback.boxes.conftest import Desk, addressed, bounce
 from tests.mailhost import ImapHost
@@ -285,24 +286,183 @@ def test_an_access_token_signs_in(desk: Desk, token: str, trouble: bool) -> None
         assert "LOGIN" not in host.commands
 
 
-def test_a_mail_that_is_our_fault_stops_no_other(
-    host: ImapHost, desk: Desk, make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It stays in the mailbox and an administrator is told; the next one is heard."""
-    hear = record.hear
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
+    """Mails with these words in them cannot be stored, by a fault of ours."""
+    hear, words = record.hear, [b"stumble"]
 
     def stumbling(session: object, **given: object) -> object:
-        if b"stumble" in given["raw"]:  # type: ignore[operator]
+        if any(word in given["raw"] for word in words):  # type: ignore[operator]
             raise LookupError("a fault of ours")
         return hear(session, **given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(record, "hear", stumbling)
+    return words
+
+
+def test_a_mail_that_is_our_fault_stops_no_other(
+    host: ImapHost, desk: Desk, make: Make, faulty: list[bytes]
+) -> None:
+    """It stays in the mailbox and an administrator is told; the next one is heard."""
     host.put(addressed(make.delivery("bob@example.org"), samples.answer("stumble")))
     host.put(bounce(make.delivery("ann@example.org")))
     mailbox = desk.add(host.url("/INBOX?then=delete"))
     desk.read(mailbox)
     assert (desk.events(), len(host.raws())) == (["bad_mailbox"], 1)
     assert "1 mails of this mailbox could not be stored" in desk.trouble(mailbox)
+
+
+def test_a_mail_that_could_not_be_stored_is_named_until_it_is(
+    host: ImapHost, desk: Desk, make: Make, faulty: list[bytes]
+) -> None:
+    """Also when it was the last one and all is well since; the cursor has passed it, so it has a row."""
+    raw = addressed(make.delivery("bob@example.org"), samples.answer("stumble"))
+    host.put(b"Message-ID: <42@mx.example.org>\r\n" + raw)
+    mailbox = desk.add(host.url("/INBOX?then=delete"))
+    for _ in range(3):
+        desk.read(mailbox)
+    [row] = desk.unstored(mailbox)
+    assert (row.uid, row.message_id, row.why) == ("7:1", "<42@mx.example.org>", "LookupError")
+    assert (row.tries, row.size, row.gone) == (1, len(host.raws()[0]), False)
+    assert "1 mails of this mailbox could not be stored" in desk.trouble(mailbox)
+    faulty.clear()
+    desk.try_unstored(mailbox)
+    again = desk.read(mailbox)
+    assert again is not None
+    assert (again.stored, host.raws(), desk.unstored(mailbox)) == (1, [], [])
+    assert (desk.trouble(mailbox), len(desk.rows(Answer))) == ("", 1)
+
+
+def test_a_fault_that_stays_is_tried_less_and_less_often(
+    host: ImapHost, desk: Desk, faulty: list[bytes]
+) -> None:
+    """After 1, 2, 4 … 24 hours, and whenever somebody asks."""
+    host.put(samples.answer("stumble"))
+    mailbox = desk.add(host.url())
+    waits = []
+    for _ in range(7):
+        desk.try_unstored(mailbox)
+        before = datetime.now(UTC)
+        desk.read(mailbox)
+        waits.append(round((desk.unstored(mailbox)[0].due_at - before) / timedelta(hours=1)))
+    assert waits == [1, 2, 4, 8, 16, 24, 24]
+
+
+def test_a_mail_that_is_gone_before_it_could_be_stored_is_still_told(
+    host: ImapHost, desk: Desk, faulty: list[bytes]
+) -> None:
+    """Somebody deleted it; an administrator says that it needs no more thought."""
+    host.put(samples.answer("stumble"))
+    mailbox = desk.add(host.url())
+    desk.read(mailbox)
+    host.folders["INBOX"].clear()
+    desk.try_unstored(mailbox)
+    desk.read(mailbox)
+    [row] = desk.unstored(mailbox)
+    assert row.gone
+    assert "could not be stored" in desk.trouble(mailbox)
+    with desk.database.write() as session:
+        mailboxes.dismiss(session, mailbox, row.uid, now=NOON, actor=Actor(None, "test"))
+    desk.read(mailbox)
+    assert (desk.unstored(mailbox), desk.trouble(mailbox)) == ([], "")
+
+
+def test_a_fault_in_every_mail_stops_the_mailbox(
+    host: ImapHost, desk: Desk, make: Make, faulty: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three in this test, then the rest waits; once the fault is mended all of it is heard."""
+    monkeypatch.setattr(collect, "MOST_UNSTORED", 3)
+    for number in range(5):
+        host.put(addressed(make.delivery(f"bob{number}@example.org"), samples.answer("stumble")))
+    mailbox = desk.add(host.url())
+    desk.read(mailbox)
+    assert len(desk.unstored(mailbox)) == 3
+    assert "so no more of it are read" in desk.trouble(mailbox)
+    faulty.clear()
+    desk.try_unstored(mailbox)
+    desk.read(mailbox)
+    assert (len(desk.rows(Answer)), desk.unstored(mailbox), desk.trouble(mailbox)) == (5, [], "")
+
+
+# -- what is left undone ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("then", "verb"), [("move", "UID MOVE"), ("delete", "UID EXPUNGE")])
+def test_what_was_stored_and_not_moved_is_moved_at_the_next_look(
+    host: ImapHost, desk: Desk, make: Make, then: str, verb: str
+) -> None:
+    """The connection ends between the two, or the process does; nothing is fetched twice."""
+    host.answers(verb, None)
+    host.put(bounce(make.delivery("ann@example.org")))
+    mailbox = desk.add(host.url(f"/INBOX?then={then}"))
+    desk.read(mailbox)
+    assert (desk.events(), len(host.raws())) == (["bad_mailbox"], 1)
+    desk.try_again(mailbox)
+    desk.read(mailbox)
+    assert (host.raws(), desk.seen(mailbox), desk.trouble(mailbox)) == ([], set(), "")
+    assert sum("BODY" in command for command in host.commands) == 1
+
+
+def test_what_was_stored_and_not_marked_is_marked(host: ImapHost, desk: Desk, make: Make) -> None:
+    """The same for mail that stays."""
+    host.answers("UID STORE", None)
+    host.put(bounce(make.delivery("ann@example.org")))
+    mailbox = desk.add(host.url("/INBOX?then=mark"))
+    desk.read(mailbox)
+    desk.try_again(mailbox)
+    desk.read(mailbox)
+    assert [one.flags for one in host.folders["INBOX"]] == [{r"\Seen"}]
+
+
+def test_what_was_to_be_moved_is_not_deleted_after_a_change_of_mind(
+    host: ImapHost, desk: Desk, make: Make
+) -> None:
+    """What may be moved may not always be deleted: only what was said when it was heard is done."""
+    host.answers("UID MOVE", None)
+    host.put(bounce(make.delivery("ann@example.org")))
+    desk.read(desk.add(host.url()))
+    mailbox = desk.add(host.url("/INBOX?then=delete"))
+    desk.read(mailbox)
+    assert len(host.raws()) == 1
+
+
+def test_numbers_of_a_folder_that_was_made_anew_are_forgotten(host: ImapHost, desk: Desk, make: Make) -> None:
+    """Another mail may have them now."""
+    host.answers("UID MOVE", None)
+    host.put(bounce(make.delivery("ann@example.org")))
+    mailbox = desk.add(host.url())
+    desk.read(mailbox)
+    host.validity += 1
+    host.folders["INBOX"][0].raw = samples.answer("See you on Friday.")
+    desk.try_again(mailbox)
+    desk.read(mailbox)
+    assert (host.raws(), desk.seen(mailbox)) == ([samples.answer("See you on Friday.")], set())
+
+
+def test_a_server_that_does_not_end_is_left(
+    host: ImapHost, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one command is answered is bounded, however it is cut into lines and literals."""
+    monkeypatch.setattr(imap, "_ROOM", 20_000)
+    for _ in range(200):
+        host.put(samples.answer())
+    mailbox = desk.add(host.url("/INBOX?then=keep"))
+    desk.read(mailbox)
+    assert "answers a command with more than" in desk.trouble(mailbox)
+    monkeypatch.setattr(imap, "_ROOM", 200_000)
+    desk.try_again(mailbox)
+    desk.read(mailbox)
+    assert (desk.trouble(mailbox), desk.row(mailbox).heard) == ("", 200)
+
+
+def test_a_literal_longer_than_what_was_asked_for_is_not_read(
+    host: ImapHost, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server may claim any size, even of a greeting."""
+    host.answers("CONNECT", "* OK {999999999999}")
+    mailbox = desk.add(host.url())
+    desk.read(mailbox)
+    assert "answers a command with more than" in desk.trouble(mailbox)
 
 
 # -- watching ---------------------------------------------------------------------------------------------

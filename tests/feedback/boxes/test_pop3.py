@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from mailer.accounts.audit import Actor
 from mailer.audience.store import Subscription
+from mailer.feedback.boxes import mailboxes
 from mailer.feedback.boxes.watch import Watcher
 from tests.feedback import samples
 from tests.feedback.boxes.conftest import Desk, bounce
 from tests.mailhost import Pop3Host
-from tests.make import Make
+from tests.make import NOON, Make
 from tests.shell import until
 
 
@@ -59,6 +61,42 @@ def test_a_connection_that_breaks_before_its_end_deletes_nothing_and_reads_nothi
     desk.try_again(mailbox)
     desk.read(mailbox)
     assert (desk.seen(mailbox), len(desk.events()), host.commands.count("RETR 1")) == (set(), 1, 1)
+
+
+def test_what_was_heard_and_not_deleted_is_deleted_at_the_next_look(
+    host: Pop3Host, desk: Desk, make: Make
+) -> None:
+    """DELE counts only after QUIT (RFC 1939 §6); the mail is not fetched again for it."""
+    host.put(bounce(make.delivery("ann@example.org")))
+    host.put(samples.answer("See you on Friday.").replace(b"\n", b"\r\n"))
+    mailbox = desk.add(host.url("?then=delete"))
+    for _ in range(2):
+        host.answers("QUIT", None)
+        desk.read(mailbox)
+        assert len(host.mails) == 2
+        desk.try_again(mailbox)
+    desk.read(mailbox)
+    assert (list(host.mails), host.commands.count("RETR 1")) == (["u2x"], 1)
+    desk.read(mailbox)
+    assert (desk.seen(mailbox), desk.trouble(mailbox)) == ({"u2x"}, "")
+
+
+def test_a_mail_that_could_not_be_stored_is_not_fetched_at_every_look(
+    host: Pop3Host, desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named, tried again in an hour, and given up when somebody says so."""
+    monkeypatch.setattr("mailer.feedback.record.take_in", lambda *_: 1 / 0)
+    host.put(samples.answer().replace(b"\n", b"\r\n"))
+    mailbox = desk.add(host.url())
+    for _ in range(3):
+        desk.read(mailbox)
+    [row] = desk.unstored(mailbox)
+    assert (row.uid, row.why, host.commands.count("RETR 1")) == ("u1x", "ZeroDivisionError", 1)
+    assert "1 mails of this mailbox could not be stored" in desk.trouble(mailbox)
+    with desk.database.write() as session:
+        mailboxes.dismiss(session, mailbox, "u1x", now=NOON, actor=Actor(None, "test"))
+    desk.read(mailbox)
+    assert (desk.trouble(mailbox), host.commands.count("RETR 1")) == ("", 1)
 
 
 def test_peoples_own_mail_is_not_deleted(host: Pop3Host, desk: Desk) -> None:

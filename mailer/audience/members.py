@@ -1,0 +1,322 @@
+"""The rows of a partner's people: their SQL. Every statement is bound by the partner; ``desk`` asks."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, update
+from sqlalchemy.orm import Session
+
+from mailer.audience import silenced
+from mailer.audience.evidence import store as evidence
+from mailer.audience.store import (
+    BOUNCES,
+    Membership,
+    MembershipGap,
+    MembershipTopic,
+    Subscriber,
+    Subscription,
+    SubscriptionState,
+    Suppression,
+    Topic,
+)
+
+Tie = tuple[Membership, Subscriber]
+
+
+class Standing(StrEnum):
+    """How one of its people stands, as their partner may know; the first that fits, in this order."""
+
+    BOUNCED = "bounced"  # letters come back
+    WAITING = "waiting"  # asked, not answered
+    PAUSED = "paused"  # the partner asks for no letters for a while
+    CONFIRMED = "confirmed"
+
+
+class Order(StrEnum):
+    """What a list of people is sorted by."""
+
+    ADDRESS = "address"
+    NAME = "name"
+    NEWEST = "newest"
+    BOUNCED = "bounced"  # those whose letters came back first
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which of its people a partner looks for; "" and None: all. ``search``: in addresses and names."""
+
+    search: str = ""
+    language: str = ""
+    standing: Standing | None = None
+    topic: str = ""
+    waiting_since: datetime | None = None  # asked no later than this, and not answered
+
+
+def _ties(partner_id: int) -> Select[Membership, Subscriber]:
+    return (
+        select(Membership, Subscriber)
+        .join(Subscriber, Subscriber.id == Membership.subscriber_id)
+        .where(
+            Membership.partner_id == partner_id,
+            Membership.ended_at.is_(None),
+            Subscriber.address_key.is_not(None),
+        )
+    )
+
+
+def _bounces(now: datetime) -> ColumnElement[bool]:
+    return and_(
+        Suppression.address_hash == Subscriber.address_hash,
+        Suppression.reason.in_(BOUNCES),
+        silenced.standing(now),
+    )
+
+
+def _standing(now: datetime) -> ColumnElement[str]:
+    bounced = select(Suppression.id).where(_bounces(now)).correlate(Subscriber).exists()
+    return case(
+        (bounced, Standing.BOUNCED.value),
+        (Membership.confirmed_at.is_(None), Standing.WAITING.value),
+        (Membership.paused_until > now, Standing.PAUSED.value),
+        else_=Standing.CONFIRMED.value,
+    )
+
+
+def _sorted(order: Order, now: datetime) -> tuple[Any, ...]:
+    first = func.coalesce(func.nullif(Membership.name_zh, ""), func.nullif(Membership.name_en, ""))
+    since = select(func.min(Suppression.since)).where(_bounces(now)).correlate(Subscriber).scalar_subquery()
+    return {
+        Order.ADDRESS: (Subscriber.address_key,),
+        Order.NAME: (first.is_(None), func.lower(first), Subscriber.address_key),
+        Order.NEWEST: (Membership.joined_at.desc(), Membership.id.desc()),
+        Order.BOUNCED: (since, Subscriber.address_key),
+    }[order]
+
+
+def _wanted(
+    query: Select[Membership, Subscriber], wanted: Wanted, now: datetime
+) -> Select[Membership, Subscriber]:
+    words = wanted.search.replace("\x00", "").strip().lower()
+    if words:
+        looked_in = (Subscriber.address_key, Membership.name_zh, Membership.name_en)
+        query = query.where(
+            or_(*(func.lower(column).contains(words, autoescape=True) for column in looked_in))
+        )
+    if wanted.language:
+        query = query.where(Membership.language == wanted.language)
+    if wanted.standing is not None:
+        query = query.where(_standing(now) == wanted.standing)
+    if wanted.waiting_since is not None:
+        query = query.where(Membership.confirmed_at.is_(None), Membership.consent_at <= wanted.waiting_since)
+    if wanted.topic:
+        chosen = (
+            select(MembershipTopic.membership_id)
+            .join(Topic, Topic.id == MembershipTopic.topic_id)
+            .where(MembershipTopic.membership_id == Membership.id, Topic.code == wanted.topic)
+            .correlate(Membership)
+        )
+        query = query.where(chosen.exists())
+    return query
+
+
+def people(
+    session: Session, partner_id: int, wanted: Wanted, order: Order, page: int, size: int, now: datetime
+) -> tuple[list[tuple[Membership, Subscriber, Standing]], int]:
+    """Return a page of a partner's people, each with how they stand, and how many there are."""
+    query = _wanted(_ties(partner_id), wanted, now)
+    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    rows = session.execute(
+        query.add_columns(_standing(now))
+        .order_by(*_sorted(order, now))
+        .limit(size)
+        .offset((max(page, 1) - 1) * size)
+    )
+    return [(row[0], row[1], Standing(row[2])) for row in rows], total
+
+
+def standings(session: Session, partner_id: int, now: datetime) -> dict[Standing, int]:
+    """Count a partner's people by how they stand."""
+    found = _ties(partner_id).with_only_columns(_standing(now).label("standing")).subquery()
+    rows = session.execute(select(found.c.standing, func.count()).group_by(found.c.standing))
+    return {Standing(standing): count for standing, count in rows}
+
+
+def person(
+    session: Session, partner_id: int, public_id: UUID, now: datetime
+) -> tuple[Membership, Subscriber, Standing] | None:
+    """Return one of a partner's people; None too for another partner's, or one that has ended."""
+    query = _ties(partner_id).where(Membership.public_id == public_id).add_columns(_standing(now))
+    row = session.execute(query).first()
+    return (row[0], row[1], Standing(row[2])) if row else None
+
+
+def at_address(session: Session, partner_id: int, address_key: str) -> Membership | None:
+    """Return the partner's tie to the person of that address, if there is one now."""
+    row = session.execute(_ties(partner_id).where(Subscriber.address_key == address_key)).first()
+    return row[0] if row else None
+
+
+def removed(session: Session, partner_id: int, since: datetime) -> list[Tie]:
+    """Return whom a partner has taken off its list since then, the last first; no corrected addresses."""
+    corrected = select(Membership.replaces_id).where(
+        Membership.partner_id == partner_id,
+        Membership.replaces_id.is_not(None),
+        Membership.ended_at.is_(None),
+    )
+    rows = session.execute(
+        select(Membership, Subscriber)
+        .join(Subscriber, Subscriber.id == Membership.subscriber_id)
+        .where(
+            Membership.partner_id == partner_id,
+            Membership.ended_at >= since,
+            Membership.id.not_in(corrected),
+            Subscriber.address_key.is_not(None),
+        )
+        .order_by(Membership.ended_at.desc(), Membership.id.desc())
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+def former(session: Session, partner_id: int, membership: Membership) -> list[Tie]:
+    """Return what stood at the addresses that were corrected on the way to this one, the last first."""
+    found: list[Tie] = []
+    before, met = membership.replaces_id, {membership.id}
+    while before is not None and before not in met:
+        met.add(before)
+        row = session.execute(
+            select(Membership, Subscriber)
+            .join(Subscriber, Subscriber.id == Membership.subscriber_id)
+            .where(Membership.partner_id == partner_id, Membership.id == before)
+        ).first()
+        if row is None:
+            break
+        found.append((row[0], row[1]))
+        before = row[0].replaces_id
+    return found
+
+
+def names_of(
+    session: Session, partner_id: int, membership_ids: Collection[int], subscriber_ids: Collection[int]
+) -> list[Tie]:
+    """Return a partner's ties by their ids, or by those of the people, ended ones too."""
+    rows = session.execute(
+        select(Membership, Subscriber)
+        .join(Subscriber, Subscriber.id == Membership.subscriber_id)
+        .where(
+            Membership.partner_id == partner_id,
+            or_(Membership.id.in_(membership_ids), Membership.subscriber_id.in_(subscriber_ids)),
+        )
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+# Topics
+
+
+def topics(session: Session, membership_id: int) -> list[str]:
+    """Return the codes of the topics a partner chose for a person."""
+    return list(
+        session.scalars(
+            select(Topic.code)
+            .join(MembershipTopic, MembershipTopic.topic_id == Topic.id)
+            .where(MembershipTopic.membership_id == membership_id)
+            .order_by(Topic.code)
+        )
+    )
+
+
+def choose_topics(session: Session, membership_id: int, chosen: Collection[int]) -> None:
+    """Make ``chosen`` all topics of a membership."""
+    session.execute(delete(MembershipTopic).where(MembershipTopic.membership_id == membership_id))
+    session.add_all(
+        MembershipTopic(membership_id=membership_id, topic_id=topic) for topic in sorted(set(chosen))
+    )
+    session.flush()
+
+
+# In force, and out of it
+
+
+def held(partner_id: int, at: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """The condition that a Membership of the query is the partner's, and was in force at an instant.
+
+    Not while a person had not answered, nor during a pause: letters that came then were another's.
+    """
+    gap = (
+        select(MembershipGap.membership_id)
+        .where(
+            MembershipGap.membership_id == Membership.id,
+            MembershipGap.since <= at,
+            MembershipGap.until > at,
+        )
+        .correlate_except(MembershipGap)
+    )
+    return and_(
+        Membership.partner_id == partner_id,
+        Membership.confirmed_at <= at,
+        or_(Membership.ended_at.is_(None), Membership.ended_at > at),
+        ~gap.exists(),
+    )
+
+
+def end_gap(session: Session, membership_id: int, now: datetime) -> None:
+    """End the pause that lasts now."""
+    session.execute(
+        update(MembershipGap)
+        .where(MembershipGap.membership_id == membership_id, MembershipGap.until > now)
+        .values(until=now)
+    )
+
+
+def vouched_by_another(session: Session, subscriber_id: int, partner_id: int) -> bool:
+    """Say whether another partner's membership of the person is in force now."""
+    found = select(Membership.id).where(
+        Membership.subscriber_id == subscriber_id,
+        Membership.partner_id != partner_id,
+        Membership.ended_at.is_(None),
+        Membership.confirmed_at.is_not(None),
+    )
+    return session.scalar(found.limit(1)) is not None
+
+
+def restore_vouching(session: Session, subscriber_id: int, withdrawn_at: datetime, now: datetime) -> None:
+    """Let subscriptions count again that ``withdraw_vouching`` put back at that instant."""
+    its = Subscription.__table__.c
+    withdrawn = and_(
+        its.subscriber_id == subscriber_id,
+        its.state == SubscriptionState.PENDING,
+        its.consent_kind == "vouched",
+        its.changed_at == withdrawn_at,
+    )
+    evidence.keep_subscriptions(session, withdrawn, now, by="")
+    session.execute(
+        update(Subscription).where(withdrawn).values(state=SubscriptionState.CONFIRMED, changed_at=now)
+    )
+
+
+# Asked, and answered
+
+
+def is_asked(session: Session, subscriber_id: int) -> bool:
+    """Say whether a partner has asked a person who has not answered."""
+    found = select(Membership.id).where(*_asked(subscriber_id))
+    return session.scalar(found.limit(1)) is not None
+
+
+def confirm_asked(session: Session, subscriber_id: int, now: datetime) -> None:
+    """Put every membership in force that waits for the person's yes."""
+    session.execute(update(Membership).where(*_asked(subscriber_id)).values(confirmed_at=now))
+
+
+def _asked(subscriber_id: int) -> tuple[ColumnElement[bool], ...]:
+    return (
+        Membership.subscriber_id == subscriber_id,
+        Membership.ended_at.is_(None),
+        Membership.confirmed_at.is_(None),
+    )

@@ -1,0 +1,57 @@
+"""Managers of a partner invite one another, and never lock the partner out."""
+
+from __future__ import annotations
+
+import pytest
+
+from mailer.accounts import team
+from mailer.accounts.audit import Actor
+from mailer.accounts.store import Role
+from mailer.accounts.team import LastOne, NotInTeam, Oneself, Unusable
+from tests.make import NOON
+
+
+@pytest.fixture
+def moe(make):
+    """A partner."""
+    return make.partner("moe")
+
+
+@pytest.fixture
+def me(make, moe):
+    """Its manager."""
+    return make.user(Role.PARTNER, "me@moe.example", partner_id=moe.id)
+
+
+def do(database, verb, moe, me, email, **given):
+    with database.write() as session:
+        return verb(session, partner_id=moe.id, email=email, now=NOON, actor=Actor(me.id, me.email), **given)
+
+
+def test_a_colleague_is_invited_removed_and_let_in_again(database, moe, me):
+    """The account stays the same one, so that the log keeps its names."""
+    made = do(database, team.invite, moe, me, "Ann@moe.example", partner_code="moe", name="Ann")
+    assert (made.role, made.partner_id) == (Role.PARTNER, moe.id)
+    do(database, team.remove, moe, me, "ann@moe.example")
+    with database.read() as session:
+        assert [user.email for user in team.members(session, moe.id)] == [me.email]
+        assert len(team.ever(session, moe.id)) == 2
+    assert do(database, team.invite, moe, me, "ann@moe.example", partner_code="moe").id == made.id
+
+
+def test_nobody_removes_themselves_or_the_last(database, make, moe, me):
+    """Somebody has to look after the people."""
+    with pytest.raises(Oneself):
+        do(database, team.remove, moe, me, me.email)
+    stranger = make.user(Role.ADMIN)
+    with pytest.raises(LastOne):
+        do(database, team.remove, moe, stranger, me.email)
+
+
+def test_an_account_of_others_is_out_of_reach(database, make, moe, me):
+    """It cannot be taken over, and looks like nobody in the team."""
+    make.user(Role.PARTNER, "them@sea.example")
+    with pytest.raises(Unusable):
+        do(database, team.invite, moe, me, "them@sea.example", partner_code="moe")
+    with pytest.raises(NotInTeam):
+        do(database, team.remove, moe, me, "them@sea.example")

@@ -1,0 +1,291 @@
+"""Import pages: a file is looked at, tried, taken in and put back, by the secretariat and by a partner."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import func, select
+
+from mailer.accounts.store import Role
+from mailer.audience.store import ConsentKind, Import, Membership, Subscriber, Subscription
+from mailer.audience.uploads import steps
+from mailer.audience.uploads.store import Upload
+from tests.make import KEYS, NOON
+
+PEOPLE = "邮箱,姓名,语言\nli@example.org,李敏,zh\nann@gmial.com,Ann Lee,en\nbad,Nobody,en\n"
+SECRETARIAT, PARTNER = "/admin/subscribers/import", "/partner/import"
+CONSENT = {"wording": "I want the letter.", "how": "Form on our old site, 2024."}
+
+
+@pytest.fixture
+def admin(sign_in, make):
+    """An administrator; there is a newsletter."""
+    make.publication()
+    return sign_in(Role.ADMIN)
+
+
+@pytest.fixture
+def ours(make):
+    """A partner that may vouch."""
+    make.publication()
+    return make.partner("ours", trusted=True)
+
+
+@pytest.fixture
+def manager(sign_in, ours):
+    """Its manager."""
+    return sign_in(Role.PARTNER, partner_id=ours.id)
+
+
+def send(visitor, text=PEOPLE, name="people.csv", path=SECRETARIAT):
+    """Upload a file; the page that follows."""
+    raw = text if isinstance(text, bytes) else text.encode()
+    return visitor.post(path, files={"file": (name, raw)})
+
+
+@pytest.fixture
+def work(sqlite_database):
+    """The worker's turn."""
+    return lambda: steps.work(sqlite_database, keys=KEYS, clock=lambda: NOON)
+
+
+def people(database):
+    """Addresses of everybody known."""
+    with database.read() as session:
+        return sorted(session.scalars(select(Subscriber.address)))
+
+
+def told(page):
+    """Counts by verdict, as the page shows them."""
+    shown = re.findall(r'<a class="figure"[^>]*><b>([\d,]+)</b>', page.text)
+    return [int(n.replace(",", "")) for n in shown]
+
+
+def test_a_file_is_checked_row_by_row_and_changes_nothing(admin, sqlite_database):
+    """Counts, a verdict for each row, a likely slip pointed out."""
+    page = send(admin)
+    assert page.status_code == 200
+    assert told(page) == [2, 0, 0, 1]
+    assert "Did you mean ann@gmail.com?" in page.text
+    assert "is not an e-mail address" in page.text
+    assert people(sqlite_database) == []
+
+
+def test_the_file_is_taken_in_with_its_evidence(admin, work, sqlite_database):
+    """The secretariat says what people agreed to and how; a worker does the rest."""
+    path = send(admin).url.path
+    page = admin.post(f"{path}/run", **CONSENT)
+    assert "Being taken in" in page.text
+    assert people(sqlite_database) == []
+    assert work()
+    assert not work()
+    page = admin.get(path)
+    assert told(page) == [2, 0, 0, 1]
+    assert "can be undone until 21 Nov 2026, 12:00" in page.text
+    assert people(sqlite_database) == ["ann@gmial.com", "li@example.org"]
+    with sqlite_database.read() as session:
+        consent = session.scalars(select(Subscription)).first()
+        assert consent.consent_kind == ConsentKind.IMPORTED
+        assert consent.consent_wording == "I want the letter.\nForm on our old site, 2024."
+        assert consent.consent_by == admin.user.email
+
+
+def test_consent_has_to_be_said(admin, work):
+    """Without it the page comes back with a note beside the field, and nothing runs."""
+    path = send(admin).url.path
+    page = admin.post(f"{path}/run", wording="I want it.")
+    assert page.status_code == 422
+    assert 'id="how-wrong"' in page.text
+    assert "I want it." in page.text
+    assert not work()
+
+
+def test_an_import_is_undone_within_a_day(admin, work, sqlite_database, app):
+    """Not later, and not twice."""
+    path = send(admin).url.path
+    admin.post(f"{path}/run", **CONSENT)
+    work()
+    done = admin.get(path).url.path
+    page = admin.post(f"{done}/undo")
+    assert "2 rows were put back." in page.text
+    assert people(sqlite_database) == []
+    assert admin.post(f"{done}/undo").status_code == 409
+
+
+def test_after_a_day_an_import_stays(admin, work, sqlite_database):
+    """The page offers no button, and the address answers why."""
+    path = send(admin).url.path
+    admin.post(f"{path}/run", **CONSENT)
+    work()
+    done = admin.get(path).url.path
+    with sqlite_database.write() as session:
+        session.scalars(select(Import)).one().finished_at = NOON - timedelta(hours=25)
+    assert "/undo" not in admin.get(done).text
+    page = admin.post(f"{done}/undo")
+    assert page.status_code == 409
+    assert "within 24 hours" in page.text
+
+
+def test_columns_without_known_names_are_said_on_screen(admin, work, sqlite_database):
+    """The first rows are shown, the column of addresses is guessed by what stands in it."""
+    page = send(admin, "Kontakt;Wer;Tel\nann@example.org;Ann Lee;1\nben@example.org;Ben Ode;2\n")
+    assert told(page) == [2, 0, 0, 0]
+    path = page.url.path
+    page = admin.get(f"{path}?edit=1")
+    assert "Ben Ode" in page.text
+    assert re.search(r'<option value="address" selected', page.text)
+    fields = {
+        "label": ["Kontakt", "Wer", "Tel"],
+        "column-0": "address",
+        "column-1": "name",
+        "column-2": "",
+        "tab": "",
+    }
+    page = admin.post(f"{path}/columns", **fields)
+    assert told(page) == [2, 0, 0, 0]
+    admin.post(f"{path}/run", **CONSENT)
+    work()
+    with sqlite_database.read() as session:
+        assert sorted(session.scalars(select(Subscriber.name_en))) == ["Ann Lee", "Ben Ode"]
+
+
+def test_a_file_without_addresses_asks_for_the_column(admin, sqlite_database):
+    """And can be sent again; nothing is lost, nothing changed."""
+    page = send(admin, "name,phone\nAnn,13800138000\n")
+    assert page.status_code == 200
+    assert "No column is named" in page.text
+    assert 'name="column-1"' in page.text
+    assert people(sqlite_database) == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "is empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "a picture"),
+        (b"\xd0\xcf\x11\xe0" + "EncryptedPackage".encode("utf-16-le"), "locked with a password"),
+    ],
+)
+def test_what_is_no_table_is_refused_at_once(admin, sqlite_database, raw, words):
+    """Beside the form, and no trace of the file is kept."""
+    page = send(admin, raw)
+    assert page.status_code == 422
+    assert words in page.text
+    with sqlite_database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Upload)) == 0
+
+
+def test_a_file_that_is_too_large_says_what_to_do(admin):
+    """40 MB are the limit, with room for the form around the file."""
+    page = send(admin, b"email\n" + b"ann@example.org\n" * 2_600_000)
+    assert page.status_code in (413, 422)
+    assert "40 MB" in page.text
+
+
+def test_verdicts_are_filtered_paged_and_downloaded(admin):
+    """The table in a browser and the file for a spreadsheet say the same; no cell runs as a formula."""
+    rows = "".join(f"reader{n}@example.org\n" for n in range(60)) + "=1+1@\n"
+    page = send(admin, f"email\n{rows}")
+    assert "1–50 of 61" in page.text
+    path = page.url.path
+    assert "reader59@" in admin.get(f"{path}?page=2").text
+    refused = admin.get(f"{path}?show=refused").text
+    assert "1–1 of 1" in refused
+    answer = admin.get(f"{path}/verdicts.csv")
+    cells = list(csv.reader(io.StringIO(answer.text.removeprefix("\ufeff"))))
+    assert cells[0] == ["Line", "Address", "Verdict", "Why"]
+    assert len(cells) == 62
+    assert cells[-1][1] == "'=1+1@"
+    assert cells[1][:3] == ["2", "reader0@example.org", "added"]
+
+
+def test_a_long_file_is_checked_by_a_worker(admin, work, sqlite_database):
+    """The request is short; the page says how far it is, and shows the verdicts once they are there."""
+    rows = "".join(f"reader{n}@example.org\n" for n in range(steps.AT_ONCE + 1))
+    page = send(admin, f"email\n{rows}")
+    assert "Being checked" in page.text
+    assert page.headers["refresh"]
+    path = page.url.path
+    state = admin.get(f"{path}/progress").json()
+    assert (state["state"], state["figures"]["rows"]) == ("checking", "2,001")
+    assert work()
+    assert told(admin.get(path)) == [2001, 0, 0, 0]
+    admin.post(f"{path}/run", **CONSENT)
+    assert work()
+    assert told(admin.get(path)) == [2001, 0, 0, 0]
+
+
+def test_an_import_goes_on_after_a_worker_died(admin, sqlite_database, monkeypatch):
+    """What was committed is not taken in again; the next worker does the rest, once the lease has run out."""
+    monkeypatch.setattr("mailer.audience.imports.CHUNK", 10)
+    rows = "".join(f"reader{n}@example.org\n" for n in range(30))
+    path = send(admin, f"email\n{rows}").url.path
+    admin.post(f"{path}/run", **CONSENT)
+    calls = iter(range(100))
+
+    def clock():
+        if next(calls) == 8:
+            raise KeyboardInterrupt  # as a kill: nothing is tidied up
+        return NOON
+
+    with pytest.raises(KeyboardInterrupt):
+        steps.work(sqlite_database, keys=KEYS, clock=clock)
+    before = len(people(sqlite_database))
+    assert 0 < before < 30
+    assert not steps.work(sqlite_database, keys=KEYS, clock=lambda: NOON + timedelta(minutes=1))
+    assert steps.work(sqlite_database, keys=KEYS, clock=lambda: NOON + timedelta(minutes=11))
+    assert len(people(sqlite_database)) == 30
+    with sqlite_database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Import)) == 1
+    assert told(admin.get(path)) == [30, 0, 0, 0]
+
+
+def test_a_partner_imports_its_own_people_and_chooses_how_they_consent(manager, ours, work, sqlite_database):
+    """A trusted one answers for them."""
+    path = send(manager, path=PARTNER).url.path
+    assert manager.post(f"{path}/run").status_code == 422
+    manager.post(f"{path}/run", consent="vouched")
+    work()
+    assert told(manager.get(path)) == [2, 0, 0, 1]
+    with sqlite_database.read() as session:
+        assert {each.partner_id for each in session.scalars(select(Membership))} == {ours.id}
+        assert {each.consent_kind for each in session.scalars(select(Membership))} == {ConsentKind.VOUCHED}
+
+
+def test_verdicts_do_not_tell_whether_another_partner_holds_a_person(manager, make):
+    """Same page, but for what our own file says."""
+    theirs = make.partner("theirs")
+    make.subscriber("known@example.org", partner=theirs, name_en="Somebody Known")
+    known = send(manager, "email\nknown@example.org\n", path=PARTNER)
+    fresh = send(manager, "email\nfresh@example.org\n", path=PARTNER)
+    assert told(known) == told(fresh) == [1, 0, 0, 0]
+    strip = lambda page: re.sub(r"(known|fresh)@|[0-9a-f-]{36}|value=\"[\w-]+\"", "", page.text)  # noqa: E731
+    assert strip(known) == strip(fresh)
+
+
+def test_a_partner_sees_neither_the_secretariats_files_nor_anothers(manager, admin, make, work):
+    """They do not exist."""
+    upload = send(admin).url.path.rpartition("/")[2]
+    assert manager.get(f"{PARTNER}/{upload}").status_code == 404
+    assert manager.get(f"{SECRETARIAT}/{upload}").status_code == 404
+    admin.post(f"{SECRETARIAT}/{upload}/run", **CONSENT)
+    work()
+    done = admin.get(f"{SECRETARIAT}/{upload}").url.path.rpartition("/")[2]
+    assert manager.get(f"{PARTNER}/done/{done}").status_code == 404
+    assert manager.post(f"{PARTNER}/done/{done}/undo").status_code == 404
+    assert done not in manager.get(PARTNER).text
+
+
+def test_files_are_erased_within_a_day(admin, sqlite_database):
+    """The page then says to send it again."""
+    path = send(admin).url.path
+    with sqlite_database.write() as session:
+        steps.forget(session, now=NOON + timedelta(hours=24))
+    with sqlite_database.read() as session:
+        upload = session.scalars(select(Upload)).one()
+        assert (upload.content, upload.verdicts) == (None, None)
+    assert "Send it again" in admin.get(f"{path}?edit=1").text
