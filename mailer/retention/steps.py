@@ -7,17 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import cast
 
-from sqlalchemy import Select, Table, delete, exists, func, insert, null, or_, select, update
+from sqlalchemy import ColumnElement, Select, Table, delete, exists, func, insert, null, or_, select, update
 from sqlalchemy.orm import Session
 
+from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import AuditEntry
+from mailer.audience import bulk
 from mailer.audience.changes import rows as changes
 from mailer.audience.changes.store import ChangeRow
 from mailer.audience.evidence import store as evidence
 from mailer.audience.evidence.store import PastConsent
-from mailer.audience.store import Import, ImportRow, Subscriber
+from mailer.audience.store import (
+    ConsentKind,
+    Import,
+    ImportRow,
+    Membership,
+    SignUp,
+    Subscriber,
+    Subscription,
+    SubscriptionState,
+)
 from mailer.delivery.store import (
     Campaign,
     CampaignState,
@@ -26,6 +38,7 @@ from mailer.delivery.store import (
     EventInbox,
     EventKind,
 )
+from mailer.feedback import erasure
 from mailer.feedback import store as feedback
 from mailer.reports.store import BY_PEOPLE
 from mailer.retention.rules import Key
@@ -114,20 +127,101 @@ def left_overs(session: Session, before: datetime, limit: int) -> int:
     return len(ids)
 
 
-STEPS: Mapping[Key, Step] = {
-    Key.RAW_MAIL: feedback.forget_mail,
-    Key.EVENT_WORDS: event_words,
-    Key.VISITS: visits,
-    Key.LEFT_OVERS: left_overs,
-    Key.IMPORT_ROWS: import_rows,
-    Key.CHANGES: changes.forget_before,
-    Key.AUDIT: audit,
-}
+def sign_ups(session: Session, before: datetime, limit: int) -> int:
+    """Drop sign-ups that nobody confirmed, and who they were for where nothing else is known of them."""
+    asked = select(SignUp.id, SignUp.subscriber_id).where(SignUp.confirmed_at.is_(None))
+    stale = session.execute(asked.where(SignUp.asked_at < before).order_by(SignUp.id).limit(limit)).all()
+    _quietly(session, delete(SignUp).where(SignUp.id.in_([row.id for row in stale])))
+    pending = list(session.scalars(_pending(before).limit(limit)))
+    for row in pending:
+        _drop_pending(session, row)
+    session.flush()
+    people = {row.subscriber_id for row in stale} | {row.subscriber_id for row in pending}
+    bulk.delete_subscribers(session, [each for each in people if not _is_tied(session, each)])
+    return len(people)
+
+
+def strangers(session: Session, before: datetime, limit: int, *, now: datetime) -> int:
+    """Forget people whom nothing has tied to a newsletter or a partner since an instant."""
+    ids = list(session.scalars(_strangers(before).limit(limit)))
+    gone = bulk.delete_subscribers(session, ids)
+    for subscriber_id in set(ids) - gone:  # letters were sent to them: the ledger keeps its sums
+        erasure.erase(session, subscriber_id=subscriber_id, now=now, actor=SYSTEM, barred=False)
+    return len(ids)
+
+
+def steps(now: datetime) -> Mapping[Key, Step]:
+    """Return the step of every kind of thing."""
+    return {
+        Key.RAW_MAIL: feedback.forget_mail,
+        Key.EVENT_WORDS: event_words,
+        Key.VISITS: visits,
+        Key.SIGN_UPS: sign_ups,
+        Key.STRANGERS: partial(strangers, now=now),
+        Key.LEFT_OVERS: left_overs,
+        Key.IMPORT_ROWS: import_rows,
+        Key.CHANGES: changes.forget_before,
+        Key.AUDIT: audit,
+    }
 
 
 def _quietly(session: Session, statement: object) -> None:
     """Execute without looking for the rows among the objects of this session: it holds none of them."""
     session.execute(statement.execution_options(synchronize_session=False))  # type: ignore[attr-defined]
+
+
+def _pending(before: datetime) -> Select[Subscription]:
+    return (
+        select(Subscription)
+        .where(
+            Subscription.state == SubscriptionState.PENDING,
+            Subscription.consent_kind == ConsentKind.SIGN_UP,
+            Subscription.changed_at < before,
+        )
+        .order_by(Subscription.subscriber_id)
+    )
+
+
+def _drop_pending(session: Session, row: Subscription) -> None:
+    """Drop what was never confirmed; who had left before has left again."""
+    left = evidence.had_left(session, row.subscriber_id, row.publication_id)
+    if left is None:
+        session.delete(row)
+    else:
+        row.state, row.changed_at = SubscriptionState.LEFT, left.since
+
+
+def _is_tied(session: Session, subscriber_id: int) -> bool:
+    """Say whether a person has any subscription, or a membership that goes on."""
+    query = select(Subscriber.id).where(Subscriber.id == subscriber_id, or_(_subscribed(), _held(None)))
+    return session.scalar(query) is not None
+
+
+def _subscribed() -> ColumnElement[bool]:
+    return exists().where(Subscription.subscriber_id == Subscriber.id).correlate(Subscriber)
+
+
+def _held(since: datetime | None) -> ColumnElement[bool]:
+    """On a partner's list; ``since``: now, or at any time after it."""
+    on_list = Membership.ended_at.is_(None)
+    lately = on_list if since is None else or_(on_list, Membership.ended_at >= since)
+    return exists().where(Membership.subscriber_id == Subscriber.id, lately).correlate(Subscriber)
+
+
+def _strangers(before: datetime) -> Select[int]:
+    asks = exists().where(SignUp.subscriber_id == Subscriber.id, SignUp.asked_at >= before)
+    return (
+        select(Subscriber.id)
+        .where(
+            Subscriber.created_at < before,
+            Subscriber.address.is_not(None),
+            Subscriber.merged_into.is_(None),
+            ~_subscribed(),
+            ~_held(before),
+            ~asks.correlate(Subscriber),
+        )
+        .order_by(Subscriber.id)
+    )
 
 
 def _without_sums(before: datetime) -> Select[int]:

@@ -15,7 +15,7 @@ from mailer.database import Database
 from mailer.errors import Invalid, NotFound
 from mailer.retention import rules, store
 from mailer.retention.rules import Key, Rule
-from mailer.retention.steps import STEPS, Step
+from mailer.retention.steps import steps
 from mailer.retention.store import RetentionPeriod, RetentionRun
 from mailer.settings import Settings
 
@@ -83,7 +83,9 @@ def run(
     with database.read() as session:
         every = in_force(session, settings)
     return [
-        _count(database, rule, before) if dry else forget(database, rule, before, now=now, seconds=seconds)
+        _count(database, rule, before, now)
+        if dry
+        else forget(database, rule, before, now=now, seconds=seconds)
         for rule, before in _due(every, now)
     ]
 
@@ -92,7 +94,7 @@ def forget(
     database: Database, rule: Rule, before: datetime, *, now: datetime, seconds: float = _SECONDS
 ) -> Done:
     """Forget one kind of thing older than ``before``, step by step, and note what went."""
-    until, forgotten, step = time.monotonic() + seconds, 0, STEPS[rule.key]
+    until, forgotten, step = time.monotonic() + seconds, 0, steps(now)[rule.key]
     while True:
         with database.write() as session:
             went = step(session, before, AT_ONCE)
@@ -105,8 +107,8 @@ def forget(
     return done
 
 
-def _count(database: Database, rule: Rule, before: datetime) -> Done:
-    step: Step = STEPS[rule.key]
+def _count(database: Database, rule: Rule, before: datetime, now: datetime) -> Done:
+    step = steps(now)[rule.key]
     with database.write() as session:
         savepoint = session.begin_nested()
         would_go = step(session, before, _COUNTED)
@@ -118,7 +120,7 @@ def _count(database: Database, rule: Rule, before: datetime) -> Done:
 def _due(every: tuple[Rule, ...], now: datetime) -> Iterator[tuple[Rule, datetime]]:
     for rule in every:
         before = rules.before(rule, now)
-        if before is not None and rule.key in STEPS:
+        if before is not None:
             yield rule, before
 
 

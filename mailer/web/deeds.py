@@ -88,6 +88,7 @@ ACTIONS = {
     "change.finish": N_("finished a bulk change"),
     "change.undo": N_("took a change back"),
     "subscriber.merge": N_("merged two entries of a person"),
+    "subscriber.export": N_("took out a person's data"),
     "duplicate.different": N_("told two people apart"),
     "consent.word": N_("wrote words of consent"),
     "topic.add": N_("added a topic"),

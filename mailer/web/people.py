@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
+from mailer.accounts import audit
 from mailer.accounts.sessions import SignedIn
 from mailer.audience import directory, person, selection, subscribers, suppressions
 from mailer.audience.changes import duplicates, journal, merging, rows
 from mailer.audience.changes.store import Change
 from mailer.audience.evidence import history, wordings
+from mailer.audience.evidence.wordings import Wording
 from mailer.audience.intake import Consent
 from mailer.audience.names import Names
 from mailer.audience.selection import Selection
 from mailer.audience.store import ConsentKind, Subscriber, SubscriptionState
+from mailer.feedback import erasure
 from mailer.issues import publications
 from mailer.issues import store as issues
 from mailer.issues.store import Publication
+from mailer.reports import own_data
 from mailer.reports import person as reports
 from mailer.web import forms, i18n, pages
 from mailer.web.access import actor, guard, may, staff
@@ -33,6 +39,8 @@ router = APIRouter(
 )
 
 Steward = Annotated[SignedIn, Depends(may("people.manage"))]
+
+Admin = Annotated[SignedIn, Depends(may("user.manage"))]
 
 PATH = "/admin/subscribers"
 _SIZE = 50
@@ -151,6 +159,33 @@ def edit_subscriber(
     return pages.done(f"{PATH}/{person}", _("Saved."))
 
 
+@router.post("/{person}/export")
+def export_data(session: Writing, now: Now, me: Admin, person: UUID) -> Response:
+    """All that is held about a person, for somebody who asked by letter; the log tells who took it."""
+    found = subscribers.get(session, person)
+    audit.record(
+        session, now=now, actor=actor(me), action="subscriber.export", subject=f"subscriber {found.id}"
+    )
+    name = {"Content-Disposition": f'attachment; filename="person-{found.id}.json"'}
+    held = json.dumps(own_data.everything(session, found.id, now), ensure_ascii=False, indent=2, default=str)
+    return Response(held, media_type="application/json", headers=name)
+
+
+@router.get("/{person}/erase")
+def preview_erasure(request: Request, session: Reading, me: Admin, person: UUID) -> Response:
+    found = subscribers.get(session, person)
+    return pages.render(request, "admin/subscriber_erase.html", person=found)
+
+
+@router.post("/{person}/erase")
+def erase_data(session: Writing, house: Here, now: Now, me: Admin, person: UUID) -> Response:
+    found = subscribers.get(session, person)
+    erased = erasure.erase(session, subscriber_id=found.id, now=now, actor=actor(me))
+    if house.outbox is not None:
+        house.outbox.forget(erased.spellings)
+    return pages.done(PATH, _("Their data have been erased."))
+
+
 def newsletters(session: Session) -> list[tuple[Publication, str]]:
     """Return the publications and what they are called in the language of the page."""
     found = issues.publications(session)
@@ -187,15 +222,26 @@ def _merges(session: Session, found: Subscriber, now: Now) -> list[Change]:
     return [each for each in rows.changes(session, merging.MERGE, 5, subject) if journal.may_undo(each, now)]
 
 
-def _versions(session: Session, standing: list[history.Standing]) -> list[wordings.Wording | None]:
+def _versions(session: Session, standing: list[history.Standing]) -> list[Wording | None]:
     """Return the version of each piece of evidence; a membership is asked for in the first newsletter's."""
     every = [each.id for each in issues.publications(session)]
-    known_words = {each: wordings.listing(session, each) for each in every}
+    known_words = {each: _said(session, each) for each in every}
     found = []
     for each in standing:
         publication_id = each.publication_id or (every[0] if every else 0)
         found.append(wordings.version_of(known_words.get(publication_id, {}), each.wording, each.at))
     return found
+
+
+def _said(session: Session, publication_id: int) -> dict[tuple[ConsentKind, str], list[Wording]]:
+    """Return every wording as it was shown, names in their places."""
+    voices = {tag: publications.voice(session, publication_id, tag) for tag in i18n.NAMES}
+    return {
+        (kind, tag): [
+            replace(each, text=each.said(voices[tag].name, voices[tag].organisation)) for each in versions
+        ]
+        for (kind, tag), versions in wordings.listing(session, publication_id).items()
+    }
 
 
 def _words(session: Session) -> str:

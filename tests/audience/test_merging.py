@@ -11,6 +11,7 @@ from mailer.accounts.audit import Actor
 from mailer.audience import intake, person, silenced, subscribers
 from mailer.audience.changes import duplicates, journal, merging
 from mailer.audience.changes.duplicates import Reason
+from mailer.audience.changes.store import ChangeRow
 from mailer.audience.evidence import history
 from mailer.audience.intake import Consent
 from mailer.audience.names import Names
@@ -23,6 +24,7 @@ from mailer.audience.store import (
     SubscriptionState,
 )
 from mailer.delivery.store import Delivery
+from mailer.feedback import erasure
 from tests.make import KEYS, NOON
 
 DAY = timedelta(days=1)
@@ -251,3 +253,15 @@ def test_a_merge_whose_person_has_moved_on_is_not_taken_back(database, make, two
         assert journal.undo(session, change, now=NOON + DAY, actor=ADMIN).restored == 0
     with database.read() as session:
         assert session.get_one(Subscriber, gone.id).merged_into == kept.id
+
+
+def test_erasing_a_person_erases_the_entries_that_became_theirs(database, make, two):
+    """And what changes and searches still say of them."""
+    kept, gone = two
+    merge(database, kept, gone)
+    with database.write() as session:
+        erased = erasure.erase(session, subscriber_id=kept.id, now=NOON, actor=ADMIN)
+    assert erased.spellings == ("new@example.org", "old@example.org")
+    with database.read() as session:
+        assert set(session.scalars(select(Subscriber.address))) == {None}
+        assert list(session.scalars(select(ChangeRow.written))) == [None]

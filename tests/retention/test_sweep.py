@@ -10,13 +10,21 @@ from sqlalchemy import func, select
 from mailer.accounts import audit
 from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import AuditEntry
-from mailer.audience import subscriptions
+from mailer.audience import silenced, subscriptions
 from mailer.audience.changes import journal, wholesale
 from mailer.audience.changes.kinds import Kind, Plan
 from mailer.audience.changes.store import Change, ChangeRow
+from mailer.audience.evidence import history
 from mailer.audience.evidence.store import PastConsent
 from mailer.audience.selection import Selection
-from mailer.audience.store import Import, ImportRow, Subscriber
+from mailer.audience.store import (
+    Import,
+    ImportRow,
+    SignUp,
+    Subscriber,
+    Subscription,
+    SubscriptionState,
+)
 from mailer.delivery.events import MACHINE
 from mailer.delivery.store import CampaignState, Event, EventKind
 from mailer.reports import store as reports
@@ -24,7 +32,7 @@ from mailer.retention import rules, store, sweep
 from mailer.retention.rules import RULES, Key
 from mailer.settings import Settings
 from mailer.tracking.store import VisitSum
-from tests.make import NOON, SECRET
+from tests.make import KEYS, NOON, SECRET
 
 DAY = timedelta(days=1)
 RULE = {rule.key: rule for rule in RULES}
@@ -223,3 +231,64 @@ def test_a_period_that_would_break_a_promise_is_refused(database, mine, key, day
 def test_undo_is_possible_as_long_as_rows_are_kept():
     """The least period of changes is the time in which they can be taken back."""
     assert timedelta(days=RULE[Key.CHANGES].least) == journal.UNDO_FOR
+
+
+def asked(make, subscriber, at, **given):
+    facts = {"language": "en", "topics": [], "names": {}, "wording": "yes", "origin": "203.0.113.9"}
+    ids = {"publication_id": make.publication().id, "subscriber_id": subscriber.id}
+    return make._add(SignUp(**{**facts, **ids, "asked_at": at, **given}))
+
+
+def addresses(database):
+    with database.read() as session:
+        return set(session.scalars(select(Subscriber.address)))
+
+
+def test_a_sign_up_that_nobody_confirmed_goes_with_its_person(database, make):
+    """Who is tied to anything else stays; a confirmed one is not touched."""
+    alone, late, member = (make.subscriber(f"{name}@example.org", subscribed=False) for name in "abc")
+    reader = make.subscriber("d@example.org")
+    make.membership(make.partner(), member)
+    asked(make, alone, NOON - 31 * DAY)
+    asked(make, late, NOON - 1 * DAY)
+    asked(make, member, NOON - 31 * DAY)
+    asked(make, reader, NOON - 31 * DAY, confirmed_at=NOON - 31 * DAY)
+    assert forget(database, Key.SIGN_UPS, before=NOON - 30 * DAY).forgotten == 2
+    assert addresses(database) == {"b@example.org", "c@example.org", "d@example.org"}
+    assert count(database, SignUp) == 2
+
+
+def test_who_had_left_before_an_unconfirmed_sign_up_has_left_again(database, make):
+    """Else an import could subscribe them."""
+    reader = make.subscriber("ann@example.org")
+    ids = {"subscriber_id": reader.id, "publication_id": make.publication().id}
+    with database.write() as session:
+        subscriptions.leave(session, now=NOON - 60 * DAY, **ids)
+        own = session.get_one(Subscription, (ids["publication_id"], reader.id))
+        history.keep_subscription(session, own, now=NOON - 40 * DAY)
+        own.state, own.changed_at = SubscriptionState.PENDING, NOON - 40 * DAY
+    forget(database, Key.SIGN_UPS, before=NOON - 30 * DAY)
+    with database.read() as session:
+        own = session.get_one(Subscription, (ids["publication_id"], reader.id))
+        assert (own.state, own.changed_at) == (SubscriptionState.LEFT, NOON - 60 * DAY)
+
+
+def test_people_without_any_tie_go_after_a_year(database, make):
+    """Whoever left is kept; a membership counts until a year after its end; ledgers keep their sums."""
+    old = NOON - 400 * DAY
+    make.subscriber("a@example.org", subscribed=False, created_at=old)
+    ended = make.subscriber("b@example.org", subscribed=False, created_at=old)
+    make.membership(make.partner(), ended, ended_at=NOON - 380 * DAY)
+    lately = make.subscriber("c@example.org", subscribed=False, created_at=old)
+    make.membership(make.partner(), lately, ended_at=NOON - 10 * DAY)
+    left = make.subscriber("d@example.org", subscribed=False, created_at=old)
+    make.subscription(left, state=SubscriptionState.LEFT)
+    make.subscriber("e@example.org", subscribed=False, created_at=NOON)
+    written_to = make.subscriber("f@example.org", subscribed=False, created_at=old)
+    make.delivery(subscriber=written_to)
+    assert forget(database, Key.STRANGERS, before=NOON - 365 * DAY).forgotten == 3
+    assert forget(database, Key.STRANGERS, before=NOON - 365 * DAY).forgotten == 0
+    assert addresses(database) == {None, "c@example.org", "d@example.org", "e@example.org"}
+    with database.read() as session:
+        assert session.get_one(Subscriber, written_to.id).erased_at == NOON
+        assert not silenced.of_hashes(session, [KEYS.address_hash("f@example.org")], NOON)

@@ -111,7 +111,7 @@ def test_words_of_consent_are_written_and_the_old_ones_stay_to_be_read(admin, ma
     page = admin.post("/admin/consent", text="Yes, send it to me.", **fields).text
     assert "Version 1 is in force." in page
     assert "Yes, send it to me." in page
-    assert "I want to receive this newsletter by e-mail." in page
+    assert "Yes, I would like to receive {name} from {organisation} by e-mail." in page
     assert admin.post("/admin/consent", text="Yes, send it to me.", **fields).status_code == 409
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 
 import pytest
 
-from mailer.accounts.store import Role
+from mailer.accounts.store import AuditEntry, Role
 from mailer.audience import subscriptions
 from mailer.audience.store import ConsentKind, Subscriber, Subscription, SubscriptionState
 from tests.make import NOON
@@ -100,3 +101,27 @@ def test_a_persons_page_tells_the_history_of_their_consent(admin, make, sqlite_d
     for words in ("has left", "ended by admin@example.org", "I want this newsletter.", "The Ministry",
                   "in words of their own"):  # fmt: skip
         assert words in page
+
+
+def test_an_administrator_takes_out_and_erases_the_data_of_who_asks_by_letter(admin, make, sqlite_database):
+    """The file holds everything; erasing is previewed, and both are in the log."""
+    ann = make.subscriber("ann@example.org", name_en="Ann Lee")
+    path = f"/admin/subscribers/{ann.public_id}"
+    file = admin.post(f"{path}/export")
+    assert "attachment" in file.headers["content-disposition"]
+    assert json.loads(file.text)["person"]["address"] == "ann@example.org"
+    assert "This cannot be taken back." in admin.get(f"{path}/erase").text
+    assert "Their data have been erased." in admin.post(f"{path}/erase").text
+    with sqlite_database.read() as session:
+        assert session.get_one(Subscriber, ann.id).address is None
+        actions = {entry.action for entry in session.query(AuditEntry)}
+    assert {"subscriber.export", "subscriber.erase"} <= actions
+
+
+def test_an_editor_neither_takes_out_nor_erases_data(sign_in, make):
+    """That is an administrator's task."""
+    ann = make.subscriber("ann@example.org")
+    editor, path = sign_in(Role.EDITOR), f"/admin/subscribers/{ann.public_id}"
+    assert editor.post(f"{path}/export").status_code == 403
+    assert editor.get(f"{path}/erase").status_code == editor.post(f"{path}/erase").status_code == 403
+    assert "Erase their data" not in editor.get(path).text

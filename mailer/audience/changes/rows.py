@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from mailer.audience.changes.store import Change, ChangeRow
 
+HIDDEN = "•••"  # in place of an address that somebody searched for
 _AT_ONCE = 500
 
 
@@ -71,6 +72,16 @@ def forget(session: Session, subscriber_ids: Collection[int]) -> None:
     session.execute(
         update(ChangeRow).where(theirs).values(written=null()).execution_options(synchronize_session=False)
     )
+
+
+def forget_searches(session: Session, addresses: Collection[str]) -> None:
+    """Take addresses out of the searches that bulk changes were chosen by."""
+    for change in session.scalars(select(Change)):
+        chosen = change.plan.get("selection", {})
+        texts = {name: chosen[name] for name in ("search", "rule") if name in chosen}
+        hit = {name for name, text in texts.items() if any(each in text.casefold() for each in addresses)}
+        if hit:
+            change.plan = {**change.plan, "selection": {**chosen, **dict.fromkeys(hit, HIDDEN)}}
 
 
 def forget_before(session: Session, before: datetime, limit: int) -> int:

@@ -22,22 +22,19 @@ KINDS = (ConsentKind.SIGN_UP, ConsentKind.INVITED, ConsentKind.VOUCHED, ConsentK
 LONGEST = 2_000  # characters
 
 _FIRST: Mapping[tuple[ConsentKind, str], str] = {
-    (
-        ConsentKind.SIGN_UP,
-        "en",
-    ): "I want to receive this newsletter by e-mail. I can leave with one click at any time.",
-    (ConsentKind.SIGN_UP, "zh"): "我愿意通过电子邮件接收本通讯，并可随时一键退订。",
-    (ConsentKind.INVITED, "en"): "This person will be asked by mail whether they want the newsletter.",
-    (ConsentKind.INVITED, "zh"): "系统将发邮件询问此人是否愿意接收通讯。",
-    (
-        ConsentKind.VOUCHED,
-        "en",
-    ): "This person has agreed to receive the newsletter, and my organisation can show it.",
-    (ConsentKind.VOUCHED, "zh"): "此人已同意接收通讯，本机构可以出示证明。",
-    (
-        ConsentKind.IMPORTED,
-        "en",
-    ): "These people have agreed to receive the newsletter; the evidence is kept on file.",
+    (ConsentKind.SIGN_UP, "en"): (
+        "Yes, I would like to receive {name} from {organisation} by e-mail. I can leave at any time."
+    ),
+    (ConsentKind.SIGN_UP, "zh"): "我愿意通过电子邮件接收{organisation}的《{name}》，并可随时退订。",
+    (ConsentKind.INVITED, "en"): "They will be asked by mail whether they want the newsletter.",
+    (ConsentKind.INVITED, "zh"): "系统将发邮件询问对方是否愿意接收通讯。",
+    (ConsentKind.VOUCHED, "en"): (
+        "They have agreed to receive the newsletter, and my organisation can show it."
+    ),
+    (ConsentKind.VOUCHED, "zh"): "对方已同意接收通讯，本单位可以提供证明。",
+    (ConsentKind.IMPORTED, "en"): (
+        "These people have agreed to receive the newsletter; the evidence is kept on file."
+    ),
     (ConsentKind.IMPORTED, "zh"): "名单中的人员均已同意接收通讯，相关证明已存档。",
 }
 """What is said until the secretariat has written its own: version 0."""
@@ -53,7 +50,10 @@ class BadWording(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """Words of consent. ``version`` 0: came with the system; ``since`` None: from the first day."""
+    """Words of consent; ``{name}`` and ``{organisation}`` have their places in them.
+
+    ``version`` 0: came with the system; ``since`` None: from the first day.
+    """
 
     kind: ConsentKind
     language: str
@@ -61,6 +61,10 @@ class Wording:
     text: str
     since: datetime | None = None
     made_by: str = ""
+
+    def said(self, name: str, organisation: str) -> str:
+        """Return the words with the newsletter's name and its publisher's in their places."""
+        return self.text.replace("{name}", name).replace("{organisation}", organisation)
 
 
 def in_force(session: Session, publication_id: int, kind: ConsentKind, language: str) -> Wording:
