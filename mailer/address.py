@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 from email_validator import EmailNotValidError, ValidatedEmail, validate_email
 
@@ -19,8 +19,7 @@ class BadAddress(Invalid):
     """This is not an e-mail address: write it like name@example.org."""
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """A valid address. ``smtputf8``: the local part is not ASCII, so the relay must speak RFC 6531."""
 
     local: str

@@ -34,6 +34,7 @@ DOORS = {
     "joserfc": {"mailer.accounts.oidc"},
     "nh3": {"mailer.content.prose"},
     "PIL": {"mailer.issues.figures"},
+    "xlsxwriter": {"mailer.audience.exports"},
     "email_validator": {"mailer.address"},
     "segno": {"mailer.web.account"},
     "python_calamine": {"mailer.audience.sheets.workbook"},

@@ -121,8 +121,7 @@ class Host:
     closed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """What the database holds about a person; None for a row that is not there.
 
     ``shared``: another partner holds them now. ``suppressed``: why the address is silenced, else "".
@@ -139,8 +138,7 @@ NOBODY = Known()
 """Of whom the database holds nothing."""
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """What is to be written: the columns of a new row where ``Known`` has none, else those that change."""
 
     verdict: Verdict
@@ -178,19 +176,20 @@ def ready(person: Person) -> Ready:
     :raises NameTooLong: longer than its column
     :raises TooLong: the note is
     """
-    if len(person.notes) > _LONGEST_NOTES:
+    text, said, language, country, zone, partner_id, notes, origin = person
+    if len(notes) > _LONGEST_NOTES:
         raise TooLong
-    address = addresses.parse(person.address)
+    address = addresses.parse(text)
     return Ready(
         address,
         address.key,
-        names.clean(person.names),
-        codes.language(person.language) if person.language.strip() else "",
-        codes.country(person.country) if person.country.strip() else "",
-        codes.zone(person.zone) if person.zone.strip() else "",
-        person.partner_id,
-        person.notes.replace("\x00", "").strip(),
-        person.origin[:200],
+        names.clean(said),
+        codes.language(language) if language.strip() else "",
+        codes.country(country) if country.strip() else "",
+        codes.zone(zone) if zone.strip() else "",
+        partner_id,
+        notes.replace("\x00", "").strip() if notes else "",
+        origin[:200],
     )
 
 
@@ -283,7 +282,6 @@ def _force(consent: Consent, now: datetime) -> Columns:
 
 def _subscriber(person: Ready, known: Known, host: Host | None, keep: bool, now: datetime) -> Columns:
     """A new row, or what changes in the one there is; ``keep``: only blanks are filled."""
-    said = {"language": person.language, "country": person.country, "zone": person.zone}
     if known.subscriber is None:
         own = host.language if host else ("zh" if person.names.name_zh else "en")
         return {
@@ -293,6 +291,7 @@ def _subscriber(person: Ready, known: Known, host: Host | None, keep: bool, now:
             "country": person.country or None, "zone": person.zone or None, "created_at": now,
         }  # fmt: skip
     old = known.subscriber
+    said = {"language": person.language, "country": person.country, "zone": person.zone}
     older = Names(**{column: old[column] for column in _NAMES})
     keep = keep or old["chosen_at"] is not None
     wanted = {
@@ -327,7 +326,10 @@ def _subscription(known: Known, consent: Consent, evidence: Columns, now: dateti
 
 def salutations(found: Names) -> Columns:
     """Return the salutation columns of a subscriber with these names."""
-    return {f"salutation_{language}": names.salutation(found, language) for language in ("zh", "en")}
+    return {
+        "salutation_zh": names.salutation(found, "zh"),
+        "salutation_en": names.salutation(found, "en"),
+    }
 
 
 def changes(old: Mapping[str, Any], wanted: Columns) -> Columns:

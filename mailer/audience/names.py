@@ -44,7 +44,7 @@ class Names(NamedTuple):
 
     def columns(self) -> dict[str, str]:
         """Return the names by column."""
-        return self._asdict()
+        return dict(zip(self._fields, self, strict=True))
 
     @property
     def known(self) -> bool:
@@ -91,20 +91,23 @@ def salutation(names: Names, language: str) -> str:
 
 
 def _greet_zh(names: Names) -> str:
-    own = f"{names.full('zh')}{names.honorific_zh}"
-    if names.full("zh") and own != names.family_zh:  # 尊敬的李： greets nobody
+    name = names.name_zh or names.full("zh")
+    own = f"{name}{names.honorific_zh}"
+    if name and own != names.family_zh:  # 尊敬的李： greets nobody
         return f"尊敬的{own}："
-    if names.full("en"):
-        return f"尊敬的 {' '.join(filter(None, (names.honorific_en, names.full('en'))))}："
+    if latin := names.name_en or names.full("en"):
+        return f"尊敬的 {names.honorific_en} {latin}：" if names.honorific_en else f"尊敬的 {latin}："
     return "您好，"
 
 
 def _greet_en(names: Names) -> str:
-    if names.honorific_en and names.family_en:
-        return f"Dear {names.honorific_en} {names.family_en},"
-    if names.full("en"):
-        return f"Dear {' '.join(filter(None, (names.honorific_en, names.full('en'))))},"
-    return f"Dear {names.full('zh')}," if names.full("zh") != names.family_zh else "Hello,"
+    title = names.honorific_en
+    if title and names.family_en:
+        return f"Dear {title} {names.family_en},"
+    if name := names.name_en or names.full("en"):
+        return f"Dear {title} {name}," if title else f"Dear {name},"
+    name = names.name_zh or names.full("zh")
+    return f"Dear {name}," if name != names.family_zh else "Hello,"
 
 
 def _tidy(text: str) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, exists, func, select
 from sqlalchemy.orm import Session
 
-from mailer.audience import segments, silenced, store
+from mailer.audience import finding, segments, silenced
+from mailer.audience.bulk import among
 from mailer.audience.store import (
     Membership,
     Partner,
@@ -18,8 +19,13 @@ from mailer.audience.store import (
     SubscriptionState,
     Suppression,
 )
+from mailer.errors import Invalid
 
 NOWHERE = "none"  # a state: no subscription at all
+
+
+class TooMany(Invalid):
+    """More people match these words than are found at once: say more, or choose them by filters or a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +58,7 @@ def conditions(session: Session, wanted: Selection, now: datetime) -> list[Colum
 
     :raises BadRule: the segment's text cannot be read
     """
-    found: list[ColumnElement[bool]] = [Subscriber.address_key.is_not(None), Subscriber.merged_into.is_(None)]
+    found: list[ColumnElement[bool]] = []
     if wanted.language:
         found.append(Subscriber.language == wanted.language)
     if wanted.country:
@@ -70,10 +76,20 @@ def conditions(session: Session, wanted: Selection, now: datetime) -> list[Colum
 
 
 def everybody(session: Session, wanted: Selection, now: datetime) -> list[ColumnElement[bool]]:
-    """Return all conditions of a selection, its search among them."""
-    found = conditions(session, wanted, now)
+    """Return all conditions of a selection: of people who are there, found by its words too.
+
+    :raises BadRule: the segment's text cannot be read
+    :raises TooMany: more people match the words than are found at once
+    """
+    found: list[ColumnElement[bool]] = [
+        Subscriber.address_key.is_not(None), Subscriber.merged_into.is_(None)
+    ]  # fmt: skip
+    found += conditions(session, wanted, now)
     if wanted.search.strip():
-        found.append(store.found_by(wanted.search))
+        matches = finding.matching(session, wanted.search)
+        if matches.more:
+            raise TooMany
+        found.append(among(session, Subscriber.id, matches.ids))
     return found
 
 

@@ -13,7 +13,6 @@ from sqlalchemy import (
     ColumnElement,
     ForeignKey,
     Index,
-    Select,
     String,
     Text,
     UniqueConstraint,
@@ -468,13 +467,6 @@ def choose_topics(
     session.flush()
 
 
-# Pages of rows
-
-
-def _page(session: Session, query: Select[Any], page: int, size: int) -> Sequence[Any]:
-    return session.scalars(query.limit(size).offset((max(page, 1) - 1) * size)).all()
-
-
 # Segments
 
 
@@ -499,24 +491,6 @@ def subscriber_by_public_id(session: Session, public_id: UUID) -> Subscriber | N
 def subscriber_by_key(session: Session, address_key: str) -> Subscriber | None:
     """Return the person of that address."""
     return session.scalar(select(Subscriber).where(Subscriber.address_key == address_key))
-
-
-def subscribers(
-    session: Session, search: str, page: int, size: int, where: Sequence[ColumnElement[bool]] = ()
-) -> tuple[list[Subscriber], int]:
-    """Return a page of people by address, erased ones left out, and how many there are."""
-    query = select(Subscriber).where(
-        Subscriber.address_key.is_not(None), Subscriber.merged_into.is_(None), *where
-    )
-    if search.strip():
-        query = query.where(found_by(search))
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
-    return list(_page(session, query.order_by(Subscriber.address_key), page, size)), total
-
-
-def found_by(search: str) -> ColumnElement[bool]:
-    """The condition that a Subscriber's address or name holds the words."""
-    return _holds(search, (Subscriber.address_key, Subscriber.name_zh, Subscriber.name_en))
 
 
 def _holds(search: str, columns: Sequence[Any]) -> ColumnElement[bool]:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import ColumnElement
@@ -17,7 +16,7 @@ from uuid_utils.compat import uuid7
 from mailer import address as addresses
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import bulk, codes, intake, names, silenced, store, topics
+from mailer.audience import bulk, codes, finding, intake, names, silenced, store, topics
 from mailer.audience.evidence import store as evidence
 from mailer.audience.intake import NOBODY, Columns, Consent, Host, Intent, Known, Person, Ready, Verdict
 from mailer.audience.names import Names
@@ -32,8 +31,7 @@ class NoSubscriber(NotFound):
     """There is nobody with that address."""
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """What became of a person. ``refusal`` says why a refused one was.
 
     ``born``: the rows of somebody wholly new, subscriber and membership; None for everybody else.
@@ -215,12 +213,12 @@ def listing(
     where: Sequence[ColumnElement[bool]] = (),
     page: int = 1,
     size: int = 50,
-) -> tuple[list[Subscriber], int]:
-    """Return a page of people by address, and how many there are; ``search``: in addresses and names.
+) -> tuple[list[Subscriber], finding.Count]:
+    """Return a page of people by address, and how many there are; ``search``: ``audience.finding`` has how.
 
     ``where``: what else must hold of them, as ``selection.conditions`` says it.
     """
-    return store.subscribers(session, search, page, size, where)
+    return finding.listed(session, search, where, page, size)
 
 
 def edit(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import overload
+from typing import NamedTuple, overload
 
 from mailer.audience.intake import Verdict
 
@@ -14,8 +13,7 @@ _WORDS = tuple(Verdict)
 _PLACE = {word: place for place, word in enumerate(_WORDS)}
 
 
-@dataclass(frozen=True, slots=True)
-class RowVerdict:
+class RowVerdict(NamedTuple):
     """What became of a row; ``message`` is a sentence where there is something to say."""
 
     line: int

@@ -105,19 +105,23 @@ def undo(shell: Shell, import_id: UUID, as_json: bool) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path))
 @pass_shell
 def export(shell: Shell, segment: str, publication: str | None, out: Path) -> None:
-    """Write people into a CSV file, safe in a spreadsheet."""
+    """Write people into a CSV file, or a workbook where its name ends in .xlsx; safe in a spreadsheet."""
     part = out.with_name(f".{out.name}.part")
     with shell.database.read() as session:
         found = choose.publication(session, publication)
         rule = segments.resolve(session, segment)
     try:
-        with shell.database.read() as session, part.open("w", encoding="utf-8", newline="") as file:
-            lines = sum(bool(file.write(line)) for line in exports.people(session, rule, found.id, now()))
+        with shell.database.read() as session, part.open("wb") as file:
+            people = exports.rows(session, rule, found.id, now())
+            if out.suffix.lower() == ".xlsx":
+                written = exports.as_workbook(people, file)
+            else:
+                written = sum(bool(file.write(line.encode())) for line in exports.as_csv(people)) - 1
         os.replace(part, out)
     except OSError as error:
         part.unlink(missing_ok=True)
         raise Unwritable from error
-    click.echo(f"{lines - 1} people written to {out}.")
+    click.echo(f"{written} people written to {out}.")
 
 
 def _publication(shell: Shell, session: Session, code: str | None) -> int:

@@ -37,6 +37,11 @@ class OlderSchema(MailerError):
     """The database is not at this version's schema: run `mailer db upgrade`."""
 
 
+def is_of_words(name: str) -> bool:
+    """Say whether a table or index belongs to finding people by words, which no model can declare."""
+    return name.startswith(("subscriber_words", "ix_subscribers_words"))
+
+
 def upgrade(database: Database) -> None:
     """Bring the database to the newest revision, in one transaction; do nothing when it is there.
 

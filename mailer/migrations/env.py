@@ -21,12 +21,18 @@ def render(kind: str, item: Any, _context: AutogenContext) -> str | Literal[Fals
     return False
 
 
+def known(name: str | None, kind: str, _parents: object) -> bool:
+    """Say whether the models know of it: what finds people by words they do not, see revision 0009."""
+    return not migrations.is_of_words(name or "")
+
+
 def run(connection: Connection) -> None:
     """Run the revisions that were asked for."""
     context.configure(
         connection=connection,
         target_metadata=migrations.models() if context.config.attributes.get("compare") else None,
         render_item=render,
+        include_name=known,
         render_as_batch=connection.dialect.name == "sqlite",
         transactional_ddl=True,  # SQLite as well: our connections begin by themselves, not the driver
     )

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.sessions import SignedIn
-from mailer.audience import directory, person, selection, subscribers, suppressions
+from mailer.audience import directory, finding, person, selection, subscribers, suppressions
 from mailer.audience.changes import duplicates, journal, merging, rows
 from mailer.audience.changes.store import Change
 from mailer.audience.evidence import history, wordings
@@ -76,7 +76,7 @@ def list_subscribers(
     request: Request, session: Reading, now: Now, me: Steward, wanted: Wanted, page: pages.Number = 1
 ) -> Response:
     shown = {"wanted": wanted, "page": page, "size": _SIZE, **choices(session)}
-    with pages.again(request, "admin/subscribers.html", form={}, people=[], total=0, **shown):
+    with pages.again(request, "admin/subscribers.html", form={}, people=[], total=finding.Count(0), **shown):
         where = selection.conditions(session, wanted, now)
     people, total = subscribers.listing(session, search=wanted.search, where=where, page=page, size=_SIZE)
     return pages.render(request, "admin/subscribers.html", people=people, total=total, **shown)
@@ -164,7 +164,7 @@ def export_data(session: Writing, now: Now, me: Admin, person: UUID) -> Response
     """All that is held about a person, for somebody who asked by letter; the log tells who took it."""
     found = subscribers.get(session, person)
     audit.record(
-        session, now=now, actor=actor(me), action="subscriber.export", subject=f"subscriber {found.id}"
+        session, now=now, actor=actor(me), action="subscriber.take_out", subject=f"subscriber {found.id}"
     )
     name = {"Content-Disposition": f'attachment; filename="person-{found.id}.json"'}
     held = json.dumps(own_data.everything(session, found.id, now), ensure_ascii=False, indent=2, default=str)

@@ -210,6 +210,9 @@ _HANDS = {  # the last part of a path, by the role besides the administrator tha
 }
 
 
+_STEWARDS = ("/admin/subscribers/import", "/admin/requests")  # the beginnings of an editor's pages
+
+
 @pytest.mark.parametrize("role", _HANDS)
 def test_no_role_may_change_what_is_not_its_task(app, sign_in, make, role):
     """Over every route that changes something on the desk and in the administration."""
@@ -221,8 +224,10 @@ def test_no_role_may_change_what_is_not_its_task(app, sign_in, make, role):
             continue
         path = route.path.replace("{issue}", str(issue)).replace("{language}", "en")
         path = path.replace("{campaign}", str(campaign.public_id)).replace("{event}", "1")
+        if path.startswith(_STEWARDS) and role is Role.EDITOR:
+            continue  # the whole page is an editor's: walked by its own tests
         path = path.replace("{rule}", "1").replace("{user}", "1").replace("{code}", "some-code")
-        for place in ("{person}", "{change}", "{kept}", "{gone}"):
+        for place in ("{person}", "{change}", "{kept}", "{gone}", "{upload}", "{request}", "{asked}"):
             path = path.replace(place, "00000000-0000-7000-8000-000000000000")
         path = path.replace("{rule}", "1").replace("{user}", "1").replace("{segment}", "1")
         assert "{" not in path, f"tell this test what {route.path} takes"

@@ -115,7 +115,7 @@ def test_an_administrator_takes_out_and_erases_the_data_of_who_asks_by_letter(ad
     with sqlite_database.read() as session:
         assert session.get_one(Subscriber, ann.id).address is None
         actions = {entry.action for entry in session.query(AuditEntry)}
-    assert {"subscriber.export", "subscriber.erase"} <= actions
+    assert {"subscriber.take_out", "subscriber.erase"} <= actions
 
 
 def test_an_editor_neither_takes_out_nor_erases_data(sign_in, make):

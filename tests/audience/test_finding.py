@@ -1,0 +1,83 @@
+"""Finding: people by words of their addresses and names, few or a million."""
+
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import delete, update
+
+from mailer.audience import finding, subscribers
+from mailer.audience.store import Subscriber, Subscription
+
+
+@pytest.fixture(params=["looked at", "by the index"])
+def how(request, monkeypatch):
+    """A few people are looked at one by one; with more the index is asked: the answers are the same."""
+    if request.param == "by the index":
+        monkeypatch.setattr(finding, "_LOOK", 1)
+        monkeypatch.setattr(finding, "_COMMON", 2)
+    return request.param
+
+
+@pytest.fixture
+def people(make):
+    """Three people."""
+    make.subscriber("ann.lee-smith@example.org", name_en="Ann Lee")
+    make.subscriber("garcia@north.example", name_en="Inês García O'Neil")
+    make.subscriber("wang@south.example", name_zh="王小明")
+
+
+@pytest.mark.parametrize(
+    ("said", "found"),
+    [
+        ("ann", ["ann"]), ("LEE", ["ann"]), ("smi exa", ["ann"]), ("ann.lee-smith@example.org", ["ann"]),
+        ("exampl", ["ann", "garcia", "wang"]), ("north", ["garcia"]), ("garcía", ["garcia"]),
+        ("o'nei", ["garcia"]), ("王", ["wang"]), ("小明", ["wang"]), ("明", ["wang"]), ("小王", []),
+        ("王小明 south", ["wang"]), ("nn", []), ("ann garcia", []), ("%", []), ("'\"*:&|!()", []),
+        ("", ["ann", "garcia", "wang"]),
+    ],
+)  # fmt: skip
+def test_people_are_found_by_beginnings_of_words(how, people, database, said, found):
+    """Of the address, of Latin names; of a Chinese name any part."""
+    with database.read() as session:
+        rows, total = subscribers.listing(session, search=said)
+    assert [row.address.split("@")[0].split(".")[0] for row in rows] == found
+    assert (total, total.more) == (len(found), False)
+
+
+def test_the_index_of_words_follows_every_change(how, people, database, make):
+    """A new name is found and the old one is not; who is erased or gone is found no more."""
+
+    def found(said):
+        with database.read() as session:
+            return len(subscribers.listing(session, search=said)[0])
+
+    with database.write() as session:
+        ann = subscribers.by_address(session, "ann.lee-smith@example.org").id
+        session.execute(update(Subscriber).where(Subscriber.id == ann).values(name_en="Berta Lee"))
+        wang = subscribers.by_address(session, "wang@south.example").id
+        session.execute(delete(Subscription).where(Subscription.subscriber_id == wang))
+        session.execute(delete(Subscriber).where(Subscriber.id == wang))
+    assert [found(said) for said in ("berta", "ann lee", "王", "south")] == [1, 1, 0, 0]
+    with database.write() as session:
+        session.execute(
+            update(Subscriber).where(Subscriber.id == ann).values(name_en="", address=None, address_key=None)
+        )
+    assert [found(said) for said in ("berta", "ann", "lee")] == [0, 0, 0]
+
+
+def test_no_more_than_so_many_are_listed(people, database, monkeypatch):
+    """Whoever wants others has to say more; the count tells that there are."""
+    monkeypatch.setattr(finding, "MOST", 2)
+    with database.read() as session:
+        rows, total = subscribers.listing(session, search="exam")
+    assert (len(rows), total, total.more) == (2, 2, True)
+
+
+def test_a_far_page_is_found_by_its_first_address(people, database, monkeypatch):
+    """The same people as by counting rows; beyond the last there is nobody."""
+    monkeypatch.setattr(finding, "_QUICK_PAGE", 0)
+    with database.read() as session:
+        pages = [subscribers.listing(session, page=page, size=1)[0] for page in (1, 2, 3, 4)]
+    assert [[row.address for row in page] for page in pages] == [
+        ["ann.lee-smith@example.org"], ["garcia@north.example"], ["wang@south.example"], [],
+    ]  # fmt: skip
