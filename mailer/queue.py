@@ -20,6 +20,7 @@ from mailer.settings import Settings
 
 WORK = "delivery.work"  # some batch is due
 APPLY = "feedback.apply"  # some event waits to be applied
+CHANGE = "audience.change"  # some bulk change waits to be made
 IMPORT = "audience.import"  # some file of people waits to be checked or taken in
 INVITE = "delivery.invite"  # people who came with a file wait to be asked
 PASS_ON = "feedback.pass_on"  # noqa: S105  some reader's answer waits to be passed on

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from celery import signals
 
 from mailer import queue
 from mailer.accounts import sessions
+from mailer.audience.changes import duplicates, wholesale
 from mailer.audience.uploads import steps
 from mailer.delivery import inviting, lanes
 from mailer.delivery import sweep as sweeping
-from mailer.feedback import answers, policy, retention
+from mailer.feedback import answers, policy
 from mailer.feedback import watch as watching
 from mailer.feedback.webhooks import hooks
+from mailer.retention import sweep as retention
 from workers.app import app, context, leave
 from workers.timetable import LOOK_UP, SWEEP, TIDY, WATCH
 
@@ -50,6 +52,13 @@ def apply(**_newer: object) -> None:
     queue.ring_now(queue.APPLY)
 
 
+@app.task(name=queue.CHANGE)  # type: ignore[untyped-decorator]
+def change(**_newer: object) -> None:
+    """Go on with bulk changes for about two seconds; whoever comes meanwhile finds them taken."""
+    if wholesale.work(context().database, clock=lambda: datetime.now(UTC)):
+        queue.ring_now(queue.CHANGE)
+
+
 @app.task(name=queue.IMPORT)  # type: ignore[untyped-decorator]
 def import_people(**_newer: object) -> None:
     """Go on with a file of people that waits; leases tell who does."""
@@ -78,14 +87,15 @@ def pass_on(**_newer: object) -> None:
 
 @app.task(name=TIDY)  # type: ignore[untyped-decorator]
 def tidy(**_newer: object) -> None:
-    """Forget sessions and sign-in links that have run out, and mail that came back long ago."""
+    """Forget what has run out: sessions, sign-in links, all that is kept for a while. Look for duplicates."""
     now = datetime.now(UTC)
     with context().database.write() as session:
         sessions.forget_expired(session, now=now)
         steps.forget(session, now=now)
         hooks.forget_tokens(session, now=now)
-    kept_for = timedelta(days=context().settings.raw_mail_days)
-    retention.forget_old_mail(context().database, before=now - kept_for)
+    with context().database.write() as session:
+        duplicates.find(session, now=now)
+    retention.run(context().database, settings=context().settings, now=now)
 
 
 @app.task(name=LOOK_UP)  # type: ignore[untyped-decorator]

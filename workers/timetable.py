@@ -20,6 +20,7 @@ WATCH = "feedback.watch"
 TIMETABLE = {  # seconds
     "sweep": {"task": SWEEP, "schedule": 1.0},
     "apply": {"task": queue.APPLY, "schedule": 1.0},
+    "change": {"task": queue.CHANGE, "schedule": 2.0},
     "import": {"task": queue.IMPORT, "schedule": 10.0},
     "invite": {"task": queue.INVITE, "schedule": 10.0},
     "watch": {"task": WATCH, "schedule": 30.0},
@@ -27,7 +28,7 @@ TIMETABLE = {  # seconds
     "look up": {"task": LOOK_UP, "schedule": 600.0},
     "tidy": {"task": TIDY, "schedule": 3600.0},
 }
-_SOON_AGAIN = (SWEEP, queue.APPLY)
+_SOON_AGAIN = (SWEEP, queue.APPLY, queue.CHANGE)
 
 
 class Steady(Scheduler):  # type: ignore[misc]  # Celery has no types

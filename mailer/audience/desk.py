@@ -24,7 +24,8 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import bulk, codes, members, silenced, store, topics
+from mailer.audience import bulk, codes, members, silenced, store, subscriptions, topics
+from mailer.audience.evidence import history
 from mailer.audience.intake import NoSeat, changes, salutations
 from mailer.audience.members import Order, Standing, Wanted
 from mailer.audience.names import Names, clean
@@ -310,16 +311,17 @@ def end_membership(
     :raises NobodyHere: no such person of this partner
     """
     membership, _subscriber = own(session, partner_id, membership_public_id, now)
-    end(session, membership, now)
+    end(session, membership, now, actor.name)
     record(session, now, actor, "membership.end", membership, {"open": False}, {"open": True})
 
 
-def end(session: Session, membership: Membership, now: datetime) -> None:
-    """End a membership, and what rested on it alone."""
+def end(session: Session, membership: Membership, now: datetime, by: str) -> None:
+    """End a membership, and what rested on it alone. ``by``: who ends it, as in the audit log."""
+    history.keep_membership(session, membership, now=now, by=by)
     membership.ended_at = now
     session.flush()
     if not members.vouched_by_another(session, membership.subscriber_id, membership.partner_id):
-        store.withdraw_vouching(session, membership.subscriber_id, now)
+        subscriptions.withdraw_vouching(session, [membership.subscriber_id], now=now, by=by)
 
 
 def removed(session: Session, partner_id: int, *, now: datetime) -> list[PartnerPerson]:

@@ -103,10 +103,13 @@ def matching(session: Session, said: str) -> Matches:
 def listed(
     session: Session, said: str, where: Sequence[ColumnElement[bool]], page: int, size: int
 ) -> tuple[list[Subscriber], Count]:
-    """Return a page of people by address, erased ones left out, and how many there are."""
-    query = select(Subscriber).where(Subscriber.address_key.is_not(None), *where)
+    """Return a page of people by address, and how many there are; without erased ones and merged entries."""
+    query = select(Subscriber).where(
+        Subscriber.address_key.is_not(None), Subscriber.merged_into.is_(None), *where
+    )
     if not said.strip():
-        return _page(session, query, page, size, plain=not where), Count(_count(session, query))
+        total = _count(session, query) if where else _everybody(session)
+        return _page(session, query, page, size, plain=not where), Count(total)
     found = matching(session, said)
     query = query.where(among(session, Subscriber.id, found.ids))
     total = Count(_count(session, query))
@@ -118,12 +121,22 @@ def _count(session: Session, query: Select[Subscriber]) -> int:
     return session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
 
 
+def _everybody(session: Session) -> int:
+    """Count people by indexes alone; few entries were merged."""
+    merged = select(Subscriber).where(
+        Subscriber.merged_into.is_not(None), Subscriber.address_key.is_not(None)
+    )
+    every = select(Subscriber).where(Subscriber.address_key.is_not(None))
+    return _count(session, every) - _count(session, merged)
+
+
 def _page(
     session: Session, query: Select[Subscriber], page: int, size: int, *, plain: bool
 ) -> list[Subscriber]:
     skipped = (max(page, 1) - 1) * size
     if plain and page > _QUICK_PAGE:  # the index of addresses is read alone, and no rows that are skipped
-        first = query.with_only_columns(Subscriber.address_key).order_by(Subscriber.address_key)
+        first = select(Subscriber.address_key).where(Subscriber.address_key.is_not(None))
+        first = first.order_by(Subscriber.address_key)  # merged entries count: pages overlap by those few
         begins = session.scalar(first.offset(skipped).limit(1))
         if begins is None:
             return []

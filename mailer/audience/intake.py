@@ -57,6 +57,10 @@ class NoSeat(Conflict):
     """Every seat of this partner is taken: remove somebody, or ask the secretariat for more seats."""
 
 
+class HasClosed(Conflict):
+    """This partner has left and takes nobody in: name another one, or leave it empty."""
+
+
 class NotTrusted(Forbidden):
     """This partner may not vouch for consent: invite the person instead, or ask the secretariat for trust."""
 
@@ -108,12 +112,13 @@ class Ready(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """The partner somebody is brought to. ``seats`` None: no limit."""
+    """The partner somebody is brought to. ``seats`` None: no limit; ``closed``: it has left."""
 
     id: int
     language: str
     trusted: bool
     seats: int | None
+    closed: bool = False
 
 
 class Known(NamedTuple):
@@ -204,6 +209,7 @@ def decide(
     :raises Suppressed: the secretariat brings an address that must not be written to
     :raises NotTrusted: a partner vouches that may not
     :raises NoSeat: the partner has no room for one more
+    :raises HasClosed: the partner has left
     """
     evidence = _evidence(consent, person.origin, by, now)
     if host is None:
@@ -237,6 +243,8 @@ def _partners(
     evidence: Columns,
     now: datetime,
 ) -> Intent:
+    if host.closed:
+        raise HasClosed
     if consent.kind is ConsentKind.VOUCHED and not host.trusted:
         raise NotTrusted
     fresh = known.membership is None or known.membership["ended_at"] is not None

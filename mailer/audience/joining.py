@@ -156,7 +156,7 @@ def correct(
         raise SameAddress
     if members.at_address(session, partner_id, key) is not None:
         raise OnTheList
-    desk.end(session, old, now)  # first: it gives its seat
+    desk.end(session, old, now, actor.name)  # first: it gives its seat
     person = add(
         session, partner_id=partner_id, keys=keys, now=now, actor=actor, address=address,
         names=desk.names_of(old), language=old.language or "", publication_id=publication_id,

@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, sel
 from sqlalchemy.orm import Session
 
 from mailer.audience import silenced
+from mailer.audience.evidence import store as evidence
 from mailer.audience.store import (
     BOUNCES,
     Membership,
@@ -286,15 +287,16 @@ def vouched_by_another(session: Session, subscriber_id: int, partner_id: int) ->
 
 def restore_vouching(session: Session, subscriber_id: int, withdrawn_at: datetime, now: datetime) -> None:
     """Let subscriptions count again that ``withdraw_vouching`` put back at that instant."""
+    its = Subscription.__table__.c
+    withdrawn = and_(
+        its.subscriber_id == subscriber_id,
+        its.state == SubscriptionState.PENDING,
+        its.consent_kind == "vouched",
+        its.changed_at == withdrawn_at,
+    )
+    evidence.keep_subscriptions(session, withdrawn, now, by="")
     session.execute(
-        update(Subscription)
-        .where(
-            Subscription.subscriber_id == subscriber_id,
-            Subscription.state == SubscriptionState.PENDING,
-            Subscription.consent_kind == "vouched",
-            Subscription.changed_at == withdrawn_at,
-        )
-        .values(state=SubscriptionState.CONFIRMED, changed_at=now)
+        update(Subscription).where(withdrawn).values(state=SubscriptionState.CONFIRMED, changed_at=now)
     )
 
 

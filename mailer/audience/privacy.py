@@ -17,6 +17,8 @@ from sqlalchemy.orm import Session
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.audience import suppressions
+from mailer.audience.changes import rows as changes
+from mailer.audience.evidence import store as evidence
 from mailer.audience.names import Names
 from mailer.audience.store import (
     AddressChange,
@@ -40,8 +42,12 @@ class Erased:
     spellings: tuple[str, ...]
 
 
-def erase(session: Session, *, subscriber_id: int, now: datetime, actor: Actor) -> Erased:
+def erase(
+    session: Session, *, subscriber_id: int, now: datetime, actor: Actor, barred: bool = True
+) -> Erased:
     """Erase what the audience holds about a person, and keep their address from being brought back.
+
+    ``barred`` False: it may be; nobody wished it gone, its time was over.
 
     :raises NotFound: nobody, or erased before
     """
@@ -49,13 +55,17 @@ def erase(session: Session, *, subscriber_id: int, now: datetime, actor: Actor) 
     if person is None or person.address is None:
         raise NotFound
     spellings = tuple(dict.fromkeys((person.address, person.address_key or person.address)))
-    suppressions.suppress(
-        session, address_hash=person.address_hash, reason=suppressions.ERASED, note="", now=now
-    )
+    if barred:
+        suppressions.suppress(
+            session, address_hash=person.address_hash, reason=suppressions.ERASED, note="", now=now
+        )
     session.execute(
         update(Suppression).where(Suppression.address_hash == person.address_hash).values(note="")
     )
     _forget_ties(session, subscriber_id, now)
+    evidence.forget(session, [subscriber_id])
+    changes.forget(session, [subscriber_id])
+    changes.forget_searches(session, spellings)
     _blank(person, now)
     session.flush()
     audit.record(

@@ -17,6 +17,7 @@ from sqlalchemy.orm import Session
 from mailer import address as addresses
 from mailer.accounts.audit import Actor
 from mailer.audience import bulk, desk, silenced, store, subscribers, suppressions, topics
+from mailer.audience.evidence import history
 from mailer.audience.intake import Consent, Person
 from mailer.audience.names import Names, clean
 from mailer.audience.store import (
@@ -151,6 +152,7 @@ def subscribe(
     its = session.get_one(
         Subscription, (publication_id, subscriber_id), populate_existing=True, with_for_update=True
     )
+    history.keep_subscription(session, its, now=now)
     its.state, its.changed_at, its.left_reason, its.paused_until = (
         SubscriptionState.CONFIRMED, now, "", None,
     )  # fmt: skip

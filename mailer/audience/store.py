@@ -20,7 +20,6 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    update,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -77,6 +76,7 @@ class Partner(Base):
     seats: Mapped[int | None]  # most people it may have; None: no limit
     trusted: Mapped[bool] = mapped_column(default=False)  # may vouch for consent
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
+    closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # it left, or became one with another
 
 
 class _Names:
@@ -97,6 +97,7 @@ class Subscriber(_Names, Base):
 
     ``address`` None: erased; the row stays so that ledgers keep their sums.
     Salutations are kept ready ("尊敬的李敏部长：", "Dear Dr Lee,"), so that launching a campaign copies them.
+    ``merged_into``: the row that stands for this person now; this one keeps its address and its letters.
     """
 
     __tablename__ = "subscribers"
@@ -117,6 +118,7 @@ class Subscriber(_Names, Base):
         UTCDateTime
     )  # the person's own choice outranks others'
     erased_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    merged_into: Mapped[int | None] = mapped_column(BigId, index=True)
     address_since: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it was changed; None: never
 
 
@@ -271,6 +273,8 @@ class Topic(Base):
     code: Mapped[str] = mapped_column(String(40))
     name_zh: Mapped[str] = mapped_column(String(100))
     name_en: Mapped[str] = mapped_column(String(100))
+    position: Mapped[int] = mapped_column(default=0, server_default="0")  # the lowest is shown first
+    retired_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # not offered any more
 
 
 class SubscriberTopic(Base):
@@ -415,10 +419,25 @@ def partners(session: Session) -> list[tuple[Partner, int]]:
 
 
 def topics(session: Session, publication_id: int) -> list[Topic]:
-    """Return a publication's topics by code."""
-    return list(
-        session.scalars(select(Topic).where(Topic.publication_id == publication_id).order_by(Topic.code))
+    """Return a publication's topics in their order, those not offered any more among them."""
+    query = select(Topic).where(Topic.publication_id == publication_id)
+    return list(session.scalars(query.order_by(Topic.position, Topic.code)))
+
+
+def topic_readers(session: Session, publication_id: int) -> dict[int, tuple[int, int]]:
+    """Return how many people chose each topic, and for how many a partner did, by id."""
+    own, theirs = (
+        dict(
+            session.execute(
+                select(table.topic_id, func.count())
+                .join(Topic, Topic.id == table.topic_id)
+                .where(Topic.publication_id == publication_id)
+                .group_by(table.topic_id)
+            ).all()
+        )
+        for table in (SubscriberTopic, MembershipTopic)
     )
+    return {topic: (own.get(topic, 0), theirs.get(topic, 0)) for topic in own.keys() | theirs.keys()}
 
 
 def chosen_topics(session: Session, subscriber_id: int, publication_id: int) -> list[str]:
@@ -501,16 +520,3 @@ def held_by_another(session: Session, subscriber_id: int, partner_id: int) -> bo
         Membership.ended_at.is_(None),
     )
     return session.scalar(found.limit(1)) is not None
-
-
-def withdraw_vouching(session: Session, subscriber_id: int, now: datetime) -> None:
-    """Make subscriptions that rest on a partner's word alone wait for the person's own."""
-    session.execute(
-        update(Subscription)
-        .where(
-            Subscription.subscriber_id == subscriber_id,
-            Subscription.state == SubscriptionState.CONFIRMED,
-            Subscription.consent_kind == ConsentKind.VOUCHED,
-        )
-        .values(state=SubscriptionState.PENDING, changed_at=now)
-    )

@@ -17,9 +17,10 @@ from mailer import address as addresses
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.audience import bulk, codes, finding, intake, names, silenced, store, topics
+from mailer.audience.evidence import store as evidence
 from mailer.audience.intake import NOBODY, Columns, Consent, Host, Intent, Known, Person, Ready, Verdict
 from mailer.audience.names import Names
-from mailer.audience.store import Subscriber
+from mailer.audience.store import Membership, Subscriber, Subscription
 from mailer.errors import MailerError, NotFound
 from mailer.signing import Keyring
 
@@ -215,7 +216,7 @@ def listing(
 ) -> tuple[list[Subscriber], finding.Count]:
     """Return a page of people by address, and how many there are; ``search``: ``audience.finding`` has how.
 
-    ``where``: what else must hold of them.
+    ``where``: what else must hold of them, as ``selection.conditions`` says it.
     """
     return finding.listed(session, search, where, page, size)
 
@@ -328,7 +329,7 @@ class _Batch:
             self._decide(person, known, consent, by)
             for person, known in zip(self._people, knowns, strict=True)
         ]
-        return self._taken(list(zip(self._people, knowns, decided, strict=True)), write)
+        return self._taken(list(zip(self._people, knowns, decided, strict=True)), write, by)
 
     def _look_up(self) -> None:
         session = self._session
@@ -344,7 +345,9 @@ class _Batch:
         self._suppressed = {key: reasons[own] for key, own in self._hashes.items() if own in reasons}
         partners = {person.partner_id for person in self._people if person.partner_id is not None}
         self._hosts = {
-            partner.id: Host(partner.id, partner.language, partner.trusted, partner.seats)
+            partner.id: Host(
+                partner.id, partner.language, partner.trusted, partner.seats, partner.closed_at is not None
+            )
             for partner in bulk.partners_by_id(session, partners).values()
         }
         self._seats.look_up(self._hosts.values())
@@ -377,7 +380,7 @@ class _Batch:
         return intent
 
     def _taken(
-        self, decided: Sequence[tuple[Ready, Known, Intent | MailerError]], write: bool
+        self, decided: Sequence[tuple[Ready, Known, Intent | MailerError]], write: bool, by: str
     ) -> list[Taken]:
         new = sum(known.subscriber is None and isinstance(found, Intent) for _, known, found in decided)
         ids = iter(bulk.new_ids(self._session, new) if new and write else (0,) * new)
@@ -395,7 +398,7 @@ class _Batch:
                 rows.change(person, own, known, found)
             taken.append(Taken(found.verdict, own, None, found, known, person.partner_id, born))
         if write:
-            rows.write(self._session)
+            rows.write(self._session, self._now, by)
         return taken
 
 
@@ -442,8 +445,9 @@ class _Rows:
         elif intent.subscription:
             self._subscriptions.append(self._subscription(own, intent))
 
-    def write(self, session: Session) -> None:
+    def write(self, session: Session, now: datetime, by: str) -> None:
         """Write all of it, in the order that people, launches and others lock rows."""
+        self._keep_evidence(session, now, by)
         bulk.insert_subscribers(session, self._subscribers)
         bulk.insert_memberships(session, self._memberships)
         bulk.insert_new_subscriptions(session, self._first_subscriptions)
@@ -452,6 +456,22 @@ class _Rows:
         bulk.update_memberships(session, self._changed["membership"])
         bulk.confirm_subscriptions(session, self._publication_id, self._changed["subscription"])
         bulk.forget_topics(session, self._begun_anew)
+
+    def _keep_evidence(self, session: Session, now: datetime, by: str) -> None:
+        """What rows rest on is kept before a newer consent takes its place."""
+        renewed = {
+            table: [row_id for row_id, columns in rows if "consent_at" in columns]
+            for table, rows in self._changed.items()
+        }
+        if renewed["membership"]:
+            ties = Membership.__table__.c
+            evidence.keep_memberships(session, bulk.among(session, ties.id, renewed["membership"]), now, by)
+        if renewed["subscription"]:
+            its = Subscription.__table__.c
+            which = bulk.among(session, its.subscriber_id, renewed["subscription"])
+            evidence.keep_subscriptions(
+                session, which & (its.publication_id == self._publication_id), now, by
+            )
 
     def _membership(self, person: Ready, own: int, intent: Intent) -> Columns:
         ties = {"public_id": uuid7(), "partner_id": person.partner_id, "subscriber_id": own}

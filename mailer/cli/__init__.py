@@ -126,8 +126,8 @@ class _Commands(click.Group):
 
     nouns = (
         "bench", "campaign", "db", "demo", "dkim", "doctor", "feedback", "issue", "mailbox", "pace",
-        "partner", "policy", "publication", "segment", "serve", "subscribers", "suppressions", "user",
-        "webhook",
+        "partner", "policy", "publication", "retention", "segment", "serve", "subscribers", "suppressions",
+        "user", "webhook",
     )  # fmt: skip
 
     def list_commands(self, ctx: click.Context) -> list[str]:

@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, delete, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from mailer.accounts.audit import Actor
+from mailer.audience import person as people
 from mailer.audience import privacy
 from mailer.audience.privacy import Erased
 from mailer.delivery.events import MACHINE
@@ -29,12 +30,22 @@ _VISITS = (EventKind.OPEN, EventKind.CLICK)
 Letters = Sequence[tuple[int, int]]  # campaign_id, n
 
 
-def erase(session: Session, *, subscriber_id: int, now: datetime, actor: Actor) -> Erased:
-    """Erase a person; return who it was, for caught letters that stand in no table.
+def erase(
+    session: Session, *, subscriber_id: int, now: datetime, actor: Actor, barred: bool = True
+) -> Erased:
+    """Erase a person, with all entries that became theirs; return who it was, for caught letters.
+
+    ``barred``: their addresses are kept from being brought back.
 
     :raises NotFound: nobody, or erased before
     """
-    erased = privacy.erase(session, subscriber_id=subscriber_id, now=now, actor=actor)
+    merged = [row.id for row in people.others(session, subscriber_id) if row.address is not None]
+    erased = [_erase(session, each, now=now, actor=actor, barred=barred) for each in (subscriber_id, *merged)]
+    return Erased(subscriber_id, tuple(spelling for each in erased for spelling in each.spellings))
+
+
+def _erase(session: Session, subscriber_id: int, *, now: datetime, actor: Actor, barred: bool) -> Erased:
+    erased = privacy.erase(session, subscriber_id=subscriber_id, now=now, actor=actor, barred=barred)
     hide = _hider(erased.spellings)
     mine = Delivery.subscriber_id == subscriber_id
     letters = [

@@ -12,6 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from mailer.audience import desk, silenced
+from mailer.audience import person as people
+from mailer.audience.evidence import store as evidence
+from mailer.audience.evidence.store import PastConsent
 from mailer.audience.store import (
     AddressChange,
     ImportRow,
@@ -44,6 +47,8 @@ def everything(session: Session, subscriber_id: int, now: datetime) -> Data:
         "subscriptions": _subscriptions(session, subscriber_id),
         "sign_ups": _sign_ups(session, subscriber_id),
         "memberships": _memberships(session, subscriber_id),
+        "past_consents": _past_consents(session, subscriber_id),
+        "other_addresses": [row.address for row in people.others(session, subscriber_id) if row.address],
         "imports": _imports(session, subscriber_id),
         "address_changes": _address_changes(session, subscriber_id),
         "suppressions": _suppressions(session, person.address_hash, now),
@@ -65,7 +70,7 @@ def _person(person: Subscriber) -> Data:
     }
 
 
-def _consent(row: Subscription | Membership) -> Data:
+def _consent(row: Subscription | Membership | PastConsent) -> Data:
     return {
         "kind": row.consent_kind,
         "at": row.consent_at,
@@ -146,6 +151,20 @@ def _memberships(session: Session, subscriber_id: int) -> list[Data]:
             "consent": _consent(its),
         }
         for its, name_en, name_zh in rows
+    ]
+
+
+def _past_consents(session: Session, subscriber_id: int) -> list[Data]:
+    codes = dict(session.execute(select(Publication.id, Publication.code)).all())
+    return [
+        {
+            "publication": codes.get(row.publication_id) if row.publication_id else None,
+            "state": row.state,
+            "since": row.since,
+            "until": row.until,
+            "consent": _consent(row),
+        }
+        for row in reversed(evidence.past(session, [subscriber_id]))
     ]
 
 

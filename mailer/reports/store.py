@@ -1,4 +1,4 @@
-"""All SQL of reports. It has no tables: it reads those of delivery, feedback and audience."""
+"""All SQL of reports. It has no tables: it reads those of delivery, tracking, feedback and audience."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ from mailer.delivery.store import (
 from mailer.feedback.rules import Action
 from mailer.feedback.store import Decision
 from mailer.issues.store import Publication
+from mailer.tracking.store import VisitSum
 
 Behind = Select[*tuple[Any, ...]]
 """The rows behind a figure: n (NULL: excluded), subscriber_id, partner_id, what, event_id (NULL: none)."""
@@ -95,13 +96,18 @@ def by_bounce(session: Session, campaign_id: int) -> dict[str, int]:
 
 
 def by_kind(session: Session, campaign_id: int) -> dict[str, int]:
-    """Count deliveries by the kinds of events about them, machines' visits left out."""
-    return _counts(
+    """Count deliveries by the kinds of events about them, machines' visits left out.
+
+    Of an old campaign whose single visits are forgotten, their sums count.
+    """
+    counted = _counts(
         session,
         select(Event.kind, func.count(Event.n.distinct()))
         .where(Event.campaign_id == campaign_id, BY_PEOPLE)
         .group_by(Event.kind),
     )
+    whole = and_(VisitSum.campaign_id == campaign_id, VisitSum.link == -1, VisitSum.people > 0)
+    return counted | _counts(session, select(VisitSum.kind, VisitSum.people).where(whole))
 
 
 def suppressions(session: Session, campaign_id: int) -> int:

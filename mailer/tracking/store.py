@@ -1,16 +1,34 @@
-"""All SQL of tracking. It has no tables: what readers do becomes delivery's events."""
+"""All SQL of tracking. What readers do becomes delivery's events; of old campaigns only sums are kept."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import and_, select
-from sqlalchemy.orm import Session
+from sqlalchemy import ForeignKey, String, and_, select
+from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from mailer.audience.store import Subscriber, Subscription, SubscriptionState
+from mailer.database import Base, UTCDateTime
 from mailer.delivery.store import Campaign, CampaignEdition, Delivery
 from mailer.issues.store import FrozenEdition, Publication, Voice
+
+
+class VisitSum(Base):
+    """How many readers opened or clicked, of a campaign whose single visits are forgotten.
+
+    ``link`` -1: any; else how many clicked that link. Written once, before the first visit goes.
+    """
+
+    __tablename__ = "visit_sums"
+
+    campaign_id: Mapped[int] = mapped_column(ForeignKey("campaigns.id"), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(20), primary_key=True)
+    link: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    people: Mapped[int]
+    visits: Mapped[int]
+    at: Mapped[datetime] = mapped_column(UTCDateTime)
 
 
 class Reader(NamedTuple):

@@ -50,6 +50,11 @@ def read(model: type[Model], form: FormData) -> Model:
         raise Refused({str(each["loc"][0]): _note(each) for each in error.errors()}) from error
 
 
+def asked(query: Mapping[str, str]) -> FormData:
+    """Return what an address asks as if it were posted, for a form that changes nothing."""
+    return FormData(list(query.items()))
+
+
 def kept(form: FormData) -> dict[str, Any]:
     """Return the answers to show again: all but files, which browsers never fill in twice."""
     texts = {name: [each for each in form.getlist(name) if isinstance(each, str)] for name in form}

@@ -10,19 +10,22 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 from limits import RateLimitItemPerHour
+from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
 from mailer.audience import desk, joining, lines
+from mailer.audience.evidence import wordings
 from mailer.audience.intake import Person as Somebody
 from mailer.audience.intake import Verdict
 from mailer.audience.lines import Typed
-from mailer.audience.store import Partner
+from mailer.audience.store import ConsentKind, Partner
 from mailer.audience.subscribers import Taken
+from mailer.issues import store as issues
 from mailer.web import advice, forms, pages
 from mailer.web.access import actor, guard
 from mailer.web.forms import Form, Refused
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
-from mailer.web.i18n import _, tell
+from mailer.web.i18n import _, current, tell
 from mailer.web.invitations import invite
 from mailer.web.partner import Manager, Own, Person, called, publication
 
@@ -55,21 +58,23 @@ class NewPerson(Person, Consented):
 
 
 @router.get("/people/new")
-def new_person(request: Request, own: Own) -> Response:
-    return pages.render(request, "partner/new.html", form={"language": own.language}, **_choices(own))
+def new_person(request: Request, session: Reading, own: Own) -> Response:
+    return pages.render(
+        request, "partner/new.html", form={"language": own.language}, **_choices(own, session)
+    )
 
 
 @router.post("/people/new")
 def add_person(
     request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Manager, own: Own
 ) -> Response:
-    with pages.again(request, "partner/new.html", form=forms.kept(form), **_choices(own)):
+    with pages.again(request, "partner/new.html", form=forms.kept(form), **_choices(own, session)):
         given, publication_id = forms.read(NewPerson, form), publication(session).id
         ask = given.ask(own)
         added = joining.add(
             session, partner_id=own.id, keys=house.settings.keys, now=now, actor=actor(me),
             address=given.address, names=given.names(), language=given.language, notes=given.notes,
-            publication_id=publication_id, ask=ask, **_evidence(request, ask),
+            publication_id=publication_id, ask=ask, **_evidence(request, session, ask),
         )  # fmt: skip
     done = pages.done("/partner/people", _("%(name)s has been added.", name=added.name or added.address))
     return _asking(done, house, own, [added.address] if ask else [], publication_id, now)
@@ -92,8 +97,10 @@ class Line:
 
 
 @router.get("/people/add")
-def several_people(request: Request, own: Own) -> Response:
-    return pages.render(request, "partner/add.html", form={"language": own.language}, **_choices(own))
+def several_people(request: Request, session: Reading, own: Own) -> Response:
+    return pages.render(
+        request, "partner/add.html", form={"language": own.language}, **_choices(own, session)
+    )
 
 
 @router.post("/people/add")
@@ -102,19 +109,19 @@ def add_several(
 ) -> Response:
     """A line that is refused stops no other, and stands in the box again."""
     kept = forms.kept(form)
-    with pages.again(request, "partner/add.html", form=kept, **_choices(own)):
+    with pages.again(request, "partner/add.html", form=kept, **_choices(own, session)):
         given = forms.read(Several, form)
         ask, typed, publication_id = given.ask(own), lines.read(given.people), publication(session).id
         taken = joining.add_several(
             session, [_somebody(each, own, given.language) for each in typed], partner_id=own.id,
             keys=house.settings.keys, now=now, actor=actor(me), publication_id=publication_id, ask=ask,
-            **_evidence(request, ask),
+            **_evidence(request, session, ask),
         )  # fmt: skip
     told = [_line(each, became) for each, became in zip(typed, taken, strict=True)]
     refused = [each.text for each in told if each.verdict is Verdict.REFUSED]
     page = pages.render(
         request, "partner/add.html", form={**kept, "people": "\n".join(refused)}, told=told, ask=ask,
-        **_choices(own),
+        **_choices(own, session),
     )  # fmt: skip
     added = [each.address for each, line in zip(typed, told, strict=True) if line.verdict is Verdict.ADDED]
     return _asking(page, house, own, added if ask else [], publication_id, now)
@@ -151,7 +158,7 @@ class Address(Consented):
 @router.get("/people/{person}/address")
 def correct_page(request: Request, session: Reading, now: Now, own: Own, person: UUID) -> Response:
     found = desk.person(session, own.id, person, now=now)
-    return pages.render(request, "partner/correct.html", person=found, form={}, **_choices(own))
+    return pages.render(request, "partner/correct.html", person=found, form={}, **_choices(own, session))
 
 
 @router.post("/people/{person}/address")
@@ -166,13 +173,15 @@ def correct(
     person: UUID,
 ) -> Response:
     found = desk.person(session, own.id, person, now=now)
-    with pages.again(request, "partner/correct.html", form=forms.kept(form), person=found, **_choices(own)):
+    with pages.again(
+        request, "partner/correct.html", form=forms.kept(form), person=found, **_choices(own, session)
+    ):
         given, publication_id = forms.read(Address, form), publication(session).id
         ask = given.ask(own)
         moved = joining.correct(
             session, partner_id=own.id, membership_public_id=person, keys=house.settings.keys, now=now,
             actor=actor(me), address=given.address, publication_id=publication_id, ask=ask,
-            **_evidence(request, ask),
+            **_evidence(request, session, ask),
         )  # fmt: skip
     said = _("The address is now %(address)s.", address=moved.address)
     done = pages.done(f"/partner/people/{moved.id}", said)
@@ -193,19 +202,20 @@ def _invite(house: House, people: Sequence[str], publication_id: int, partner: s
         invite(house, address, publication_id, partner, now)
 
 
-def _choices(own: Partner) -> dict[str, Any]:
+def _choices(own: Partner, session: Session) -> dict[str, Any]:
     return {
         "own": own, "name": called(own), "told_of": advice.told,
-        "wordings": {"vouched": _wording(ask=False), "invited": _wording(ask=True)},
+        "wordings": {"vouched": _wording(session, ask=False), "invited": _wording(session, ask=True)},
     }  # fmt: skip
 
 
-def _evidence(request: Request, ask: bool) -> dict[str, str]:
-    return {"wording": _wording(ask=ask), "origin": request.client.host if request.client else ""}
+def _evidence(request: Request, session: Session, ask: bool) -> dict[str, str]:
+    return {
+        "wording": _wording(session, ask=ask), "origin": request.client.host if request.client else ""
+    }  # fmt: skip
 
 
-def _wording(*, ask: bool) -> str:
+def _wording(session: Session, *, ask: bool) -> str:
     """What the manager says about consent, kept as evidence in the words they were shown."""
-    if ask:
-        return _("They will be asked by mail whether they want the newsletter.")
-    return _("They have agreed to receive the newsletter, and my organisation can show it.")
+    kind, every = ConsentKind.INVITED if ask else ConsentKind.VOUCHED, issues.publications(session)
+    return wordings.in_force(session, every[0].id if every else 0, kind, current()).text

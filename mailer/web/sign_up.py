@@ -21,16 +21,16 @@ from starlette.datastructures import FormData
 from mailer import address as addresses
 from mailer.address import BadAddress
 from mailer.audience import sign_ups, topics
+from mailer.audience.evidence import wordings
 from mailer.audience.names import Names
 from mailer.audience.sign_ups import Mail, Wish
-from mailer.audience.store import Subscriber
+from mailer.audience.store import ConsentKind, Subscriber
 from mailer.issues import publications
 from mailer.issues.store import Publication
 from mailer.signing import BadToken, Purpose
 from mailer.web import forms, i18n, mails, pages, tickets
 from mailer.web.forms import Form, Refused
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing, host_of
-from mailer.web.i18n import _
 
 router = APIRouter(include_in_schema=False)
 
@@ -229,11 +229,8 @@ def _name(session: Session, publication: Publication) -> str:
 def wording(session: Session, publication: Publication) -> str:
     """Return what is agreed to, in the language of the page: it is kept with the consent, word by word."""
     voice = publications.voice(session, publication.id, i18n.current())
-    return _(
-        "Yes, I would like to receive %(name)s from %(organisation)s by e-mail. I can leave at any time.",
-        name=voice.name,
-        organisation=voice.organisation,
-    )
+    asked = wordings.in_force(session, publication.id, ConsentKind.SIGN_UP, i18n.current())
+    return asked.said(voice.name, voice.organisation)
 
 
 def _ask_in(form: FormData) -> None:

@@ -150,7 +150,7 @@ def test_why_a_letter_did_not_arrive_is_three_clicks_away(admin, make):
     make.event(letter, EventKind.BOUNCE, category="bad_mailbox", detail="550 5.1.1 nobody of that name")
     make.suppression("ann@example.org", note="550 5.1.1 nobody of that name")
     found = admin.get("/admin/subscribers?search=ann@")
-    path = re.search(r'href="(/admin/subscribers/[^"]+)"', found.text)[1]
+    path = re.search(r'href="(/admin/subscribers/[0-9a-f-]{36})"', found.text)[1]
     page = admin.get(path).text
     assert '<span class="tag bad">came back</span>' in page
     for words in ("France", "250 2.0.0 queued", "came back: mailbox does not exist", "No letter is sent"):
@@ -190,6 +190,14 @@ _HANDS = {  # the last part of a path, by the role besides the administrator tha
         "ask",
         "test",
         "partners",
+        "some-code",  # a partner's
+        "00000000-0000-7000-8000-000000000000",  # a subscriber's
+        "topics",
+        "change",
+        "consent",
+        "take-back",
+        "changes",
+        "find",
         "attach",
         "detach",
         "segments",
@@ -200,6 +208,9 @@ _HANDS = {  # the last part of a path, by the role besides the administrator tha
     Role.APPROVER: {"approve"},
     Role.SENDER: {"launch", "steer", "uncertain"},
 }
+
+
+_STEWARDS = ("/admin/subscribers/import", "/admin/requests")  # the beginnings of an editor's pages
 
 
 @pytest.mark.parametrize("role", _HANDS)
@@ -213,7 +224,13 @@ def test_no_role_may_change_what_is_not_its_task(app, sign_in, make, role):
             continue
         path = route.path.replace("{issue}", str(issue)).replace("{language}", "en")
         path = path.replace("{campaign}", str(campaign.public_id)).replace("{event}", "1")
-        path = path.replace("{rule}", "1").replace("{user}", "1").replace("{segment}", "1")
+        if path.startswith(_STEWARDS) and role is Role.EDITOR:
+            continue  # the whole page is an editor's: walked by its own tests
+        for place in ("{rule}", "{user}", "{segment}", "{mail}", "{request_id}"):
+            path = path.replace(place, "1")
+        for place in ("{person}", "{change}", "{kept}", "{gone}", "{upload}", "{file}"):
+            path = path.replace(place, "00000000-0000-7000-8000-000000000000")
+        path = path.replace("{code}", "some-code")
         assert "{" not in path, f"tell this test what {route.path} takes"
         allowed = path.rsplit("/", 1)[1] in _HANDS[role] and not path.startswith("/admin/users")
         assert (visitor.post(path).status_code != 403) == allowed, f"{role} {path}"

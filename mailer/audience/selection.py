@@ -1,0 +1,137 @@
+"""Selections: which people a list shows or a change is about, by filters or by a segment's text."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy.orm import Session
+
+from mailer.audience import finding, segments, silenced
+from mailer.audience.bulk import among
+from mailer.audience.store import (
+    Membership,
+    Partner,
+    Subscriber,
+    Subscription,
+    SubscriptionState,
+    Suppression,
+)
+from mailer.errors import Invalid
+
+NOWHERE = "none"  # a state: no subscription at all
+
+
+class TooMany(Invalid):
+    """More people match these words than are found at once: say more, or choose them by filters or a rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Whom somebody looks for; empty: any. ``rule``: a segment's text or name, beside the other filters.
+
+    ``state``: with any newsletter, or NOWHERE; ``partner``: a code; ``suppressed``: "yes" or "no".
+    """
+
+    search: str = ""
+    language: str = ""
+    country: str = ""
+    partner: str = ""
+    state: str = ""
+    suppressed: str = ""
+    rule: str = ""
+
+    def stored(self) -> dict[str, str]:
+        """Return what JSON keeps of it, the filters that say something."""
+        return {name: value for name, value in asdict(self).items() if value}
+
+    @classmethod
+    def restored(cls, kept: dict[str, Any]) -> Self:
+        """Return what was ``stored``."""
+        return cls(**kept)
+
+
+def conditions(session: Session, wanted: Selection, now: datetime) -> list[ColumnElement[bool]]:
+    """Return what must hold of a Subscriber; ``search`` is left to the list, which has its index.
+
+    :raises BadRule: the segment's text cannot be read
+    """
+    found: list[ColumnElement[bool]] = []
+    if wanted.language:
+        found.append(Subscriber.language == wanted.language)
+    if wanted.country:
+        found.append(Subscriber.country == wanted.country)
+    if wanted.partner:
+        found.append(_on_list_of(wanted.partner))
+    if wanted.state:
+        found.append(_stands(wanted.state))
+    if wanted.suppressed:
+        silent = _silenced(now)
+        found.append(silent if wanted.suppressed == "yes" else ~silent)
+    if wanted.rule.strip():
+        found.append(segments.condition(segments.resolve(session, wanted.rule), now=now))
+    return found
+
+
+def everybody(session: Session, wanted: Selection, now: datetime) -> list[ColumnElement[bool]]:
+    """Return all conditions of a selection: of people who are there, found by its words too.
+
+    :raises BadRule: the segment's text cannot be read
+    :raises TooMany: more people match the words than are found at once
+    """
+    found: list[ColumnElement[bool]] = [
+        Subscriber.address_key.is_not(None), Subscriber.merged_into.is_(None)
+    ]  # fmt: skip
+    found += conditions(session, wanted, now)
+    if wanted.search.strip():
+        matches = finding.matching(session, wanted.search)
+        if matches.more:
+            raise TooMany
+        found.append(among(session, Subscriber.id, matches.ids))
+    return found
+
+
+def count(session: Session, wanted: Selection, now: datetime) -> int:
+    """Return how many people a selection is about."""
+    query = select(func.count()).select_from(Subscriber).where(*everybody(session, wanted, now))
+    return session.scalar(query) or 0
+
+
+def countries(session: Session) -> list[str]:
+    """Return the countries that people are in: each is the first after the last, found one by one."""
+    found: list[str] = []
+    last: str | None = ""
+    while True:
+        last = session.scalar(select(func.min(Subscriber.country)).where(Subscriber.country > last))
+        if last is None:
+            return found
+        found.append(last)
+
+
+def _on_list_of(code: str) -> ColumnElement[bool]:
+    on_list = (
+        select(Membership.subscriber_id)
+        .join(Partner, Partner.id == Membership.partner_id)
+        .where(Partner.code == code, Membership.ended_at.is_(None))
+    )
+    return Subscriber.id.in_(on_list)
+
+
+def _stands(state: str) -> ColumnElement[bool]:
+    own = Subscription.subscriber_id == Subscriber.id
+    if state == NOWHERE:
+        return ~exists().where(own).correlate(Subscriber)
+    known = state if state in set(SubscriptionState) else ""
+    return exists().where(own, Subscription.state == known).correlate(Subscriber)
+
+
+def _silenced(now: datetime) -> ColumnElement[bool]:
+    its = Suppression.__table__.c
+    return (
+        select(its.id)
+        .where(its.address_hash == Subscriber.address_hash, silenced.standing(now))
+        .correlate(Subscriber)
+        .exists()
+    )
