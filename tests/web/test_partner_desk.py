@@ -266,6 +266,16 @@ def test_a_colleague_is_invited_by_mail_and_signs_in(manager, visit, settings, o
         assert session.query(User).filter_by(email="ann@ours.example").one().disabled_at == NOON
 
 
+def test_without_a_relay_the_link_is_handed_over_and_caught_by_nobody(manager, visit, outbox):
+    """All the secretariat reads the Outbox: a link in it would sign any of them in as a manager."""
+    page = manager.post("/partner/team", email="ann@ours.example", name="Ann", language="en")
+    assert outbox.count("") == 0
+    path = re.search(r"/sign-in/[\w-]+", page.text)[0]
+    colleague = visit()
+    csrf = hidden(colleague.get(path).text)
+    assert "Our Ministry" in colleague.client.post(path, data={"csrf": csrf}).text
+
+
 def test_accounts_of_others_are_out_of_a_teams_reach(manager, make, theirs):
     """No link for them, no closing; one's own stays too."""
     make.user(Role.PARTNER, "them@theirs.example", partner_id=theirs.id)

@@ -1,7 +1,7 @@
 """The journal of a change: every row it writes with what it was before, and taking all of it back.
 
 What one ``ChangeRow`` wrote is taken back whole or not at all: only where each of its rows still is as the
-change left it. An import keeps its rows in the same way and puts them back by ``puts_back``.
+change left it. Imports, of a million rows, have a journal of their own (``parts``, ``undoing``).
 """
 
 from __future__ import annotations
