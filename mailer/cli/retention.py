@@ -10,7 +10,7 @@ from mailer.retention import store, sweep
 
 @click.group()
 def command() -> None:
-    """How long things are kept, and forgetting them when their time has come."""
+    """How long things are kept, and forgetting them."""
 
 
 @command.command()
@@ -49,7 +49,10 @@ def list_(shell: Shell, as_json: bool) -> None:
 @click.argument("days")
 @pass_shell
 def set_(shell: Shell, key: str, days: str) -> None:
-    """Set how many DAYS things of a KEY are kept; "forever" keeps them without end."""
+    """Set how many DAYS things of a KEY are kept.
+
+    "forever" keeps them without end.
+    """
     if days != "forever" and not days.isdecimal():
         raise click.BadParameter("give a number of days, or “forever”", param_hint="DAYS")
     with shell.database.write() as session:

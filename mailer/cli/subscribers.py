@@ -65,7 +65,9 @@ def import_(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    """Import people from a CSV file, an Excel workbook or another system's export, a verdict per row.
+    """Import people from a file, a verdict per row.
+
+    CSV, TSV, Excel workbooks, and what listmonk, Mailchimp and Mailman export.
 
     Stopped half-way, run it again: it goes on.
     """
@@ -134,7 +136,10 @@ def undo(shell: Shell, import_id: UUID, as_json: bool) -> None:
 @click.option("--out", required=True, type=click.Path(path_type=Path))
 @pass_shell
 def export(shell: Shell, segment: str, publication: str | None, out: Path) -> None:
-    """Write people into a CSV file, or a workbook where its name ends in .xlsx; safe in a spreadsheet."""
+    """Write people into a CSV file or a workbook.
+
+    A workbook where its name ends in .xlsx; both are safe to open in a spreadsheet.
+    """
     part = out.with_name(f".{out.name}.part")
     with shell.database.read() as session:
         found = choose.publication(session, publication)

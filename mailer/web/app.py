@@ -66,12 +66,10 @@ from mailer.web.house import Doorkeeper, House, ask_dns, utc_now
 
 EMBEDDED = "/embed/"  # pages that other sites may show in a frame
 QUOTED_NONE = "'none'"
-_TOO_LARGE = {
-    UPLOAD_LIMIT: Sentence("This file is too large: send one of at most 25 MB."),
-    IMPORT_LIMIT: Sentence(
-        "The file is larger than 40 MB: split it into several, or save the workbook as CSV."
-    ),
-}
+_TOO_LARGE = Sentence("This file is too large: send one of at most 25 MB.")
+_IMPORT_TOO_LARGE = Sentence(
+    "The file is larger than 40 MB: split it into several, or save the workbook as CSV."
+)
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self';"
     " form-action 'self'; frame-src 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -224,14 +222,15 @@ class _SmallBodies:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         read = 0
         path = scope.get("path", "")
-        limit = IMPORT_LIMIT if path in (imports.SECRETARIAT, imports.PARTNER) else UPLOAD_LIMIT
+        people = path in (imports.SECRETARIAT, imports.PARTNER)
+        limit, sentence = (IMPORT_LIMIT, _IMPORT_TOO_LARGE) if people else (UPLOAD_LIMIT, _TOO_LARGE)
 
         async def receiving() -> Message:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
             if read > limit:
-                raise TooLarge(_TOO_LARGE[limit])
+                raise TooLarge(sentence)
             return message
 
         await self._app(scope, receiving, send)

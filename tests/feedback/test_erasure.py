@@ -20,7 +20,7 @@ from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState, Ev
 from mailer.errors import NotFound
 from mailer.feedback import erasure, store
 from mailer.feedback.outbox import Outbox
-from mailer.feedback.store import Answer, Decision, Dormant
+from mailer.feedback.store import Answer, Decision, Dormant, Mail
 from mailer.reports import campaign as reports
 from mailer.reports import own_data
 from mailer.sentence import Sentence
@@ -81,10 +81,9 @@ def person(database: Database, make: Make) -> Subscriber:
     raw = f"To: {ADDRESS}\r\n\r\nDear Unmistakable".encode()
     with database.write() as session:
         for number, whose in enumerate([(letter.campaign_id, letter.n), None]):
-            mail = store.keep_mail(
-                session, raw=raw, fingerprint=f"{number}", envelope_to="bounce@bounces.example",
-                kind="bounce", delivery=whose, now=NOON,
-            )  # fmt: skip
+            [mail] = store.keep(
+                session, [Mail(f"{number}", raw, "bounce@bounces.example", "bounce", whose)], NOON
+            ).values()
             if whose:
                 session.add(Answer(mail_id=mail, campaign_id=whose[0], n=whose[1], at=NOON, state="kept"))
         said = Sentence("The mail system says {words}", words=f"<{ADDRESS}> is unknown")

@@ -49,7 +49,7 @@ def test_a_bounce_becomes_a_rule_and_a_suppression_is_undone(
 
     screen.on("dialog", lambda dialog: dialog.accept())
     site.sign_in(screen, "admin", "bounces@secretariat.example")
-    screen.get_by_role("link", name="Bounces").click()
+    screen.get_by_role("link", name="Bounces", exact=True).click()
     screen.get_by_role("link", name="ann@ministry.example").click()
     screen.get_by_role("link", name="Make a rule from this").click()
     expect(screen.get_by_label("Words")).to_have_value(f"{SAID} (ref")

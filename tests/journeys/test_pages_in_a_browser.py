@@ -100,7 +100,7 @@ def test_the_policy_refuses_nothing_on_any_page(
     assert len(seen) > (30 if role == Role.ADMIN else 4), seen
 
 
-_FILES = re.compile(r"/(export|raw|mail)\b|\.csv|\.eml|lang=|^/sign-in/provider")
+_FILES = re.compile(r"/(export|raw|mail)\b|\.csv|\.xlsx|\.eml|lang=|^/sign-in/provider")
 
 
 def _kind(link: str) -> str:

@@ -125,7 +125,8 @@ def world(make: Make, theirs, outbox):
         "{event}": str(event.id), "{user}": "1", "{suppression}": str(suppression.id), "{rule}": str(rule.id),
         "{request_id}": str(request),
         "{segment}": str(make.segment("name = secret").id),
-        "{code}": "observer", "{mail}": "1", "{kind}": "csv",
+        "{code}": "observer", "{mail}": "1", "{kind}": "csv", "{change}": "1", "{kept}": "1",
+        "{gone}": "2",
         "{upload}": str(upload_id), "{file}": str(file),
     }  # fmt: skip
 

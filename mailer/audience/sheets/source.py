@@ -82,7 +82,8 @@ class Source:
 
         :raises BadFile: it is no text
         """
-        return io.TextIOWrapper(self.open(), encoding=self.encoding, newline="")
+        encoding = self.encoding  # found out before anything is open
+        return io.TextIOWrapper(self.open(), encoding=encoding, newline="")
 
     def _pieces(self) -> Iterator[bytes]:
         with self.open() as file:

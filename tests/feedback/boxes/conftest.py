@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from mailer.accounts.audit import Actor
+from mailer.accounts.audit import SYSTEM, Actor
 from mailer.database import Base, Database
 from mailer.delivery.store import Delivery, Event
 from mailer.feedback.boxes import mailboxes, store
@@ -67,7 +67,7 @@ class Desk:
     def try_unstored(self, mailbox: int) -> None:
         """Have what could not be stored tried at once."""
         with self.database.write() as session:
-            mailboxes.try_again(session, mailbox, now=NOON)
+            mailboxes.try_again(session, mailbox, now=NOON, actor=SYSTEM)
 
     def unstored(self, mailbox: int) -> list[UnstoredMail]:
         with self.database.read() as session:
