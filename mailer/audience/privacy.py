@@ -31,6 +31,7 @@ from mailer.audience.store import (
     Subscription,
     Suppression,
 )
+from mailer.audience.uploads.store import Invitation
 from mailer.errors import NotFound
 
 
@@ -69,13 +70,14 @@ def erase(
     _blank(person, now)
     session.flush()
     audit.record(
-        session, now=now, actor=actor, action="subscriber.erase", subject=f"subscriber {subscriber_id}"
-    )
+        session, now=now, actor=actor, action="subscriber.erase", subject=f"subscriber {subscriber_id}",
+        after={"state": "erased"},
+    )  # fmt: skip
     return Erased(subscriber_id, spellings)
 
 
 def _forget_ties(session: Session, subscriber_id: int, now: datetime) -> None:
-    for table in (Subscription, SubscriberTopic, SignUp, AddressChange):
+    for table in (Subscription, SubscriberTopic, SignUp, AddressChange, Invitation):
         session.execute(delete(table).where(table.subscriber_id == subscriber_id))
     its = select(Membership.id).where(Membership.subscriber_id == subscriber_id)
     session.execute(delete(MembershipTopic).where(MembershipTopic.membership_id.in_(its)))

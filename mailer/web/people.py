@@ -164,8 +164,9 @@ def export_data(session: Writing, now: Now, me: Admin, person: UUID) -> Response
     """All that is held about a person, for somebody who asked by letter; the log tells who took it."""
     found = subscribers.get(session, person)
     audit.record(
-        session, now=now, actor=actor(me), action="subscriber.take_out", subject=f"subscriber {found.id}"
-    )
+        session, now=now, actor=actor(me), action="subscriber.take_out", subject=f"subscriber {found.id}",
+        after={"file": "JSON"},
+    )  # fmt: skip
     name = {"Content-Disposition": f'attachment; filename="person-{found.id}.json"'}
     held = json.dumps(own_data.everything(session, found.id, now), ensure_ascii=False, indent=2, default=str)
     return Response(held, media_type="application/json", headers=name)

@@ -15,6 +15,7 @@ import pytest
 
 from mailer.accounts import sessions, totp
 from mailer.accounts.store import AuditEntry, Role, Totp
+from mailer.audience.changes import wholesale
 from mailer.audience.store import Import, Membership, PartnerRequest, Suppression
 from mailer.audience.uploads import steps
 from mailer.content.markdown import to_markdown
@@ -47,6 +48,7 @@ _QUIET = {
     "/partner/import/{upload}/run": "whoever takes it in writes it down when it is done",
     "/admin/suppressions/import/check": "only looks",
     "/admin/sending/keys/check": "only asks the DNS",
+    "/admin/duplicates/find": "only looks: what it finds is shown, and changes nobody",
 }
 """Why a route leaves no line."""
 
@@ -148,6 +150,37 @@ def people(walk, make, database):
         me(f"/partner/team{verb}", email="colleague@ours.example", name="Bo", language="en")
     admin("/admin/forms/observer", "/admin/forms/{code}", welcomes="1")
     admin("/admin/partners", code="mee", name_en="The Ministry", kind="ministry", country="cn")
+
+
+def directory(walk, make, database):
+    me, topic = walk(Role.ADMIN), make.topic("lakes")
+    one = make.subscriber("una.lee@example.org", name_en="Ann Lee")
+    two = make.subscriber("una.lee@mail.example.org", name_en="Ann Lee")
+    facts = {"language": "en", "country": "FR"}
+    me("/admin/subscribers/new", address="li@example.org", publication="observer", wording="yes",
+       origin="a letter", **facts)  # fmt: skip
+    path = "/admin/subscribers/{person}"
+    me(f"/admin/subscribers/{one.public_id}", path, given_en="Ann", family_en="Lee", **facts)
+    me(f"/admin/subscribers/{one.public_id}/export", f"{path}/export")
+    me("/admin/consent", publication="observer", kind="sign_up", language="en", text="I would like it.")
+    me("/admin/topics", publication="observer", code="rivers", name_zh="河流", name_en="Rivers")
+    me("/admin/topics/change", topic=str(topic.id), do="rename", name_zh="湖泊", name_en="Great lakes")
+    me("/admin/retention", key="raw_mail", days="90")
+    path = "/admin/changes"
+    here = me(path, do="language", value="zh", publication="observer").url.path
+    wholesale.work(database, clock=lambda: NOON, seconds=60)
+    me(f"{here}/take-back", f"{path}/{{change}}/take-back", next=here)
+    path = "/admin/duplicates/{kept}/{gone}"
+    assert me.who.post("/admin/duplicates/find").status_code == 200
+    me(f"/admin/duplicates/{one.public_id}/{two.public_id}", path, do="different")
+    path = "/admin/partners/{code}"
+    names = {"name_en": "The Institute", "kind": "ngo", **facts}
+    for code in ("old", "older", "new"):
+        me("/admin/partners", code=code, **names)
+    me("/admin/partners/old", path, **names | {"seats": "12"})
+    me("/admin/partners/old/merge", f"{path}/merge", into="new")
+    me("/admin/partners/older/close", f"{path}/close")
+    me(f"/admin/subscribers/{two.public_id}/erase", "/admin/subscribers/{person}/erase")
 
 
 def _request(database):
@@ -320,7 +353,19 @@ def sending(walk, make, database):
 def test_what_a_post_changes_is_written_down(app, walk, make, sqlite_database):
     """Who, what, before, after, and no reader's address; over every POST there is, or a reason why not."""
     tried: set[str] = set()
-    for each in (accounts, people, segments, imports, issues, feedback, rules, rulings, silence, sending):
+    for each in (
+        accounts,
+        people,
+        directory,
+        segments,
+        imports,
+        issues,
+        feedback,
+        rules,
+        rulings,
+        silence,
+        sending,
+    ):
         each(lambda role, **given: Walk(*walk(role, **given), tried), make, sqlite_database)
     posts = {route.path for route in routes(app) if "POST" in route.methods}
     signed_in = {path for path in posts if not path.startswith(BY_PROOF)}

@@ -6,7 +6,10 @@ import pytest
 
 from mailer.accounts.audit import SYSTEM
 from mailer.accounts.store import Role
+from mailer.audience.changes import wholesale
+from mailer.audience.changes.kinds import Kind, Plan
 from mailer.audience.intake import Consent
+from mailer.audience.selection import Selection
 from mailer.audience.store import ConsentKind, Import, Membership
 from mailer.audience.uploads import steps
 from mailer.delivery.store import CampaignState
@@ -30,6 +33,7 @@ def places(make, people, outbox):
     person = make.subscriber("ann@example.org", partner=ours)
     campaign = make.campaign(CampaignState.SENDING)
     delivery = make.delivery(campaign=campaign, subscriber=person, partner=ours)
+    other, change = make.subscriber("bob@example.org"), _changed(make)
     event, rule = make.event(delivery, detail="550 no"), make.own_rule("no such luck")
     suppression, account = make.suppression("gone@example.org"), make.user(Role.VIEWER)
     (upload, file), (our_upload, our_file) = (_imported(make, owner) for owner in (None, ours))
@@ -44,6 +48,7 @@ def places(make, people, outbox):
         "{upload}": upload,
         "{file}": file,
         "{mail}": "1",
+        "admin:{person}": str(other.public_id),
         "{person}": str(person.public_id),
         "{issue}": str(issue),
         "{campaign}": str(campaign.public_id),
@@ -54,10 +59,22 @@ def places(make, people, outbox):
         "{letter}": "1",
         "{segment}": str(make.segment("language = zh").id),
         "{request_id}": str(make.request(ours).public_id),
+        "admin/partners:{code}": make.partner("away").code,
         "{code}": "observer",
+        "{kind}": "csv",
+        "{change}": change,
+        "{kept}": str(person.public_id),
+        "{gone}": str(other.public_id),
         "{language}": "en",
         "{figure}": "accepted",
     }
+
+
+def _changed(make):
+    """Return the id of a bulk change."""
+    plan = Plan(Kind.LANGUAGE, make.publication().id, "zh")
+    with make.database.write() as session:
+        return str(wholesale.begin(session, Selection(), plan, now=NOON, actor=SYSTEM).public_id)
 
 
 def _imported(make, owner):
