@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Executable,
     Integer,
     Select,
     and_,
@@ -100,14 +101,14 @@ def by_kind(session: Session, campaign_id: int) -> dict[str, int]:
 
     Of an old campaign whose single visits are forgotten, their sums count.
     """
-    counted = _counts(
-        session,
-        select(Event.kind, func.count(Event.n.distinct()))
+    single = (
+        select(Event.kind, func.count(Event.n.distinct()), literal(0).label("summed"))
         .where(Event.campaign_id == campaign_id, BY_PEOPLE)
-        .group_by(Event.kind),
+        .group_by(Event.kind)
     )
     whole = and_(VisitSum.campaign_id == campaign_id, VisitSum.link == -1, VisitSum.people > 0)
-    return counted | _counts(session, select(VisitSum.kind, VisitSum.people).where(whole))
+    sums = select(VisitSum.kind, VisitSum.people, literal(1)).where(whole)
+    return _counts(session, union_all(single, sums).order_by("summed"))  # the later of a kind counts
 
 
 def suppressions(session: Session, campaign_id: int) -> int:
@@ -384,5 +385,5 @@ def _first_events(campaign_id: int, *which: ColumnElement[bool]) -> Select[int]:
     return select(func.min(Event.id)).where(Event.campaign_id == campaign_id, *which).group_by(Event.n)
 
 
-def _counts(session: Session, statement: Behind) -> dict[str, int]:
+def _counts(session: Session, statement: Executable) -> dict[str, int]:
     return {row[0]: row[1] for row in session.execute(statement)}

@@ -254,7 +254,7 @@ def test_the_number_of_queries_does_not_grow_with_the_campaign(sqlite_database: 
 
     event.listen(sqlite_database.engine, "before_cursor_execute", ask)
     report(sqlite_database, campaign)
-    assert len(asked) <= 8
+    assert len(asked) <= 7
     asked.clear()
     rows(sqlite_database, campaign, "accepted")
     assert len(asked) == 2
