@@ -20,6 +20,7 @@ from mailer.database import Database
 from mailer.settings import Settings
 from tests.audience.workbooks import workbook
 from tests.make import SECRET, Make
+from tests.shell import until
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -81,7 +82,7 @@ def looked_at(page: Page, name: str) -> None:
     fits = "document.documentElement.scrollWidth <= document.documentElement.clientWidth"
     for width in (320, 1280):
         page.set_viewport_size({"width": width, "height": 800})
-        page.wait_for_function(fits, timeout=5_000)  # once it is laid out anew
+        until(lambda: page.evaluate(fits))  # once it is laid out anew
         if SHOWN:
             page.screenshot(path=f"{SHOWN}/{name}-{width}.png", full_page=True)
 
