@@ -44,7 +44,7 @@ def test_an_uploaded_issue_is_shown_with_what_it_holds(editor):
     """Title, number and date from the file, counts, and no problem."""
     page = uploaded(editor)
     assert "Green Observer, no. 12" in page.text
-    assert "20 November 2026" in page.text
+    assert "20 Nov 2026" in page.text
     assert "1 section · 1 article" in page.text
 
 
@@ -55,7 +55,7 @@ def test_number_and_date_are_asked_for_and_never_guessed(editor, sqlite_database
     assert "Number and date are missing" in page.text
     page = editor.post(f"{page.url.path}/number", number="7", date="2026-11-30")
     assert "no. 7" in page.text
-    assert "30 November 2026" in page.text
+    assert "30 Nov 2026" in page.text
     assert the(sqlite_database, Edition).document["masthead"]["number"] == "7"
 
 
