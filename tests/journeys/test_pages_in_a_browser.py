@@ -18,6 +18,7 @@ from mailer.delivery.store import CampaignState, EventKind
 from mailer.feedback.outbox import Outbox
 from mailer.settings import Settings
 from mailer.web.app import create_app
+from tests.journeys.looks import faults
 from tests.make import Make
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def _cookie(database: Database, role: Role, keys: Settings, **given: object) -> 
 def test_the_policy_refuses_nothing_on_any_page(
     role: Role, served: tuple[str, Database], settings: Settings, page: Page
 ) -> None:
-    """No inline script or style, no picture from elsewhere, no script that fails."""
+    """No inline script or style, no picture from elsewhere, no script that fails; and all can be read."""
     url, database = served
     partner_id = _furnish(database)
     given = {"partner_id": partner_id} if role == Role.PARTNER else {}
@@ -90,6 +91,7 @@ def test_the_policy_refuses_nothing_on_any_page(
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), (
             f"{path} is too wide"
         )
+        assert faults(page) == [], path
         links = page.eval_on_selector_all("a[href^='/']", "all => all.map(each => each.getAttribute('href'))")
         for link in links:
             kind = _kind(link)
