@@ -229,9 +229,9 @@ def in_words(meant: campaigns.Audience) -> str:
     letters = ngettext("%(num)s letter", "%(num)s letters", meant.total)
     if meant.about > 1:
         letters = _("about %(n)s", n=letters)
-    by_language = ", ".join(f"{word(language)} {number(n)}" for language, n in meant.letters.items())
-    none = ", ".join(f"{word(reason)} {number(n)}" for reason, n in meant.excluded.items())
-    text = f"{letters} ({by_language})" if by_language else letters
+    by_language = i18n.listed(f"{word(language)} {number(n)}" for language, n in meant.letters.items())
+    none = i18n.listed(f"{word(reason)} {number(n)}" for reason, n in meant.excluded.items())
+    text = f"{letters} · {by_language}" if by_language else letters
     return text + (" · " + _("no letter: %(reasons)s", reasons=none) if none else "")
 
 

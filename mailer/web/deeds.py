@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from mailer.accounts.audit import HUSHED
 from mailer.accounts.store import AuditEntry
 from mailer.web import words
-from mailer.web.i18n import _, country, number, translate
+from mailer.web.i18n import _, country, listed, number, translate
 from mailer.web.words import N_
 
 AREAS = {
@@ -366,5 +366,5 @@ def _text(value: Any) -> str:
         case str():
             return words.word(value)
         case list():
-            return ", ".join(_text(each) for each in value)
+            return listed(_text(each) for each in value)
     return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -171,6 +171,11 @@ def country(code: str | None) -> str:
     return str(Locale.parse(_LOCALES[current()]).territories.get(code, code))
 
 
+def listed(items: Iterable[str]) -> str:
+    """Return things said one after the other: "a, b" or “甲、乙”."""
+    return ("、" if current() == "zh" else ", ").join(items)
+
+
 def countries() -> list[tuple[str, str]]:
     """Return every country's ISO 3166 code with what people call it, in the order they look for it."""
     return list(_countries(current()))

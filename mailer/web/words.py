@@ -14,6 +14,8 @@ _WORDS = {
     # languages, where no switch offers them in their own words
     "zh": N_("Chinese"),
     "en": N_("English"),
+    # the audience of everybody
+    "everyone": N_("everybody"),
     # campaign states
     "draft": N_("Draft"),
     "review": N_("Waiting for approval"),
