@@ -327,6 +327,25 @@ def approve(
     return pages.done(found.path, _("Approved."))
 
 
+class Objection(Form):
+    """What has to change before it can be approved."""
+
+    why: str = ""
+
+
+@router.post("/campaigns/{campaign}/reject")
+def send_back(
+    request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Approver, campaign: UUID
+) -> Response:
+    found = find(session, campaign)
+    with pages.again(
+        request, "desk/campaign.html", form=forms.kept(form), **_opened(session, found, now, house.settings)
+    ):
+        why = forms.read(Objection, form).why
+        campaigns.send_back(session, campaign_id=found.row.id, why=why, now=now, actor=actor(me))
+    return pages.done(found.path, _("Sent back. Its author reads why on this page."))
+
+
 @router.get("/campaigns/{campaign}/launch")
 def confirm_launch(request: Request, session: Reading, now: Now, me: Launcher, campaign: UUID) -> Response:
     found = find(session, campaign)

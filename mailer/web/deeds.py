@@ -272,7 +272,11 @@ _SUBJECTS = {
     "webhook": N_("webhook"),
     "wording": N_("wording"),
 }
-_ACTORS = {"system": N_("mailer itself"), "shell": N_("the command line")}
+_ACTORS = {
+    "reader": N_("a reader"),
+    "system": N_("mailer itself"),
+    "shell": N_("the command line"),
+}
 
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

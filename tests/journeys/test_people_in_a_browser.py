@@ -137,7 +137,7 @@ def test_codes_from_an_app_are_set_up_and_a_forgotten_device_is_signed_out(site:
     screen.get_by_role("button", name="Go on").click()
     screen.get_by_role("link", name="Activity").click()
     noted = screen.locator(".said").filter(has_text="switched sign-in codes on")
-    expect(noted.get_by_role("row", name="Sign-in codes")).to_have_text(re.compile(r"no\s+yes"))
+    expect(noted.get_by_role("row", name="Sign-in codes")).to_have_text(re.compile(r"no\s*yes"))
 
 
 def test_a_reader_comes_by_a_form_on_another_site_and_goes_with_all_traces(site: Site, screen: Page) -> None:

@@ -316,6 +316,22 @@ def test_a_campaign_goes_from_draft_to_letters_by_three_hands(editor, issue, sig
         assert session.query(Delivery).count() == 2
 
 
+def test_an_approver_sends_a_campaign_back_with_a_word(editor, issue, sign_in):
+    """Saying no is no dead end: the author reads why, changes it and asks again; the word is gone then."""
+    approver = sign_in(Role.APPROVER)
+    path = planned(editor, issue).url.path
+    editor.post(f"{path}/ask")
+    assert editor.post(f"{path}/reject", why="No.").status_code == 403
+    assert approver.post(f"{path}/reject", why=" ").status_code == 422
+    assert "Sent back" in approver.post(f"{path}/reject", why="The <date> is wrong.").text
+    page = editor.get(path).text
+    assert f"{approver.user.email} sent it back: The &lt;date&gt; is wrong." in page
+    assert "Ask for approval" in page
+    page = editor.post(f"{path}/ask").text
+    assert "sent it back" not in page
+    assert "Approved" in approver.post(f"{path}/approve").text
+
+
 def test_an_administrator_cannot_approve_what_they_made(sign_in, issue):
     """Two people, whatever the role: the page says so."""
     admin = sign_in(Role.ADMIN)
