@@ -65,8 +65,16 @@ class NewAccount(Account):
 
 
 @router.get("/new")
-def new_user(request: Request, session: Reading, house: Here, me: Admin) -> Response:
-    return pages.render(request, "admin/user_new.html", **_partners(session), mails=_mails(house))
+def new_user(
+    request: Request, session: Reading, house: Here, me: Admin, partner: pages.Search = ""
+) -> Response:
+    """The form; with ``partner`` that partner's manager is meant."""
+    known = _partners(session)
+    meant = next((each for each in known["partners"].values() if each.code == partner), None)
+    form = (
+        {"role": Role.PARTNER, "partner": partner, "language": meant.language, "invite": "1"} if meant else {}
+    )
+    return pages.render(request, "admin/user_new.html", form=form, **known, mails=_mails(house))
 
 
 @router.post("/new")

@@ -64,6 +64,29 @@ def test_a_partner_pauses_asks_and_invites_and_the_secretariat_answers(site: Sit
         expect(screen.get_by_role("rowheader", name=re.compile(deed, re.I)).first).to_be_visible()
 
 
+def test_a_partner_is_added_and_its_manager_comes_in_by_the_link(site: Site, screen: Page) -> None:
+    """From the directory to the manager's first page: nobody looks up a code or a country's letters."""
+    from playwright.sync_api import expect
+
+    site.sign_in(screen, "admin", "directory@secretariat.example")
+    screen.get_by_role("link", name="Partners").click()
+    form = screen.locator("#new")
+    form.get_by_label("Name in English").fill("Ministry of Rivers")
+    form.get_by_label("Code").fill("rivers")
+    form.get_by_label("Country").select_option(label="Kenya")
+    form.get_by_label("Language").select_option(label="English")
+    form.get_by_role("button", name="Add").click()
+    screen.get_by_role("link", name="Add a manager").click()
+    screen.get_by_label("Email address").fill("first@rivers.example")
+    expect(screen.get_by_label("Partner", exact=True)).to_have_value("rivers")
+    screen.get_by_role("button", name="Add and make a sign-in link").click()
+    link = screen.locator("input[value*='/sign-in/']").input_value()
+    screen.context.clear_cookies()
+    screen.goto(link)
+    screen.get_by_role("button", name="Sign in").click()
+    expect(screen.get_by_role("heading", name="Welcome. Who should receive the newsletter?")).to_be_visible()
+
+
 def test_many_are_changed_at_once_looked_at_first_and_set_back(site: Site, screen: Page) -> None:
     """The preview says how many; the undo says how many; the people are as they were."""
     from playwright.sync_api import expect
