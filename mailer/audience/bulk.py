@@ -11,6 +11,7 @@ from typing import Any, cast
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Select,
     Table,
     and_,
     any_,
@@ -114,18 +115,25 @@ def partners_by_id(session: Session, ids: Collection[int]) -> dict[int, Partner]
     return {found.id: found for found in session.scalars(select(Partner).where(Partner.id.in_(ids)))}
 
 
+def _rows(session: Session, query: Select[Any]) -> list[Columns]:
+    """Return rows by column; SQLAlchemy's own mappings take three times as long."""
+    found = session.execute(query)
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
 def subscribers(session: Session, keys: Collection[str]) -> dict[str, Columns]:
     """Return what is known of people, by address key."""
     found = select(*(_SUBSCRIBERS.c[name] for name in _SUBSCRIBER)).where(
         among(session, _SUBSCRIBERS.c.address_key, keys)
     )
-    return {row["address_key"]: dict(row) for row in session.execute(found).mappings()}
+    return {row["address_key"]: row for row in _rows(session, found)}
 
 
 def subscribers_by_id(session: Session, ids: Collection[int]) -> dict[int, Columns]:
     """Return all columns of people, by id."""
     found = select(_SUBSCRIBERS).where(among(session, _SUBSCRIBERS.c.id, ids))
-    return {row["id"]: dict(row) for row in session.execute(found).mappings()}
+    return {row["id"]: row for row in _rows(session, found)}
 
 
 def memberships(session: Session, subscriber_ids: Collection[int]) -> list[Columns]:
@@ -136,7 +144,7 @@ def memberships(session: Session, subscriber_ids: Collection[int]) -> list[Colum
     found = select(*(table.c[name] for name in _MEMBERSHIP)).where(
         among(session, table.c.subscriber_id, subscriber_ids)
     )
-    return [dict(row) for row in session.execute(found).mappings()]
+    return _rows(session, found)
 
 
 def subscriptions(
@@ -149,7 +157,7 @@ def subscriptions(
     found = select(*(table.c[name] for name in _SUBSCRIPTION)).where(
         among(session, table.c.subscriber_id, subscriber_ids), table.c.publication_id == publication_id
     )
-    return {row["subscriber_id"]: dict(row) for row in session.execute(found).mappings()}
+    return {row["subscriber_id"]: row for row in _rows(session, found)}
 
 
 def new_ids(session: Session, count: int) -> Sequence[int]:
