@@ -322,6 +322,19 @@ def hurried(session: Session, seconds: float, *, few: bool = False) -> Iterator[
         raise
 
 
+def for_a_page(session: Session) -> None:
+    """Have what the transaction still asks planned for who waits for a page: a few rows, by indexes.
+
+    On PostgreSQL, until its end: to compile a plan, or start processes for it, takes longer than the answer.
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(_FOR_A_PAGE)
+
+
+_FOR_A_PAGE = text(
+    "SELECT set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
+)
+
 # counts hash a million numbers in memory; compiling a plan takes longer than most answers
 _HURRY = text(
     "SELECT set_config('statement_timeout', :milliseconds, true), set_config('work_mem', '64MB', true),"
