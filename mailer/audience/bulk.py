@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, cast
 
 from sqlalchemy import (
     ARRAY,
     ColumnElement,
+    Select,
     Table,
     and_,
     any_,
@@ -21,9 +23,11 @@ from sqlalchemy import (
     text,
     update,
 )
+from sqlalchemy import cast as cast_to
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import QueryableAttribute, Session
+from sqlalchemy.types import NullType
 
 from mailer.audience.names import Names
 from mailer.audience.store import (
@@ -36,7 +40,7 @@ from mailer.audience.store import (
     SubscriptionState,
 )
 from mailer.database import Base
-from mailer.loading import load
+from mailer.loading import load, loading
 
 Columns = dict[str, Any]
 Changes = Sequence[tuple[int, Columns]]
@@ -61,6 +65,10 @@ _SUBSCRIBER = [
     "salutation_zh",
     "salutation_en",
 ]
+_NEW_SUBSCRIBER = [
+    "id", "public_id", "address", "address_key", "address_hash", "domain", *_NAMES, "salutation_zh",
+    "salutation_en", "language", "country", "zone", "created_at",
+]  # fmt: skip
 _MEMBERSHIP = [
     "id",
     "subscriber_id",
@@ -88,9 +96,18 @@ def among(
 ) -> ColumnElement[bool]:
     """The condition that a column is one of many values, which travel as one parameter."""
     if session.get_bind().dialect.name == "postgresql":
-        return column == any_(literal(list(values), ARRAY(column.type)))
+        untyped = literal(_array(values), NullType())  # the server reads it, once
+        return column == any_(cast_to(untyped, ARRAY(column.type)))
     each = func.json_each(json.dumps(list(values))).table_valued("value")
     return column.in_(select(each.c.value))
+
+
+def _array(values: Collection[Any]) -> str:
+    """Return values as PostgreSQL writes an array: its driver takes longer to do so than to find them."""
+    if not values:
+        return "{}"
+    told = '","'.join([str(value).replace("\\", "\\\\").replace('"', '\\"') for value in values])
+    return f'{{"{told}"}}'
 
 
 def partners_by_id(session: Session, ids: Collection[int]) -> dict[int, Partner]:
@@ -98,18 +115,25 @@ def partners_by_id(session: Session, ids: Collection[int]) -> dict[int, Partner]
     return {found.id: found for found in session.scalars(select(Partner).where(Partner.id.in_(ids)))}
 
 
+def _rows(session: Session, query: Select[Any]) -> list[Columns]:
+    """Return rows by column; SQLAlchemy's own mappings take three times as long."""
+    found = session.execute(query)
+    names = tuple(found.keys())
+    return [dict(zip(names, row, strict=True)) for row in found]
+
+
 def subscribers(session: Session, keys: Collection[str]) -> dict[str, Columns]:
     """Return what is known of people, by address key."""
     found = select(*(_SUBSCRIBERS.c[name] for name in _SUBSCRIBER)).where(
         among(session, _SUBSCRIBERS.c.address_key, keys)
     )
-    return {row["address_key"]: dict(row) for row in session.execute(found).mappings()}
+    return {row["address_key"]: row for row in _rows(session, found)}
 
 
 def subscribers_by_id(session: Session, ids: Collection[int]) -> dict[int, Columns]:
     """Return all columns of people, by id."""
     found = select(_SUBSCRIBERS).where(among(session, _SUBSCRIBERS.c.id, ids))
-    return {row["id"]: dict(row) for row in session.execute(found).mappings()}
+    return {row["id"]: row for row in _rows(session, found)}
 
 
 def memberships(session: Session, subscriber_ids: Collection[int]) -> list[Columns]:
@@ -120,7 +144,7 @@ def memberships(session: Session, subscriber_ids: Collection[int]) -> list[Colum
     found = select(*(table.c[name] for name in _MEMBERSHIP)).where(
         among(session, table.c.subscriber_id, subscriber_ids)
     )
-    return [dict(row) for row in session.execute(found).mappings()]
+    return _rows(session, found)
 
 
 def subscriptions(
@@ -133,7 +157,7 @@ def subscriptions(
     found = select(*(table.c[name] for name in _SUBSCRIPTION)).where(
         among(session, table.c.subscriber_id, subscriber_ids), table.c.publication_id == publication_id
     )
-    return {row["subscriber_id"]: dict(row) for row in session.execute(found).mappings()}
+    return {row["subscriber_id"]: row for row in _rows(session, found)}
 
 
 def new_ids(session: Session, count: int) -> Sequence[int]:
@@ -149,9 +173,11 @@ def new_ids(session: Session, count: int) -> Sequence[int]:
     return ids
 
 
-def insert_subscribers(session: Session, rows: Sequence[Columns]) -> None:
-    """Write new people, under ids of ``new_ids``."""
-    load(session, _SUBSCRIBERS, rows)
+@contextmanager
+def inserting_subscribers(session: Session) -> Iterator[Callable[[Sequence[Columns]], None]]:
+    """Give what writes new people, under ids of ``new_ids``; the session can do nothing else meanwhile."""
+    with loading(session, _SUBSCRIBERS, _NEW_SUBSCRIBER) as insert:
+        yield insert
 
 
 def insert_memberships(session: Session, rows: Sequence[Columns]) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Table, func, select, text, update
 from sqlalchemy.orm import Session
 
+from mailer.audience.parts import SIZE
 from mailer.audience.store import Import, ImportPart, ImportRow
 from mailer.loading import load
 
@@ -27,7 +28,7 @@ def unfinished_import(
             Import.publication_id == publication_id,
             Import.partner_id.is_not_distinct_from(partner_id),
             Import.finished_at.is_(None),
-            Import.undone_at.is_(None),
+            Import.undo_asked_at.is_(None),
         )
         .order_by(Import.id.desc())
         .limit(1)
@@ -37,6 +38,26 @@ def unfinished_import(
 def import_by_public_id(session: Session, public_id: UUID) -> Import | None:
     """Return the import the outside knows by ``public_id``."""
     return session.scalar(select(Import).where(Import.public_id == public_id))
+
+
+def hold(session: Session, public_id: UUID) -> Import | None:
+    """Return an import, which nobody else changes meanwhile."""
+    return session.scalar(select(Import).where(Import.public_id == public_id).with_for_update())
+
+
+def hold_next_to_undo(session: Session) -> Import | None:
+    """Return the oldest import that is being undone, and hold it; what another works on is passed over."""
+    waiting = select(Import).where(Import.undo_asked_at.is_not(None), Import.undone_at.is_(None))
+    return session.scalar(waiting.order_by(Import.id).limit(1).with_for_update(skip_locked=True))
+
+
+def count_to_undo(session: Session, import_id: int) -> int:
+    """Return how many rows of an import wrote something that is not undone."""
+    rows = select(func.count()).where(ImportRow.import_id == import_id, ImportRow.subscriber_id.is_not(None))
+    octets = select(func.coalesce(func.sum(func.length(ImportPart.people)), 0)).where(
+        ImportPart.import_id == import_id, ImportPart.undone.is_(False)
+    )
+    return (session.scalar(rows) or 0) + int(session.scalar(octets) or 0) // SIZE
 
 
 def imports(session: Session, partner_id: int | None) -> list[Import]:

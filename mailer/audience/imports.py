@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import heapq
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,7 @@ from uuid_utils.compat import uuid7
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import imported, partners, parts, subscribers, undoing
-from mailer.audience.ahead import ahead
+from mailer.audience import bulk, imported, partners, parts, subscribers, undoing
 from mailer.audience.intake import Consent, Person, Verdict
 from mailer.audience.parts import Added
 from mailer.audience.sheets.people import Row
@@ -95,12 +95,13 @@ def run(
         last = imported.last_line(session, import_id)
         done = imported.lines_after(session, import_id, last)
     rows = (row for row in job.sheet.rows() if row.line > last and row.line not in done)
-    busy = database.dialect == "postgresql"  # it works on what it has while we read on
-    with _old_objects_left_alone(), ahead(_chunks(rows), if_=busy) as chunks:
-        for chunk in chunks:
+    with _no_garbage_looked_for():
+        while chunk := list(islice(rows, CHUNK)):
             with database.write() as session:
                 take(session, job, import_id, chunk, now=clock())
                 told(session, len(chunk))
+            del chunk  # before it is looked at: there is little else
+            gc.collect()
     with database.write() as session:
         imported.analyze(session)
     with database.write() as session:
@@ -108,12 +109,14 @@ def run(
 
 
 @contextmanager
-def _old_objects_left_alone() -> Iterator[None]:
-    """Have the garbage collector look at new objects only, of which millions come: an eighth of the time."""
+def _no_garbage_looked_for() -> Iterator[None]:
+    """Have the garbage collector look at new objects only, and when it is told to: millions come and go."""
     gc.freeze()
+    gc.disable()
     try:
         yield
     finally:
+        gc.enable()
         gc.unfreeze()
 
 
@@ -198,23 +201,71 @@ def listing(session: Session, *, partner_id: int | None = None) -> list[Import]:
     return imported.imports(session, partner_id)
 
 
-def undo(session: Session, public_id: UUID, *, now: datetime, actor: Actor) -> Undone:
-    """Put back what an import wrote, where nobody has changed it since; ``audience.undoing`` has the rules.
+def ask_undo(session: Session, public_id: UUID, *, now: datetime, actor: Actor) -> Import:
+    """Have what an import wrote put back little by little (``undo_step``), where nobody changed it since.
+
+    Asked again while that goes on, nothing changes. ``audience.undoing`` has the rules.
+
+    :raises NoImport: none of that id
+    :raises UndoneAlready: it is put back
+    """
+    done = imported.hold(session, public_id)
+    if done is None:
+        raise NoImport
+    if done.undone_at is not None:
+        raise UndoneAlready
+    if done.undo_asked_at is None:
+        done.undo_asked_at, done.undo_asked_by = now, actor.name
+        done.to_undo = imported.count_to_undo(session, done.id)
+        audit.record(
+            session, now=now, actor=actor, action="import.undo", subject=f"import {public_id}",
+            after={"rows": done.to_undo}, partner_id=done.partner_id,
+        )  # fmt: skip
+    return done
+
+
+def undo_step(session: Session, done: Import, *, now: datetime) -> bool:
+    """Put back the next rows of an import that is held; False when it is undone with that."""
+    bulk.one_intake_at_a_time(session)
+    tally = undoing.put_back_next(session, done)
+    if tally is not None:
+        done.restored, done.kept = done.restored + tally[True], done.kept + tally[False]
+        return True
+    done.undone_at = now
+    audit.record(
+        session, now=now, actor=Actor(None, done.undo_asked_by), action="import.undone",
+        subject=f"import {done.public_id}", after={"restored": done.restored, "kept": done.kept},
+        partner_id=done.partner_id,
+    )  # fmt: skip
+    return False
+
+
+def undo_waiting(database: Database, *, clock: Callable[[], datetime], seconds: float = 2.0) -> bool:
+    """Go on with imports that are to be undone for about so many seconds; False when none waits."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        with database.write() as session:
+            done = imported.hold_next_to_undo(session)
+            if done is None:
+                return False
+            undo_step(session, done, now=clock())
+    return True
+
+
+def undo(database: Database, public_id: UUID, *, clock: Callable[[], datetime], actor: Actor) -> Undone:
+    """Put back all that an import wrote, a transaction for some thousand rows; stopped, workers do the rest.
 
     :raises NoImport: none of that id
     :raises UndoneAlready: a second time
     """
-    done = _get(session, public_id)
-    if done.undone_at is not None:
-        raise UndoneAlready
-    done.undone_at = now
-    tally = undoing.put_back(session, done)
-    undone = Undone(tally[True], tally[False])
-    audit.record(
-        session, now=now, actor=actor, action="import.undo", subject=f"import {public_id}",
-        after={"restored": undone.restored, "kept": undone.kept}, partner_id=done.partner_id,
-    )  # fmt: skip
-    return undone
+    with database.write() as session:
+        ask_undo(session, public_id, now=clock(), actor=actor)
+    while True:
+        with database.write() as session:
+            done = imported.hold(session, public_id)
+            assert done is not None, "imports are not deleted"
+            if done.undone_at is not None or not undo_step(session, done, now=clock()):
+                return Undone(done.restored, done.kept)
 
 
 def _get(session: Session, public_id: UUID) -> Import:

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from mailer.audience.names import Names
 
 _PERSON = struct.Struct("<IQ8s8s")
+SIZE = _PERSON.size  # octets of one
 _NAMES = tuple(Names().columns())
 _OF_SUBSCRIBER = itemgetter("address_hash", "language", "country", "zone", *_NAMES)
 _OF_MEMBERSHIP = itemgetter("partner_id", "language", "notes", *_NAMES)
@@ -38,11 +39,6 @@ def packed(people: Iterable[Added]) -> bytes:
 def unpacked(octets: bytes) -> Iterator[Added]:
     """Yield who was ``packed``."""
     return map(Added._make, _PERSON.iter_unpack(octets))
-
-
-def count(octets: bytes) -> int:
-    """Return how many were ``packed``."""
-    return len(octets) // _PERSON.size
 
 
 def subscriber_digest(columns: Mapping[str, Any]) -> bytes:

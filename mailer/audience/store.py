@@ -101,6 +101,7 @@ class Subscriber(_Names, Base):
     """
 
     __tablename__ = "subscribers"
+    __table_args__ = (Index("ix_subscribers_country", "country", "address_key"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     public_id: Mapped[UUID] = mapped_column(unique=True)
@@ -356,7 +357,12 @@ class Import(Base):
     actor: Mapped[str] = mapped_column(String(320))
     started_at: Mapped[datetime] = mapped_column(UTCDateTime)
     finished_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    undone_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
+    undo_asked_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # workers put it back from then on
+    undo_asked_by: Mapped[str] = mapped_column(String(320), default="", server_default="")
+    to_undo: Mapped[int] = mapped_column(default=0, server_default="0")  # rows that wrote something
+    restored: Mapped[int] = mapped_column(default=0, server_default="0")  # of them, all put back
+    kept: Mapped[int] = mapped_column(default=0, server_default="0")  # of them, changed since
+    undone_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # all of them were looked at
 
 
 class ImportRow(Base):

@@ -24,20 +24,24 @@ Stored = Mapping[str, Any]
 """Columns as ``ImportRow`` keeps them in JSON."""
 
 
-def put_back(session: Session, done: Import) -> Counter[bool]:
-    """Put back what an import wrote; return of how many rows all was put back, and of how many not."""
+def put_back_next(session: Session, done: Import) -> Counter[bool] | None:
+    """Put back the last of what an import wrote and that is not put back; None when nothing is left.
+
+    Returns of how many rows all was put back, and of how many not.
+    """
     tally: Counter[bool] = Counter()
-    while rows := imported.rows_to_undo(session, done.id):
+    if rows := imported.rows_to_undo(session, done.id):
         people = [(row.subscriber_id or 0, row.before or {}, row.after) for row in rows if row.after]
         imported.let_go(session, done.id, [row.line for row in rows])
         for each in _different(people):
             tally.update(_Rows(session, done.publication_id).undo(each))
-        session.expire_all()
-    while part := imported.next_part_to_undo(session, done.id):
+    elif part := imported.next_part_to_undo(session, done.id):
         tally.update(_take_out(session, done.publication_id, part))
         part.undone = True
         session.flush()
-        session.expire_all()
+    else:
+        return None
+    session.expire_all()
     return tally
 
 

@@ -17,7 +17,7 @@ from mailer.audience.intake import Consent, Verdict
 from mailer.audience.sheets import sheet
 from mailer.audience.sheets.columns import MEANINGS, Layout
 from mailer.audience.sheets.sheet import Sheet
-from mailer.audience.store import ConsentKind
+from mailer.audience.store import ConsentKind, Import
 from mailer.cli import Shell, choose, now, pass_shell, say
 from mailer.delivery import behaviour as behaviour  # a segment may speak of opens and clicks
 from mailer.errors import MailerError
@@ -109,8 +109,16 @@ def imports_(shell: Shell) -> None:
     """List the imports that were made, newest first."""
     with shell.database.read() as session:
         for done in imports.listing(session):
-            state = "undone" if done.undone_at else "finished" if done.finished_at else "stopped half-way"
+            state = _state(done)
             click.echo(f"{done.public_id}  {done.started_at:%Y-%m-%d %H:%M} UTC  {done.file_name}  {state}")
+
+
+def _state(done: Import) -> str:
+    if done.undone_at:
+        return "undone"
+    if done.undo_asked_at:
+        return "being undone"
+    return "finished" if done.finished_at else "stopped half-way"
 
 
 @command.command()
@@ -122,8 +130,7 @@ def undo(shell: Shell, import_id: UUID, as_json: bool) -> None:
 
     Rows that somebody has changed since stay as they are.
     """
-    with shell.database.write() as session:
-        undone = imports.undo(session, import_id, now=now(), actor=shell.actor)
+    undone = imports.undo(shell.database, import_id, clock=now, actor=shell.actor)
     if as_json:
         say({"import": str(import_id), "restored": undone.restored, "kept": undone.kept})
     else:

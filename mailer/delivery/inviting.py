@@ -58,7 +58,7 @@ def invite(database: Database, *, settings: Settings, clock: Callable[[], dateti
 def _next(session: Session, upload: Upload, now: datetime) -> list[_Asked]:
     """Note who is asked now; people who must not be, or were today, are passed over."""
     done = session.get_one(Import, upload.import_id)
-    found = [] if done.undone_at else store.added_after(session, done.id, upload.invited_to, AT_ONCE)
+    found = [] if done.undo_asked_at else store.added_after(session, done.id, upload.invited_to, AT_ONCE)
     if not found:
         upload.invitation = upload.invite_at = None
         return []

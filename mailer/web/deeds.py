@@ -127,6 +127,7 @@ ACTIONS = {
     "subscriber.erase": N_("had their data erased"),
     "import.finish": N_("imported a file"),
     "import.undo": N_("undid an import"),
+    "import.undone": N_("finished undoing an import"),
     "segment.save": N_("saved a segment"),
     "segment.remove": N_("removed a segment"),
     "suppression.add": N_("suppressed an address"),

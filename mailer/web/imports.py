@@ -41,7 +41,7 @@ from mailer.web import forms, i18n, invitations, pages, words
 from mailer.web.access import Me, actor, guard
 from mailer.web.forms import Form, Refused
 from mailer.web.house import Here, Now, Posted, Reading, Writing
-from mailer.web.i18n import _, ngettext
+from mailer.web.i18n import _
 
 SECRETARIAT = "/admin/subscribers/import"
 PARTNER = "/partner/import"
@@ -171,6 +171,10 @@ def show_import(
     page: pages.Number = 1,
 ) -> Response:  # fmt: skip
     done = steps.find_import(session, file, partner_id=desk.partner_id)
+    if done.undo_asked_at and not done.undone_at:
+        waiting = pages.render(request, "imports/undoing.html", desk=desk, done=done)
+        waiting.headers["Refresh"] = _REFRESH
+        return waiting
     return pages.render(
         request, "imports/report.html", desk=desk, done=done, until=_until(done, now),
         **_page(steps.reported(session, done), show, page),
@@ -183,14 +187,20 @@ def download_report(session: Reading, desk: At, file: UUID) -> Response:
 
 
 def undo(session: Writing, now: Now, desk: At, file: UUID) -> Response:
-    undone = steps.undo(session, file, partner_id=desk.partner_id, now=now, actor=actor(desk.me))
-    said = ngettext("%(num)s row was put back.", "%(num)s rows were put back.", undone.restored)
-    if undone.kept:
-        kept = ngettext(
-            "%(num)s had changed since and stays.", "%(num)s had changed since and stay.", undone.kept
-        )
-        said = f"{said} {kept}"
-    return pages.done(f"{desk.path}/done/{file}", said)
+    """A worker puts it back; a second click changes nothing."""
+    steps.undo(session, file, partner_id=desk.partner_id, now=now, actor=actor(desk.me))
+    queue.ring(session, queue.IMPORT)
+    return pages.done(f"{desk.path}/done/{file}")
+
+
+def undo_progress(session: Reading, desk: At, file: UUID) -> Response:
+    """What the page of an import that is being undone asks for every second."""
+    done = steps.find_import(session, file, partner_id=desk.partner_id)
+    looked_at = done.restored + done.kept
+    return JSONResponse({
+        "state": "undone" if done.undone_at else "undoing", "progress": looked_at,
+        "figures": {"done": i18n.number(looked_at), "rows": i18n.number(done.to_undo)},
+    })  # fmt: skip
 
 
 def _check(session: Session, upload: Upload, house: Here, now: Now) -> None:
@@ -337,6 +347,7 @@ def _pages(prefix: str) -> APIRouter:
         ("GET", "/done/{file}", show_import),
         ("GET", "/done/{file}/verdicts.csv", download_report),
         ("POST", "/done/{file}/undo", undo),
+        ("GET", "/done/{file}/progress", undo_progress),
     ):
         made.add_api_route(path, page, methods=[method])
     return made

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mailer.accounts.audit import SYSTEM
+from mailer.accounts.audit import SYSTEM, Actor
+from mailer.accounts.store import AuditEntry
+from mailer.audience import imported, imports, subscribers
 from mailer.audience.intake import Consent, Verdict
+from mailer.audience.names import Names
 from mailer.audience.sheets.columns import Layout
-from mailer.audience.store import ConsentKind
+from mailer.audience.store import ConsentKind, Subscriber
 from mailer.audience.uploads import packing, steps, store
 from mailer.audience.uploads.packing import Told
 from mailer.audience.uploads.store import Step, Upload
@@ -105,6 +108,99 @@ def test_a_file_that_turns_out_bad_while_it_waits_says_why(kept, database, work)
         upload = steps.get(session, public_id, partner_id=None)
         assert upload.step == Step.FAILED
         assert "No column is named" in upload.trouble
+
+
+@pytest.fixture
+def taken(kept, work, database, monkeypatch):
+    """A file of 30 people that was taken in, ten rows a transaction; give back the import's public id."""
+    monkeypatch.setattr("mailer.audience.imports.CHUNK", 10)
+    public_id = kept("email\n" + "".join(f"reader{n}@example.org\n" for n in range(30)))
+    with database.write() as session:
+        steps.start(session, steps.get(session, public_id, partner_id=None), IMPORTED)
+    work()
+    with database.read() as session:
+        return store.imports(session, None)[0][0].public_id
+
+
+def ask_undo(database, public_id, actor=SYSTEM):
+    """Have an import put back; the import as it stands then."""
+    with database.write() as session:
+        steps.undo(session, public_id, partner_id=None, now=NOON, actor=actor)
+        return steps.find_import(session, public_id, partner_id=None)
+
+
+def people(database):
+    """How many there are."""
+    with database.read() as session:
+        return session.query(Subscriber).count()
+
+
+def test_a_worker_undoes_an_import_and_a_second_click_changes_nothing(taken, work, database):
+    """Who asked first is who asked; the log holds one undo and one end of it."""
+    asked = ask_undo(database, taken, Actor(None, "ann@example.org"))
+    assert (asked.to_undo, asked.undone_at, people(database)) == (30, None, 30)
+    again = ask_undo(database, taken, Actor(None, "ben@example.org"))
+    assert again.undo_asked_by == "ann@example.org"
+    while work():
+        pass
+    with database.read() as session:
+        done = steps.find_import(session, taken, partner_id=None)
+        assert (done.restored, done.kept, done.undone_at) == (30, 0, NOON)
+        deeds = (
+            session.query(AuditEntry).filter(AuditEntry.action.like("import.und%")).order_by(AuditEntry.id)
+        )
+        assert [(deed.action, deed.actor) for deed in deeds] == [
+            ("import.undo", "ann@example.org"), ("import.undone", "ann@example.org"),
+        ]  # fmt: skip
+    assert people(database) == 0
+    with pytest.raises(imports.UndoneAlready):
+        ask_undo(database, taken)
+
+
+def test_an_undo_goes_on_after_a_worker_died(taken, work, database):
+    """What was put back before stays put back and counted, whoever changed somebody meanwhile."""
+    ask_undo(database, taken)
+    calls = iter(range(10))
+
+    def clock():
+        if next(calls) == 2:
+            raise KeyboardInterrupt  # as a kill: nothing is tidied up
+        return NOON
+
+    with pytest.raises(KeyboardInterrupt):
+        steps.work(database, keys=KEYS, clock=clock)
+    assert people(database) == 10
+    with database.write() as session:
+        person = subscribers.by_address(session, "reader0@example.org")
+        subscribers.edit(
+            session, subscriber_id=person.id, now=NOON, actor=SYSTEM, names=Names(name_en="New Name")
+        )
+    while work(minutes=1):
+        pass
+    with database.read() as session:
+        done = steps.find_import(session, taken, partner_id=None)
+        assert (done.restored, done.kept, done.undone_at) == (29, 1, NOON + timedelta(minutes=1))
+    assert people(database) == 1
+
+
+def test_an_undo_that_another_worker_is_at_is_passed_over(taken, database):
+    """It holds up nobody; on SQLite writers wait for each other anyway."""
+    if database.dialect == "sqlite":
+        return
+    ask_undo(database, taken)
+    with database.write() as one, database.write() as two:
+        assert imported.hold_next_to_undo(one) is not None
+        assert imported.hold_next_to_undo(two) is None
+
+
+def test_what_is_being_undone_is_not_gone_on_with(taken, database, kept):
+    """The same file again is another import."""
+    ask_undo(database, taken)
+    with database.write() as session:
+        done = steps.find_import(session, taken, partner_id=None)
+        done.finished_at = None
+        session.flush()
+        assert imported.unfinished_import(session, done.file_hash, done.publication_id, None) is None
 
 
 def test_another_partners_file_is_not_there(kept, make, database):

@@ -114,7 +114,16 @@ def test_an_import_is_undone_within_a_day(admin, work, sqlite_database, app):
     work()
     done = admin.get(path).url.path
     page = admin.post(f"{done}/undo")
-    assert "2 rows were put back." in page.text
+    assert "Being put back" in page.text
+    assert page.headers["refresh"]
+    assert "being put back" in admin.get(SECRETARIAT).text
+    assert people(sqlite_database) == ["ann@gmial.com", "li@example.org"]
+    assert admin.post(f"{done}/undo").status_code == 200  # a second click
+    state = admin.get(f"{done}/progress").json()
+    assert (state["state"], state["figures"]) == ("undoing", {"done": "0", "rows": "2"})
+    assert not work()
+    assert admin.get(f"{done}/progress").json()["state"] == "undone"
+    assert "2 rows were put back." in admin.get(done).text
     assert people(sqlite_database) == []
     assert admin.post(f"{done}/undo").status_code == 409
 

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from mailer.accounts.audit import Actor
 from mailer.audience import imports
-from mailer.audience.imports import Job, NoImport, Undone
+from mailer.audience.imports import Job, NoImport
 from mailer.audience.intake import Consent
 from mailer.audience.sheets import columns, sheet
 from mailer.audience.sheets.columns import FOUND, Layout
@@ -155,7 +155,12 @@ def start(
 
 
 def work(database: Database, *, keys: Keyring, clock: Callable[[], datetime]) -> bool:
-    """Go on with one upload that waits; False when none does. Run twice, it does it once: leases tell."""
+    """Undo imports for a while, or go on with one upload; False when nothing waits.
+
+    Run twice, it does it once: leases tell.
+    """
+    if imports.undo_waiting(database, clock=clock):
+        return True
     name = token_hex(16)
     with database.write() as session:
         upload_id = store.lease(session, name, clock(), clock() + _LEASE)
@@ -193,25 +198,25 @@ def find_import(session: Session, public_id: UUID, *, partner_id: int | None) ->
 
 
 def undo_until(done: Import) -> datetime | None:
-    """Return until when an import can be undone on a page; None: it runs, or was undone."""
-    if done.finished_at is None or done.undone_at is not None:
+    """Return until when an import can be undone on a page; None: it runs, or is being undone, or was."""
+    if done.finished_at is None or done.undo_asked_at is not None:
         return None
     return done.finished_at + UNDO_WITHIN
 
 
-def undo(session: Session, public_id: UUID, *, partner_id: int | None, now: datetime, actor: Actor) -> Undone:
-    """Put back what an import wrote, within a day.
+def undo(session: Session, public_id: UUID, *, partner_id: int | None, now: datetime, actor: Actor) -> None:
+    """Have a worker put back what an import wrote, within a day; asked again meanwhile, nothing changes.
 
     :raises NoImport: none of that id, or another partner's
     :raises TooLate: it ended longer ago
-    :raises UndoneAlready: a second time; NotNow: it still runs
+    :raises UndoneAlready: it is put back; NotNow: it still runs
     """
     done = find_import(session, public_id, partner_id=partner_id)
     if done.finished_at is None:
         raise NotNow
-    if now > done.finished_at + UNDO_WITHIN:
+    if done.undo_asked_at is None and now > done.finished_at + UNDO_WITHIN:
         raise TooLate
-    return imports.undo(session, public_id, now=now, actor=actor)
+    imports.ask_undo(session, public_id, now=now, actor=actor)
 
 
 def forget(session: Session, *, now: datetime) -> None:
