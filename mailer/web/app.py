@@ -63,7 +63,7 @@ from mailer.web import (
     wordings,
 )
 from mailer.web.forms import IMPORT_LIMIT, UPLOAD_LIMIT, TooLarge
-from mailer.web.house import Doorkeeper, House, ask_dns, utc_now
+from mailer.web.house import Doorkeeper, House, Zone, ask_dns, utc_now
 
 EMBEDDED = "/embed/"  # pages that other sites may show in a frame
 QUOTED_NONE = "'none'"
@@ -101,7 +101,8 @@ def create_app(
     """
     app = FastAPI(title="mailer", docs_url=None, redoc_url=None, openapi_url=None)
     receiver = Receiver(settings, database, fetch, machine)
-    house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver)
+    zone = Zone(database, clock)
+    house = House(settings, database, outbox, clock, Doorkeeper(settings), look_up, receiver, zone)
     app.state.house = house
     for router in imports.routers:  # before the page of a person, whose address could be this
         app.include_router(router)

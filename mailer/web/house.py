@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, ip_address, ip_network
+from threading import Lock
 from typing import Annotated
 
 from fastapi import Depends, Request
 from limits import RateLimitItem
 from limits.storage import storage_from_string
 from limits.strategies import MovingWindowRateLimiter
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 from starlette.datastructures import FormData
 
@@ -21,7 +24,10 @@ from mailer.delivery.dkim_dns import LookUp
 from mailer.errors import MailerError
 from mailer.feedback.outbox import Outbox
 from mailer.feedback.webhooks.receiver import Receiver
+from mailer.issues import store as issues
 from mailer.settings import Settings
+
+_LOOK_EVERY = timedelta(minutes=1)
 
 
 class TooMany(MailerError):
@@ -46,6 +52,32 @@ class Doorkeeper:
         return self._window.hit(limit, *whose)
 
 
+class Zone:
+    """The zone that the secretariat's pages tell times in: its first publication's, looked up each minute."""
+
+    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+        self._database, self._clock = database, clock
+        self._name, self._looking = "UTC", Lock()
+        self._looked_at: datetime | None = None
+
+    def __call__(self) -> str:
+        """Return its name; UTC before there is a publication. It waits for nobody's look, and never fails."""
+        now = self._clock()
+        if self._looked_at is not None and abs(now - self._looked_at) < _LOOK_EVERY:
+            return self._name
+        if self._looking.acquire(blocking=False):
+            try:
+                self._look(now)
+            finally:
+                self._looking.release()
+        return self._name
+
+    def _look(self, now: datetime) -> None:
+        with suppress(MailerError, SQLAlchemyError), self._database.read() as session:
+            if found := issues.publications(session):
+                self._name, self._looked_at = found[0].zone, now
+
+
 @dataclass(frozen=True)
 class House:
     """What ``create_app`` was given. ``outbox`` None: letters really leave; ``clock`` says the time.
@@ -60,6 +92,7 @@ class House:
     doorkeeper: Doorkeeper
     look_up: LookUp
     receiver: Receiver
+    zone: Zone
 
     @property
     def secure(self) -> bool:

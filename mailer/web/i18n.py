@@ -38,6 +38,7 @@ _DEFAULT = "en"
 _NO_COUNTRY = {"EU", "EZ", "QO", "UN", "XA", "XB"}  # CLDR counts them as territories
 
 _current: ContextVar[str] = ContextVar("language", default=_DEFAULT)
+_zone: ContextVar[str] = ContextVar("zone", default="UTC")
 
 
 def use(language: str) -> None:
@@ -48,6 +49,11 @@ def use(language: str) -> None:
 def current() -> str:
     """Return the language of this request, ``zh`` or ``en``."""
     return _current.get()
+
+
+def use_zone(name: str) -> None:
+    """Make ``name``, an IANA zone, the one that this request's times are told in where no other is meant."""
+    _zone.set(name)
 
 
 def negotiate(wished: str | None, accepted: str) -> str:
@@ -132,17 +138,18 @@ def day_in(value: datetime, zone: str) -> str:
     return day(value.astimezone(ZoneInfo(zone)).date())
 
 
-def when(value: datetime | None, zone: str = "UTC") -> str:
-    """Return an instant in a named zone, like "22 Nov 2026, 18:00 (UTC+8)"; "" for None."""
+def when(value: datetime | None, zone: str = "") -> str:
+    """Return an instant like "22 Nov 2026, 18:00 (UTC+8)", in a zone or that of the house; "" for None."""
     if value is None:
         return ""
-    local = value.astimezone(ZoneInfo(zone))
+    local = value.astimezone(ZoneInfo(zone or _zone.get()))
     written = format_datetime(local, _MINUTES[current()], locale=_LOCALES[current()])
     return f"{written} ({offset(local)})"
 
 
-def soon(value: datetime, now: datetime, zone: str = "UTC") -> str:
+def soon(value: datetime, now: datetime, zone: str = "") -> str:
     """Return an instant to come as people say it: "15:40 (UTC+8)", within six days "Monday 08:00 (UTC+8)"."""
+    zone = zone or _zone.get()
     local = value.astimezone(ZoneInfo(zone))
     days = (local.date() - now.astimezone(ZoneInfo(zone)).date()).days
     if not 0 <= days < 7:

@@ -84,6 +84,7 @@ def render(request: Request, template: str, code: int = 200, /, **context: Any) 
 
 def _frame(request: Request) -> Mapping[str, Any]:
     house = request.app.state.house
+    i18n.use_zone(house.zone())
     return {
         "request": request,
         "me": getattr(request.state, "me", None),

@@ -61,3 +61,13 @@ def test_a_large_campaign_is_not_counted_while_somebody_waits(sign_in, make):
     page = sign_in(Role.VIEWER).get("/desk").text
     assert f'<a href="/desk/campaigns/{campaign.public_id}">See how it fared</a>' in page
     assert "Accepted" not in page
+
+
+def test_times_are_told_in_the_zone_of_the_newsletter(sign_in, make):
+    """One clock on every page of the secretariat: nobody adds eight hours in the head."""
+    admin = sign_in(Role.ADMIN)
+    reader = make.subscriber("ann@example.org")
+    make.delivery(campaign=make.campaign(CampaignState.SENT), subscriber=reader)
+    page = admin.get(f"/admin/subscribers/{reader.public_id}").text
+    assert "20:00 (UTC+8)" in page
+    assert "(UTC)" not in page

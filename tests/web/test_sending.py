@@ -72,7 +72,7 @@ def test_destinations_show_their_limit_and_when_their_letters_go(admin, make, sq
     assert "10,000 in about 30 minutes" in gmail
     assert "without limit 300 300 at once" in row(page, "All other destinations")
     yahoo = row(page, "Yahoo")
-    assert "rests until 12:01 (UTC)" in yahoo
+    assert "rests until 20:01 (UTC+8)" in yahoo
     assert "asked us 1 time in a row to slow down: 421 4.7.0 [TSS04] deferred" in yahoo
 
 
@@ -286,7 +286,7 @@ def test_a_second_key_takes_the_first_ones_place(admin, key, names, sqlite_datab
         names[dkim_dns.record_name("news.example", each.selector)] = [record(each)]
         page = admin.post(f"{KEYS}/activate", domain="news.example", selector=each.selector)
     assert "replaced" in page.text
-    assert "27 Nov 2026, 12:00 (UTC)" in page.text
+    assert "27 Nov 2026, 20:00 (UTC+8)" in page.text
 
 
 def test_a_parents_key_signs_for_its_child(admin, key, names, make, sqlite_database):
