@@ -202,13 +202,13 @@ def test_what_a_reader_finds_behind_the_links_of_a_letter(site: Site, screen: Pa
     screen.get_by_text("You are subscribed again.").wait_for()
 
 
-@pytest.mark.parametrize("language", ["zh", "en"])
-def test_no_page_is_wider_than_a_small_phone(site: Site, screen: Page, language: str) -> None:
-    """320 CSS pixels (WCAG 2.2, 1.4.10 Reflow): nobody scrolls sideways to read."""
-    admin, manager = f"admin-{language}@secretariat.example", f"manager-{language}@mee.example"
+def test_no_chinese_page_is_wider_than_a_small_phone(site: Site, screen: Page) -> None:
+    """320 CSS pixels (WCAG 2.2, 1.4.10 Reflow): nobody scrolls sideways; English is walked."""
+    admin, manager = "admin-zh@secretariat.example", "manager-zh@mee.example"
     pages = {
         ("admin", admin): (
-            "/desk/issues", "/desk/issues/new", "/desk/campaigns", "/desk/segments",
+            "/desk", "/desk/issues", "/desk/issues/new", "/desk/campaigns", "/desk/segments",
+            "/admin/requests", "/admin/topics", "/admin/forms", "/admin/consent", "/admin/retention",
             "/desk/segments/new?rule=domain in (a.org, b.org) or opened ever",
             "/admin/users", "/admin/partners", "/admin/subscribers", "/admin/suppressions",
             "/admin/activity", "/admin/outbox",
@@ -224,7 +224,7 @@ def test_no_page_is_wider_than_a_small_phone(site: Site, screen: Page, language:
         site.sign_in(screen, role, email)
         screen.set_viewport_size({"width": 320, "height": 640})
         for path in paths:
-            screen.goto(f"{site.url}{path}{'&' if '?' in path else '?'}lang={language}")
+            screen.goto(f"{site.url}{path}{'&' if '?' in path else '?'}lang=zh")
             wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
             assert screen.evaluate(wide) <= 0, path
 
