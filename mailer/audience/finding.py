@@ -76,12 +76,6 @@ def words(said: str) -> list[str]:
     return _WORD.findall(said.lower())
 
 
-def holds(wanted: Sequence[str], address: str, latin: str, chinese: str) -> bool:
-    """Say whether each word begins one of the person's."""
-    person = _Looked.of((0, address, latin, chinese))
-    return all(person.has(word) for word in wanted)
-
-
 def condition(session: Session, said: str) -> ColumnElement[bool]:
     """Return what holds of everybody of whom every word is true, however many, for who has the time."""
     wanted = words(said)
