@@ -5,8 +5,10 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
+from functools import partial
 
 import pytest
 from sqlalchemy import func, select
@@ -16,6 +18,7 @@ from mailer.audience.store import ConsentKind, Import, Membership, Subscriber, S
 from mailer.audience.uploads import steps
 from mailer.audience.uploads.store import Upload
 from mailer.delivery import inviting
+from mailer.web import invitations
 from tests.make import KEYS, NOON
 from tests.smtphost import SmtpHost
 
@@ -333,6 +336,29 @@ def test_who_was_not_asked_because_no_relay_answered_is_asked_later(
             "ann@example.org",
             "ben@example.org",
         ]
+
+
+def test_who_was_asked_one_by_one_is_not_asked_by_a_file_the_same_day(
+    untrusted, work, app, settings, sqlite_database
+):
+    """Nor the other way round: one mail a day, whichever way they were brought."""
+    untrusted.post("/partner/people/new", address="ann@example.org", language="en", consent="invited")
+    path = send(untrusted, "email\nann@example.org\nben@example.org\n", path=PARTNER).url.path
+    untrusted.post(f"{path}/run")
+    work()
+    with SmtpHost() as host:
+        relay = settings.model_copy(update={"smtp_url": host.url})
+        house = replace(app.state.house, settings=relay)
+        with sqlite_database.read() as session:
+            publication_id = session.scalars(select(Subscription.publication_id)).first()
+        one_by_one = partial(invitations.invite, house, "ann@example.org", publication_id, "theirs")
+        one_by_one(NOON)
+        while inviting.invite(sqlite_database, settings=relay, clock=lambda: NOON + timedelta(hours=1)):
+            pass
+        one_by_one(NOON + timedelta(hours=23))
+        assert sorted(letter.recipient for letter in host.letters) == ["ann@example.org", "ben@example.org"]
+        one_by_one(NOON + timedelta(hours=25))
+        assert len(host.letters) == 3
 
 
 def test_verdicts_do_not_tell_whether_another_partner_holds_a_person(manager, make):
