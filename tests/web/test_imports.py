@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
 from functools import partial
+from html import unescape
 
 import pytest
 from sqlalchemy import func, select
@@ -24,7 +25,8 @@ from tests.smtphost import SmtpHost
 
 PEOPLE = "邮箱,姓名,语言\nli@example.org,李敏,zh\nann@gmial.com,Ann Lee,en\nbad,Nobody,en\n"
 SECRETARIAT, PARTNER = "/admin/subscribers/import", "/partner/import"
-CONSENT = {"wording": "I want the letter.", "how": "Form on our old site, 2024."}
+CONSENT = {"wording": "new", "new_wording": "I want the letter.", "new_wording_language": "en",
+           "how": "Form on our old site, 2024."}  # fmt: skip
 
 
 @pytest.fixture
@@ -96,18 +98,40 @@ def test_the_file_is_taken_in_with_its_evidence(admin, work, sqlite_database):
     with sqlite_database.read() as session:
         consent = session.scalars(select(Subscription)).first()
         assert consent.consent_kind == ConsentKind.IMPORTED
-        assert consent.consent_wording == "I want the letter.\nForm on our old site, 2024."
+        assert consent.consent_wording == "I want the letter."
+        assert consent.consent_origin == "Form on our old site, 2024. · people.csv:2"
         assert consent.consent_by == admin.user.email
 
 
 def test_consent_has_to_be_said(admin, work):
     """Without it the page comes back with a note beside the field, and nothing runs."""
     path = send(admin).url.path
-    page = admin.post(f"{path}/run", wording="I want it.")
+    page = admin.post(f"{path}/run", **CONSENT | {"how": ""})
     assert page.status_code == 422
     assert 'id="how-wrong"' in page.text
-    assert "I want it." in page.text
+    assert "I want the letter." in page.text
+    assert 'id="wording-wrong"' in admin.post(f"{path}/run", wording="Whatever.", how="A form.").text
+    assert 'id="new_wording-wrong"' in admin.post(f"{path}/run", wording="new", how="A form.").text
     assert not work()
+
+
+def test_known_words_of_consent_are_chosen_and_new_ones_become_a_version(admin, work, sqlite_database):
+    """A person's page names the version; the next file is offered the new words too."""
+    path = send(admin).url.path
+    page = admin.get(path).text
+    known = unescape(re.search(r'name="wording" value="([^"]+agreed[^"]+)"', page)[1])
+    admin.post(f"{path}/run", wording=known, how="A form.")
+    work()
+    path = send(admin, "email\nfresh@example.org\n").url.path
+    admin.post(f"{path}/run", **CONSENT)
+    work()
+    with sqlite_database.read() as session:
+        ids = dict(session.execute(select(Subscriber.address, Subscriber.public_id)).all())
+        consents = set(session.scalars(select(Subscription.consent_wording)))
+    assert consents == {known, "I want the letter."}
+    assert "wording English, as delivered" in admin.get(f"/admin/subscribers/{ids['li@example.org']}").text
+    assert "wording English, version 1" in admin.get(f"/admin/subscribers/{ids['fresh@example.org']}").text
+    assert 'value="I want the letter."' in admin.get(send(admin, "email\nnext@example.org\n").url.path).text
 
 
 def test_an_import_is_undone_within_a_day(admin, work, sqlite_database, app):
