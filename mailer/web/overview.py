@@ -12,7 +12,7 @@ from mailer.accounts.sessions import SignedIn
 from mailer.accounts.users import may as allows
 from mailer.audience import requests
 from mailer.delivery import store
-from mailer.delivery.store import CampaignState
+from mailer.delivery.store import Campaign, CampaignState
 from mailer.feedback import alerts, dormant, inbox
 from mailer.issues import store as issues
 from mailer.reports import campaign as reports
@@ -28,6 +28,7 @@ Reader = Annotated[SignedIn, Depends(may("report.read"))]
 
 _UNDER_WAY = (CampaignState.SENDING, CampaignState.SCHEDULED)
 _WAITING = (CampaignState.DRAFT, CampaignState.REVIEW, CampaignState.APPROVED, CampaignState.PAUSED)
+_QUICK = 200_000  # letters of which figures are counted while somebody waits for the page
 
 
 class Task(NamedTuple):
@@ -48,9 +49,14 @@ def home(request: Request, session: Reading, me: Reader) -> Response:
         request, "desk/home.html", last=last,
         tasks=[*_of_campaigns(found, me), *_of_people(session, me), *_of_bounces(session, me)],
         under_way=[each for each in found if each.row.state in _UNDER_WAY],
-        figures=reports.report(session, last.row.id) if last else None,
+        figures=_figures(session, last.row) if last else None,
         is_new=last is None and not found and not issues.issues_of(session),
     )  # fmt: skip
+
+
+def _figures(session: Session, last: Campaign) -> reports.Report | None:
+    """Return the figures of a campaign; None where counting takes long: its own page has them."""
+    return reports.report(session, last.id) if (last.candidates or 0) <= _QUICK else None
 
 
 def _of_campaigns(found: list[Known], me: SignedIn) -> Iterator[Task]:

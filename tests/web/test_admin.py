@@ -205,7 +205,7 @@ _HANDS = {  # the last part of a path, by the role besides the administrator tha
         "copy",
         "delete",
     },
-    Role.APPROVER: {"approve"},
+    Role.APPROVER: {"approve", "reject"},
     Role.SENDER: {"launch", "steer", "uncertain"},
 }
 

@@ -53,3 +53,11 @@ def test_a_new_house_is_told_where_to_begin(sign_in):
     """Who may write is led to the first issue; who may not is promised nothing."""
     assert "Begin with the first issue" in sign_in(Role.EDITOR).get("/desk").text
     assert "Begin with the first issue" not in sign_in(Role.VIEWER).get("/desk").text
+
+
+def test_a_large_campaign_is_not_counted_while_somebody_waits(sign_in, make):
+    """Its report is a click away."""
+    campaign = make.campaign(CampaignState.SENT, candidates=5_000_000)
+    page = sign_in(Role.VIEWER).get("/desk").text
+    assert f'<a href="/desk/campaigns/{campaign.public_id}">See how it fared</a>' in page
+    assert "Accepted" not in page
