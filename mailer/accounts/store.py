@@ -172,7 +172,16 @@ def partners(session: Session) -> list[Row[Any]]:
 
 def administrators(session: Session) -> list[int]:
     """Return the ids of administrators who may sign in, locked until the transaction ends."""
-    query = select(User.id).where(User.role == Role.ADMIN, User.disabled_at.is_(None)).with_for_update()
+    return _held(session, User.role == Role.ADMIN)
+
+
+def managers(session: Session, partner_id: int) -> list[int]:
+    """Return the ids of a partner's managers who may sign in, locked until the transaction ends."""
+    return _held(session, User.partner_id == partner_id)
+
+
+def _held(session: Session, which: ColumnElement[bool]) -> list[int]:
+    query = select(User.id).where(which, User.disabled_at.is_(None)).order_by(User.id).with_for_update()
     return list(session.scalars(query))
 
 

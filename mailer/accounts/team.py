@@ -92,10 +92,11 @@ def remove(session: Session, *, partner_id: int, email: str, now: datetime, acto
     :raises Oneself: it is one's own
     :raises LastOne: nobody would be left
     """
+    open_ones = store.managers(session, partner_id)
     user = get(session, partner_id, email)
     if user.id == actor.user_id:
         raise Oneself
-    if len(members(session, partner_id)) < 2:
+    if len(open_ones) < 2:
         raise LastOne
     users.disable(session, user_id=user.id, now=now, actor=actor)
     audit.record(

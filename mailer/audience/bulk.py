@@ -296,9 +296,9 @@ def _update(session: Session, table: Table, changes: Changes, where: ColumnEleme
 
 
 def export_rows(
-    session: Session, condition: ColumnElement[bool], publication_id: int
+    session: Session, where: Sequence[ColumnElement[bool]], publication_id: int
 ) -> Iterator[tuple[Any, ...]]:
-    """Yield a row for every person of a condition, in the order of an export's header, by address."""
+    """Yield a row for everybody of whom all of it is true, in the order of an export's header, by address."""
     codes = func.aggregate_strings(Partner.code, " ")
     partners = (
         select(codes)
@@ -319,7 +319,7 @@ def export_rows(
             ),
             isouter=True,
         )
-        .where(condition, Subscriber.address.is_not(None))
+        .where(*where, Subscriber.address.is_not(None))
         .order_by(Subscriber.address_key)
         .execution_options(yield_per=1_000)
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """Exports: people as a file that a spreadsheet opens rightly and safely, and that can be imported again.
 
-A CSV or a workbook, of a rule, of what is searched for, of a partner. Rows are read while the file is
+A CSV or a workbook, of people of whom something is true, of a partner. Rows are read while the file is
 written: a million people need no more memory than a thousand.
 """
 
@@ -9,15 +9,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime
 from typing import Any, BinaryIO
 
+from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
 from xlsxwriter import Workbook
 
-from mailer.audience import bulk, finding, segments
+from mailer.audience import bulk
 from mailer.audience.names import Names
-from mailer.audience.rules import Rule
 from mailer.audience.sheets.guard import guarded
 
 Row = Sequence[str]
@@ -28,23 +27,11 @@ _OWN_HEADER = ("email", *_NAMES, "language", "notes", "joined")
 _ROWS = 1_048_576  # of a sheet in a workbook; more go on in the next
 
 
-def people(session: Session, rule: Rule, publication_id: int, now: datetime) -> Iterator[str]:
-    """Yield the lines of a CSV of a rule's people, by address."""
-    return as_csv(rows(session, rule, publication_id, now))
-
-
-def rows(session: Session, rule: Rule, publication_id: int, now: datetime, search: str = "") -> Iterator[Row]:
-    """Yield a header, then a rule's people by address; ``search``: only who is found by these words."""
+def rows(session: Session, where: Sequence[ColumnElement[bool]], publication_id: int) -> Iterator[Row]:
+    """Yield a header, then by address the people of whom all of it is true."""
     yield _HEADER
-    condition = segments.condition(rule, now=now, publication_id=publication_id)
-    wanted = finding.words(search)
-    if search.strip() and not wanted:
-        return
-    for row in bulk.export_rows(session, condition, publication_id):
-        address, *names = row[: 1 + len(_NAMES)]
-        called = dict(zip(_NAMES, names, strict=True))
-        if not wanted or finding.holds(wanted, address, called["name_en"], called["name_zh"]):
-            yield _texts(row)
+    for row in bulk.export_rows(session, where, publication_id):
+        yield _texts(row)
 
 
 def own_rows(session: Session, partner_id: int) -> Iterator[Row]:

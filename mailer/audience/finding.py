@@ -15,7 +15,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Select, func, literal, literal_column, select, text
+from sqlalchemy import ColumnElement, Select, false, func, literal, literal_column, select, text
 from sqlalchemy.orm import Session
 
 from mailer.audience.bulk import among
@@ -79,10 +79,10 @@ def words(said: str) -> list[str]:
     return _WORD.findall(said.lower())
 
 
-def holds(wanted: Sequence[str], address: str, latin: str, chinese: str) -> bool:
-    """Say whether each word begins one of the person's."""
-    person = _Looked.of((0, address, latin, chinese))
-    return all(person.has(word) for word in wanted)
+def condition(session: Session, said: str) -> ColumnElement[bool]:
+    """Return what holds of everybody of whom every word is true, however many, for who has the time."""
+    wanted = words(said)
+    return _named(session, wanted) if wanted else false()
 
 
 def matching(session: Session, said: str) -> Matches:
@@ -200,12 +200,15 @@ def _among_people(session: Session, newest: list[_Looked], wanted: Collection[st
 
 def _indexed(session: Session, rare: Sequence[str]) -> Select[int, str | None, str, str]:
     """The people whom the index of words names."""
+    return _looked().where(_named(session, rare))
+
+
+def _named(session: Session, wanted: Sequence[str]) -> ColumnElement[bool]:
     if session.get_bind().dialect.name == "sqlite":
-        every = " AND ".join(f'"{word}"*' for word in rare)
+        every = " AND ".join(f'"{word}"*' for word in wanted)
         named = text("SELECT rowid FROM subscriber_words WHERE subscriber_words MATCH :every")
-        rows = named.bindparams(every=every).columns(Subscriber.id)
-        return _looked().where(Subscriber.id.in_(rows))
+        return Subscriber.id.in_(named.bindparams(every=every).columns(Subscriber.id))
     session.execute(text("SET LOCAL enable_seqscan = off"))  # who guesses wrong would read a million rows
-    every = " & ".join(f"'{word}':*" for word in rare)
+    every = " & ".join(f"'{word}':*" for word in wanted)
     query = func.to_tsquery(literal_column("'simple'::regconfig"), literal(every))
-    return _looked().where(literal_column(WORDS).op("@@")(query))
+    return literal_column(WORDS).op("@@", is_comparison=True)(query)

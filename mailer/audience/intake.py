@@ -71,7 +71,7 @@ class TooLong(Invalid):
 
 @dataclass(frozen=True, slots=True)
 class Consent:
-    """How consent came about. ``wording``: what was agreed to; ``origin``: IP address, or file and line."""
+    """How consent came about. ``wording``: what was agreed to; ``origin``: IP address, or how it is known."""
 
     kind: ConsentKind
     wording: str = ""
@@ -271,7 +271,7 @@ def _evidence(consent: Consent, origin: str, by: str, now: datetime) -> Columns:
         "consent_at": now,
         "consent_by": by,
         "consent_wording": consent.wording,
-        "consent_origin": (origin or consent.origin)[:200],
+        "consent_origin": " · ".join(dict.fromkeys(filter(None, (consent.origin, origin))))[:200],
     }
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, func, not_, or_, select, true
+from sqlalchemy import ColumnElement, and_, or_, select, true
 from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import fields, grammar, rules, store, suppressions
+from mailer.audience import fields, grammar, rules, store
 from mailer.audience.fields import Field as Field
 from mailer.audience.fields import Scope
 from mailer.audience.fields import register as register
@@ -25,9 +25,6 @@ from mailer.audience.store import (
     Partner,
     PartnerGroup,
     Segment,
-    Subscriber,
-    Subscription,
-    SubscriptionState,
 )
 from mailer.errors import Conflict, Invalid, NotFound
 
@@ -82,26 +79,6 @@ def why(
     """Say why a person is in a rule or not: how each of its parts came out, and on what facts."""
     scope = Scope(now, publication_id)
     return rules.judge(rule, facts(session, rule, subscriber_id, scope), now)
-
-
-def count(session: Session, rule: Rule, publication_id: int, now: datetime) -> int:
-    """Return how many people of a rule a campaign would write to now.
-
-    That is: confirmed for the publication, not erased, not suppressed; whatever their language.
-    """
-    found = session.scalar(
-        select(func.count())
-        .select_from(Subscriber)
-        .join(Subscription, Subscription.subscriber_id == Subscriber.id)
-        .where(
-            Subscription.publication_id == publication_id,
-            Subscription.state == SubscriptionState.CONFIRMED,
-            Subscriber.address.is_not(None),
-            condition(rule, now=now, publication_id=publication_id),
-            not_(suppressions.in_force(now, publication_id)),
-        )
-    )
-    return found or 0
 
 
 # Saved under a name

@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, exists, false, func, select
 from sqlalchemy.orm import Session
 
 from mailer.audience import finding, segments, silenced
-from mailer.audience.bulk import among
 from mailer.audience.store import (
     Membership,
     Partner,
@@ -19,13 +18,8 @@ from mailer.audience.store import (
     SubscriptionState,
     Suppression,
 )
-from mailer.errors import Invalid
 
 NOWHERE = "none"  # a state: no subscription at all
-
-
-class TooMany(Invalid):
-    """More people match these words than are found at once: say more, or choose them by filters or a rule."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +73,13 @@ def everybody(session: Session, wanted: Selection, now: datetime) -> list[Column
     """Return all conditions of a selection: of people who are there, found by its words too.
 
     :raises BadRule: the segment's text cannot be read
-    :raises TooMany: more people match the words than are found at once
     """
     found: list[ColumnElement[bool]] = [
         Subscriber.address_key.is_not(None), Subscriber.merged_into.is_(None)
     ]  # fmt: skip
     found += conditions(session, wanted, now)
     if wanted.search.strip():
-        matches = finding.matching(session, wanted.search)
-        if matches.more:
-            raise TooMany
-        found.append(among(session, Subscriber.id, matches.ids))
+        found.append(finding.condition(session, wanted.search))
     return found
 
 

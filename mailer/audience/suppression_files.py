@@ -173,7 +173,7 @@ def undo(session: Session, public_id: UUID, *, now: datetime, actor: Actor) -> i
 def export(session: Session, *, now: datetime) -> Iterator[str]:
     """Yield the lines of a CSV of what is in force, oldest first, read as they are asked for.
 
-    As ``exports.people``: with a byte order mark, and no cell that a spreadsheet would run. An address that
+    As ``exports.as_csv``: with a byte order mark, and no cell that a spreadsheet would run. An address that
     was erased, or that was never a reader's, is not known: its cell is empty.
     """
     yield "\ufeff" + _csv(_HEADER)

@@ -151,9 +151,10 @@ def export(shell: Shell, segment: str, publication: str | None, out: Path) -> No
     with shell.database.read() as session:
         found = choose.publication(session, publication)
         rule = segments.resolve(session, segment)
+        where = [segments.condition(rule, now=now(), publication_id=found.id)]
     try:
         with shell.database.read() as session, part.open("wb") as file:
-            people = exports.rows(session, rule, found.id, now())
+            people = exports.rows(session, where, found.id)
             if out.suffix.lower() == ".xlsx":
                 written = exports.as_workbook(people, file)
             else:

@@ -1,12 +1,13 @@
-"""Inviting: people whom a partner brought with a file, and does not vouch for, are asked by mail, in turns.
+"""Inviting: people whom a partner brought, and does not vouch for, are asked by mail, once a day at most.
 
-Rows are the truth: the upload knows up to which line people were asked, and when the next are due. A line is
-noted before its mail leaves, so that nobody is asked twice; where no relay takes the mail, it is noted back.
+Those of a file are asked in turns. Rows are the truth: the upload knows up to which line people were asked,
+and when the next are due. Whoever is asked is noted before the mail leaves, so that nobody is asked twice;
+where no relay takes the mail, it is noted back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -30,6 +31,10 @@ LASTS = timedelta(days=14)  # the link
 ONCE_IN = timedelta(days=1)  # for one person, however many partners bring them
 
 
+Letters = Mapping[str, Mapping[str, str]]
+"""By language: "subject", "text", and "text_for_readers", for those who receive it already."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Asked:
     line: int  # of the file
@@ -47,7 +52,9 @@ def invite(database: Database, *, settings: Settings, clock: Callable[[], dateti
     for each in asked:
         try:
             with database.read() as session:
-                _send(session, session.get_one(Upload, upload_id), each.subscriber_id, settings, now)
+                upload = session.get_one(Upload, upload_id)
+                if upload.invitation is not None:
+                    send(session, each.subscriber_id, upload.publication_id, upload.invitation, settings, now)
         except note.NoteRefused:
             with database.write() as session:
                 _put_back(session, session.get_one(Upload, upload_id), asked[asked.index(each) :], now)
@@ -63,36 +70,52 @@ def _next(session: Session, upload: Upload, now: datetime) -> list[_Asked]:
         upload.invitation = upload.invite_at = None
         return []
     upload.invited_to = found[-1][0]
-    asked = [
+    return [
         _Asked(line, subscriber_id)
         for line, subscriber_id in found
-        if _may_be_asked(session, subscriber_id, upload.publication_id, now)
+        if claim(session, subscriber_id, upload.publication_id, now)
     ]
-    for each in asked:
-        store.note_asked(session, each.subscriber_id, upload.publication_id, now)
-    return asked
 
 
-def _may_be_asked(session: Session, subscriber_id: int, publication_id: int, now: datetime) -> bool:
+def claim(session: Session, subscriber_id: int, publication_id: int, now: datetime) -> bool:
+    """Note that a person is asked now; False: they must not be, or were today, whoever brought them."""
     person = session.get(Subscriber, subscriber_id)
     if person is None or person.address is None:
         return False
-    return (
+    may = (
         subscriptions.is_asked(session, subscriber_id, publication_id)
         and not suppressions.of_address(session, person.address_hash, now)
         and not store.asked_since(session, subscriber_id, publication_id, now - ONCE_IN)
     )
+    if may:
+        store.note_asked(session, subscriber_id, publication_id, now)
+    return may
 
 
-def _send(session: Session, upload: Upload, subscriber_id: int, settings: Settings, now: datetime) -> None:
-    """:raises NoteRefused: no relay took it"""
+def give_back(session: Session, subscriber_id: int, publication_id: int) -> None:
+    """Note that a person was not asked after all."""
+    store.forget_asked(session, subscriber_id, publication_id)
+
+
+def send(
+    session: Session,
+    subscriber_id: int,
+    publication_id: int,
+    letters: Letters,
+    settings: Settings,
+    now: datetime,
+) -> None:
+    """Ask a person in their language, in words that have "{link}" for the address to confirm at.
+
+    :raises NoteRefused: no relay took it
+    """
     person = session.get(Subscriber, subscriber_id)
-    if person is None or person.address is None or upload.invitation is None:
+    if person is None or person.address is None:
         return
-    words = upload.invitation[person.language]
-    subscription = subscriptions.get(session, subscriber_id, upload.publication_id)
+    words = letters[person.language]
+    subscription = subscriptions.get(session, subscriber_id, publication_id)
     reads = subscription is not None and subscription.state == SubscriptionState.CONFIRMED
-    token = settings.keys.sign(Purpose.CONFIRM, person.id, upload.publication_id, expires=now + LASTS)
+    token = settings.keys.sign(Purpose.CONFIRM, person.id, publication_id, expires=now + LASTS)
     note.send(
         session,
         to=person.address,
@@ -100,8 +123,8 @@ def _send(session: Session, upload: Upload, subscriber_id: int, settings: Settin
         text=words["text_for_readers" if reads else "text"].replace(
             "{link}", f"{settings.public_url}/confirm/{token}"
         ),
-        publication=session.get_one(Publication, upload.publication_id),
-        voice=publications.voice(session, upload.publication_id, person.language),
+        publication=session.get_one(Publication, publication_id),
+        voice=publications.voice(session, publication_id, person.language),
         settings=settings,
         now=now,
     )
@@ -111,4 +134,4 @@ def _put_back(session: Session, upload: Upload, asked: list[_Asked], now: dateti
     """Have these asked later: their mail did not leave."""
     upload.invited_to, upload.invite_at = asked[0].line - 1, now + RETRY
     for each in asked:
-        store.forget_asked(session, each.subscriber_id, upload.publication_id)
+        give_back(session, each.subscriber_id, upload.publication_id)

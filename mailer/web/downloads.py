@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 from fastapi.responses import StreamingResponse
 from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.sessions import SignedIn
-from mailer.audience import exports, segments
+from mailer.audience import exports, selection
 from mailer.audience.exports import Row
 from mailer.issues import store as issues
-from mailer.web import pages
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.house import Here, House, Now
+from mailer.web.people import Wanted
 
 router = APIRouter(dependencies=[Depends(guard)], include_in_schema=False)
 
@@ -34,27 +35,21 @@ _MEDIA = {
 
 
 @router.get("/admin/subscribers.{kind}", dependencies=[Depends(staff)])
-def subscribers(
-    house: Here,
-    now: Now,
-    me: Steward,
-    kind: Kind,
-    search: pages.Search = "",
-    rule: Annotated[str, Query(max_length=2_000)] = "everyone",
-) -> Response:
-    """Everybody of a rule or saved segment, and found by the search, where there is one."""
+def subscribers(house: Here, now: Now, me: Steward, kind: Kind, wanted: Wanted) -> Response:
+    """Whom the list shows by the same search and filters, however many."""
     with house.database.write() as session:  # over before the first octet leaves
-        wanted = segments.resolve(session, rule or "everyone")
+        where = selection.everybody(session, wanted, now)
         publication_id = next((each.id for each in issues.publications(session)), 0)
         audit.record(
             session, now=now, actor=actor(me), action="subscriber.export", subject="subscribers",
-            after={"kind": kind, "searched": bool(search.strip()), "narrowed": rule not in ("", "everyone")},
+            after={
+                "kind": kind, "searched": bool(wanted.search.strip()),
+                "narrowed": bool(replace(wanted, search="").stored()),
+            },
         )  # fmt: skip
-
-    def rows(reading: Session) -> Iterator[Row]:
-        return exports.rows(reading, wanted, publication_id, now, search)
-
-    return _file(house, kind, f"subscribers-{now.date()}", rows)
+    return _file(
+        house, kind, f"subscribers-{now.date()}", lambda reading: exports.rows(reading, where, publication_id)
+    )
 
 
 @router.get("/partner/people.{kind}")

@@ -37,9 +37,10 @@ from mailer.audience.uploads.store import Step, Upload
 from mailer.errors import Forbidden, NotFound
 from mailer.issues import publications
 from mailer.issues import store as issues
-from mailer.web import forms, i18n, invitations, pages, words
+from mailer.web import consent, forms, i18n, invitations, pages, words
 from mailer.web.access import Me, actor, guard
-from mailer.web.forms import Form, Refused
+from mailer.web.consent import Words
+from mailer.web.forms import Refused
 from mailer.web.house import Here, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
 
@@ -143,11 +144,10 @@ def lay_out(
     return pages.done(f"{desk.path}/{upload}")
 
 
-class Answer(Form):
+class Answer(Words):
     """How consent came about. ``consent``: a partner's choice; the rest is the secretariat's."""
 
     consent: Literal["vouched", "invited"] | None = None
-    wording: str = ""
     how: str = ""
 
 
@@ -155,8 +155,8 @@ def run(request: Request, form: Posted, session: Writing, now: Now, desk: At, up
     found = steps.get(session, upload, partner_id=desk.partner_id)
     context = _checked(session, desk, found, "", 1)
     with pages.again(request, "imports/checked.html", **{**context, "form": forms.kept(form)}):
-        consent = _consent(desk, forms.read(Answer, form))
-        steps.start(session, found, consent, _invitation(session, desk, found, consent))
+        given = _consent(session, desk, found, forms.read(Answer, form), now)
+        steps.start(session, found, given, _invitation(session, desk, found, given))
     queue.ring(session, queue.IMPORT)
     return pages.done(f"{desk.path}/{upload}")
 
@@ -240,28 +240,24 @@ def _default(desk: Desk) -> Consent:
     return Consent(ConsentKind.VOUCHED if desk.own.trusted else ConsentKind.INVITED)
 
 
-def _consent(desk: Desk, given: Answer) -> Consent:
+def _consent(session: Session, desk: Desk, upload: Upload, given: Answer, now: Now) -> Consent:
     """:raises Refused: it was not said how consent came about"""
-    if desk.own is None:
-        missing = {name: _("Please fill this in.") for name in ("wording", "how") if not getattr(given, name)}
-        if missing:
-            raise Refused(missing)
-        return Consent(ConsentKind.IMPORTED, f"{given.wording}\n{given.how}"[:4_000])
-    if not desk.own.trusted or given.consent == "invited":
-        return Consent(
-            ConsentKind.INVITED, _("These people are asked by mail whether they want the newsletter.")
-        )
-    if given.consent is None:
+    own, publication_id = desk.own, upload.publication_id
+    if own is None:
+        words = consent.chosen(session, publication_id, given, now, actor(desk.me))
+        if not given.how:
+            raise Refused({"how": _("Please fill this in.")})
+        return Consent(ConsentKind.IMPORTED, words, given.how[: consent.LONGEST_ORIGIN])
+    if own.trusted and given.consent is None:
         raise Refused({"consent": _("Please choose one.")})
-    return Consent(
-        ConsentKind.VOUCHED,
-        _("These people have agreed to receive the newsletter, and my organisation can show it."),
-    )
+    ask = not own.trusted or given.consent == "invited"
+    kind = ConsentKind.INVITED if ask else ConsentKind.VOUCHED
+    return Consent(kind, consent.said(session, publication_id, kind))
 
 
-def _invitation(session: Session, desk: Desk, upload: Upload, consent: Consent) -> Any:
+def _invitation(session: Session, desk: Desk, upload: Upload, given: Consent) -> Any:
     """Return the mail by which people are asked; None where they are not."""
-    if desk.own is None or consent.kind is not ConsentKind.INVITED:
+    if desk.own is None or given.kind is not ConsentKind.INVITED:
         return None
     zh, en = desk.own.name_zh, desk.own.name_en
     return invitations.letters(session, upload.publication_id, {"zh": zh or en, "en": en or zh})
@@ -287,8 +283,15 @@ def _chosen(form: FormData) -> dict[str, str]:
 def _checked(session: Session, desk: Desk, upload: Upload, show: Filter, page: int) -> dict[str, Any]:
     return {
         "desk": desk, "upload": upload, "remarks": steps.remarks(upload), "unread": upload.told["unread"],
-        **_page(steps.checked(upload), show, page),
+        **_words(session, desk, upload), **_page(steps.checked(upload), show, page),
     }  # fmt: skip
+
+
+def _words(session: Session, desk: Desk, upload: Upload) -> dict[str, Any]:
+    """Return the words of consent that the page offers."""
+    if desk.own is None:
+        return {"words": consent.choices(session, upload.publication_id)}
+    return {"wordings": consent.of_partners(session, upload.publication_id)}
 
 
 def _page(rows: Iterable[Told], show: Filter, page: int) -> dict[str, Any]:

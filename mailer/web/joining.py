@@ -14,18 +14,17 @@ from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
 from mailer.audience import desk, joining, lines
-from mailer.audience.evidence import wordings
 from mailer.audience.intake import Person as Somebody
 from mailer.audience.intake import Verdict
 from mailer.audience.lines import Typed
-from mailer.audience.store import ConsentKind, Partner
+from mailer.audience.store import Partner
 from mailer.audience.subscribers import Taken
 from mailer.issues import store as issues
-from mailer.web import advice, forms, pages
+from mailer.web import advice, consent, forms, pages
 from mailer.web.access import actor, guard
 from mailer.web.forms import Form, Refused
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
-from mailer.web.i18n import _, current, tell
+from mailer.web.i18n import _, tell
 from mailer.web.invitations import invite
 from mailer.web.partner import Manager, Own, Person, called, publication
 
@@ -203,19 +202,15 @@ def _invite(house: House, people: Sequence[str], publication_id: int, partner: s
 
 
 def _choices(own: Partner, session: Session) -> dict[str, Any]:
-    return {
-        "own": own, "name": called(own), "told_of": advice.told,
-        "wordings": {"vouched": _wording(session, ask=False), "invited": _wording(session, ask=True)},
-    }  # fmt: skip
+    return {"own": own, "name": called(own), "told_of": advice.told, "wordings": _wordings(session)}
 
 
 def _evidence(request: Request, session: Session, ask: bool) -> dict[str, str]:
-    return {
-        "wording": _wording(session, ask=ask), "origin": request.client.host if request.client else ""
-    }  # fmt: skip
+    """What the manager says about consent, kept in the words they were shown."""
+    wording = _wordings(session)["invited" if ask else "vouched"]
+    return {"wording": wording, "origin": request.client.host if request.client else ""}
 
 
-def _wording(session: Session, *, ask: bool) -> str:
-    """What the manager says about consent, kept as evidence in the words they were shown."""
-    kind, every = ConsentKind.INVITED if ask else ConsentKind.VOUCHED, issues.publications(session)
-    return wordings.in_force(session, every[0].id if every else 0, kind, current()).text
+def _wordings(session: Session) -> dict[str, str]:
+    every = issues.publications(session)
+    return consent.of_partners(session, every[0].id if every else 0)

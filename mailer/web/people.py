@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -27,9 +26,10 @@ from mailer.issues import store as issues
 from mailer.issues.store import Publication
 from mailer.reports import own_data
 from mailer.reports import person as reports
-from mailer.web import forms, i18n, pages
+from mailer.web import consent, forms, i18n, pages
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.campaigns import known
+from mailer.web.consent import Words
 from mailer.web.forms import Form
 from mailer.web.house import Here, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
@@ -82,7 +82,7 @@ def list_subscribers(
     return pages.render(request, "admin/subscribers.html", people=people, total=total, **shown)
 
 
-class NewPerson(Form):
+class NewPerson(Words):
     """Somebody whom the secretariat adds, with how it knows that they agreed."""
 
     address: str
@@ -95,33 +95,36 @@ class NewPerson(Form):
     honorific_en: str = ""
     country: str = ""
     zone: str = ""
-    wording: str
     origin: str
 
 
 @router.get("/new")
 def new_person(request: Request, session: Reading, me: Steward) -> Response:
-    form = {"language": i18n.current(), "wording": _words(session)}
-    return pages.render(request, "admin/subscriber_new.html", form=form, publications=newsletters(session))
+    form = {"language": i18n.current(), "new_wording_language": i18n.current()}
+    return pages.render(request, "admin/subscriber_new.html", form=form, **_asked(session))
 
 
 @router.post("/new")
 def add_person(
     request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Steward
 ) -> Response:
-    known_newsletters = newsletters(session)
-    with pages.again(
-        request, "admin/subscriber_new.html", form=forms.kept(form), publications=known_newsletters
-    ):
+    with pages.again(request, "admin/subscriber_new.html", form=forms.kept(form), **_asked(session)):
         given = forms.read(NewPerson, form)
         publication = publications.get(session, given.publication)
+        words = consent.chosen(session, publication.id, given, now, actor(me))
         made = subscribers.add(
             session, keys=house.settings.keys, now=now, actor=actor(me), address=given.address,
             names=_names(given), language=given.language, publication_id=publication.id,
-            consent=Consent(ConsentKind.IMPORTED, given.wording, given.origin), country=given.country,
+            consent=Consent(ConsentKind.IMPORTED, words, given.origin), country=given.country,
             zone=given.zone,
         )  # fmt: skip
     return pages.done(f"{PATH}/{made.public_id}", _("Added."))
+
+
+def _asked(session: Session) -> dict[str, Any]:
+    found = newsletters(session)
+    words = {each.text: each for own, _name in found for each in consent.choices(session, own.id)}
+    return {"publications": found, "words": list(words.values())}
 
 
 @router.get("/{person}")
@@ -226,30 +229,12 @@ def _merges(session: Session, found: Subscriber, now: Now) -> list[Change]:
 def _versions(session: Session, standing: list[history.Standing]) -> list[Wording | None]:
     """Return the version of each piece of evidence; a membership is asked for in the first newsletter's."""
     every = [each.id for each in issues.publications(session)]
-    known_words = {each: _said(session, each) for each in every}
+    known_words = {each: consent.listing(session, each) for each in every}
     found = []
     for each in standing:
         publication_id = each.publication_id or (every[0] if every else 0)
         found.append(wordings.version_of(known_words.get(publication_id, {}), each.wording, each.at))
     return found
-
-
-def _said(session: Session, publication_id: int) -> dict[tuple[ConsentKind, str], list[Wording]]:
-    """Return every wording as it was shown, names in their places."""
-    voices = {tag: publications.voice(session, publication_id, tag) for tag in i18n.NAMES}
-    return {
-        (kind, tag): [
-            replace(each, text=each.said(voices[tag].name, voices[tag].organisation)) for each in versions
-        ]
-        for (kind, tag), versions in wordings.listing(session, publication_id).items()
-    }
-
-
-def _words(session: Session) -> str:
-    every = issues.publications(session)
-    if not every:
-        return ""
-    return wordings.in_force(session, every[0].id, ConsentKind.IMPORTED, i18n.current()).text
 
 
 def _names(given: NewPerson | Facts) -> Names:

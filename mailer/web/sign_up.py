@@ -21,14 +21,13 @@ from starlette.datastructures import FormData
 from mailer import address as addresses
 from mailer.address import BadAddress
 from mailer.audience import sign_ups, topics
-from mailer.audience.evidence import wordings
 from mailer.audience.names import Names
 from mailer.audience.sign_ups import Mail, Wish
 from mailer.audience.store import ConsentKind, Subscriber
 from mailer.issues import publications
 from mailer.issues.store import Publication
 from mailer.signing import BadToken, Purpose
-from mailer.web import forms, i18n, mails, pages, tickets
+from mailer.web import consent, forms, i18n, mails, pages, tickets
 from mailer.web.forms import Form, Refused
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing, host_of
 
@@ -210,7 +209,7 @@ def _about(
         "layout": _layout(request),
         "code": publication.code,
         "name": _name(session, publication),
-        "wording": wording(session, publication),
+        "wording": consent.said(session, publication.id, ConsentKind.SIGN_UP),
         "offered": topics.listing(session, publication.id),
         "ticket": ticket,
         "step": False,
@@ -224,13 +223,6 @@ def _layout(request: Request) -> str:
 
 def _name(session: Session, publication: Publication) -> str:
     return publications.voice(session, publication.id, i18n.current()).name
-
-
-def wording(session: Session, publication: Publication) -> str:
-    """Return what is agreed to, in the language of the page: it is kept with the consent, word by word."""
-    voice = publications.voice(session, publication.id, i18n.current())
-    asked = wordings.in_force(session, publication.id, ConsentKind.SIGN_UP, i18n.current())
-    return asked.said(voice.name, voice.organisation)
 
 
 def _ask_in(form: FormData) -> None:
@@ -251,7 +243,7 @@ def _wish(request: Request, session: Session, publication: Publication, given: S
         language=given.language,
         topics=sorted(offered & set(given.topics)),
         names=Names(**{name: getattr(given, name) for name in _NAMES}),
-        wording=wording(session, publication),
+        wording=consent.said(session, publication.id, ConsentKind.SIGN_UP),
         origin=request.client.host if request.client else "",
     )
 

@@ -10,15 +10,15 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
 from mailer.audience import topics
+from mailer.audience.store import ConsentKind
 from mailer.issues import publications
 from mailer.issues import store as issues
 from mailer.issues.store import Publication
-from mailer.web import forms, i18n, pages
+from mailer.web import consent, forms, i18n, pages
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.forms import Form
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
-from mailer.web.sign_up import wording
 
 router = APIRouter(prefix="/admin", dependencies=[Depends(guard), Depends(staff)], include_in_schema=False)
 
@@ -75,7 +75,7 @@ def _html(session: Session, house: House, publication: Publication) -> str:
             for topic in topics.listing(session, publication.id)
         ),
         '  <label><input type="checkbox" name="agreed" value="1" required>'
-        f" {escape(wording(session, publication))}</label>",
+        f" {escape(consent.said(session, publication.id, ConsentKind.SIGN_UP))}</label>",
         f"  <button>{escape(_('Subscribe'))}</button>",
         "</form>",
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from mailer.accounts import team
@@ -46,6 +48,28 @@ def test_nobody_removes_themselves_or_the_last(database, make, moe, me):
     stranger = make.user(Role.ADMIN)
     with pytest.raises(LastOne):
         do(database, team.remove, moe, stranger, me.email)
+
+
+def test_two_who_remove_each_other_at_once_leave_one(database, make, moe, me):
+    """The second waits for the first, and then there is nobody else."""
+    ann = make.user(Role.PARTNER, "ann@moe.example", partner_id=moe.id)
+    refused = []
+
+    def second():
+        try:
+            do(database, team.remove, moe, ann, me.email)
+        except LastOne as error:
+            refused.append(error)
+
+    thread = threading.Thread(target=second)
+    with database.write() as session:
+        actor = Actor(me.id, me.email)
+        team.remove(session, partner_id=moe.id, email=ann.email, now=NOON, actor=actor)
+        thread.start()
+        thread.join(0.5)
+        assert thread.is_alive()
+    thread.join()
+    assert len(refused) == 1
 
 
 def test_an_account_of_others_is_out_of_reach(database, make, moe, me):

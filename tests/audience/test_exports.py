@@ -7,7 +7,8 @@ from zipfile import ZipFile
 
 import pytest
 
-from mailer.audience import exports, segments
+from mailer.audience import exports, selection
+from mailer.audience.selection import Selection
 from tests.make import NOON
 
 
@@ -17,8 +18,8 @@ def table(database, make):
 
     def table(search=""):
         with database.read() as session:
-            everyone = segments.parse("everyone")
-            return list(exports.rows(session, everyone, make.publication().id, NOON, search))
+            where = selection.everybody(session, Selection(search=search), NOON)
+            return list(exports.rows(session, where, make.publication().id))
 
     return table
 

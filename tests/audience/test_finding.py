@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 
 import pytest
-from sqlalchemy import delete, event, text, update
+from sqlalchemy import delete, event, select, text, update
 
 from mailer.audience import finding, selection, subscribers
 from mailer.audience.store import Subscriber, Subscription
@@ -45,6 +45,11 @@ def test_people_are_found_by_beginnings_of_words(how, people, database, said, fo
         rows, total = subscribers.listing(session, search=said)
     assert [row.address.split("@")[0].split(".")[0] for row in rows] == found
     assert (total, total.more) == (len(found), False)
+    if said.strip():
+        with database.read() as session:
+            query = select(Subscriber.address).where(finding.condition(session, said))
+            addresses = session.scalars(query.order_by(Subscriber.address)).all()
+        assert addresses == [row.address for row in rows]
 
 
 def test_the_index_of_words_follows_every_change(how, people, database, make):

@@ -25,7 +25,6 @@ from mailer.audience.store import (
     Subscriber,
     SubscriberTopic,
     Subscription,
-    SubscriptionState,
 )
 from mailer.database import Database
 from mailer.delivery.store import Campaign, CampaignState, DeliveryState, EventKind
@@ -195,26 +194,6 @@ def test_a_rule_means_the_same_inside_a_query_that_joins_the_same_tables(databas
     )
     with database.read() as session:
         assert sorted(map(tuple, session.execute(query))) == [(reader.id, ngo.id), (reader.id, ministry.id)]
-
-
-def test_a_count_is_of_people_who_would_get_a_letter(database, make):
-    """Confirmed, not erased, not suppressed; other publications do not count."""
-    observer, other = make.publication("observer"), make.publication("other")
-    make.subscriber("in@example.org", language="zh", publication=observer)
-    make.subscriber("french@example.org", language="fr", publication=observer)
-    make.subscriber("elsewhere@example.org", language="zh", publication=other)
-    erased = make.subscriber(language="zh", publication=observer)
-    pending = make.subscriber("asked@example.org", language="zh", subscribed=False)
-    make.subscription(pending, observer, SubscriptionState.PENDING)
-    make.subscriber("dead@example.org", language="zh", publication=observer)
-    make.suppression("dead@example.org")
-    make.subscriber("back@example.org", language="zh", publication=observer)
-    make.suppression("back@example.org", until=NOON)
-    make.suppression("back@example.org", publication_id=other.id)
-    with database.write() as session:
-        session.get_one(Subscriber, erased.id).address = None
-        assert segments.count(session, segments.parse("language = zh"), observer.id, NOON) == 2
-        assert segments.count(session, segments.parse("everyone"), observer.id, NOON) == 3
 
 
 def test_the_longest_rule_is_still_answered(database, make):

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from mailer.accounts.audit import Actor
 from mailer.accounts.store import AuditEntry
-from mailer.audience import silenced
+from mailer.audience import finding, silenced
 from mailer.audience.changes import journal, wholesale
 from mailer.audience.changes.kinds import Kind, Plan
 from mailer.audience.changes.store import ChangeRow, Verdict
@@ -106,6 +106,17 @@ def test_only_the_selection_is_changed(database, make, plan):
         with database.read() as session:
             found = wholesale.preview(session, wanted, plan(Kind.ZONE, value="Asia/Tokyo"), now=NOON)
         assert (found.total, found.counts[Verdict.CHANGES]) == (hits, hits)
+
+
+def test_a_change_by_words_is_about_everybody_who_matches(database, make, plan, monkeypatch):
+    """However many more they are than a list shows; the preview counts them all."""
+    monkeypatch.setattr(finding, "MOST", 2)
+    monkeypatch.setattr(journal, "CHUNK", 2)
+    for n in range(5):
+        make.subscriber(f"reader{n}@example.org")
+    make.subscriber("ann@north.example")
+    _, counts = make_it(database, plan(Kind.ZONE, value="Asia/Tokyo"), Selection(search="reader exam"))
+    assert counts == {Verdict.CHANGES: 5, Verdict.ALREADY: 0, Verdict.REFUSED: 0}
 
 
 def test_whoever_comes_after_the_button_is_not_changed(database, make, plan):

@@ -157,8 +157,8 @@ def directory(walk, make, database):
     one = make.subscriber("una.lee@example.org", name_en="Ann Lee")
     two = make.subscriber("una.lee@mail.example.org", name_en="Ann Lee")
     facts = {"language": "en", "country": "FR"}
-    me("/admin/subscribers/new", address="li@example.org", publication="observer", wording="yes",
-       origin="a letter", **facts)  # fmt: skip
+    me("/admin/subscribers/new", address="li@example.org", publication="observer", wording="new",
+       new_wording="Yes.", origin="a letter", **facts)  # fmt: skip
     path = "/admin/subscribers/{person}"
     me(f"/admin/subscribers/{one.public_id}", path, given_en="Ann", family_en="Lee", **facts)
     me(f"/admin/subscribers/{one.public_id}/export", f"{path}/export")
@@ -191,7 +191,7 @@ def _request(database):
 def imports(walk, make, database):
     me, path = walk(Role.ADMIN), "/admin/subscribers/import"
     partner = walk(Role.PARTNER, partner_id=make.partner(trusted=True).id)
-    consent = {"wording": "I want the letter.", "how": "A form.", "consent": "vouched"}
+    consent = {"wording": "new", "new_wording": "I want it.", "how": "A form.", "consent": "vouched"}
     for who, place in ((me, path), (partner, "/partner/import")):
         page = who.who.post(place, files={"file": ("x.csv", b"email\nnew@import.example\n")})
         assert who.who.post(f"{page.url.path}/run", **consent).status_code == 200

@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import re
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes, policy
+from functools import partial
+from html import unescape
 
 import pytest
 from sqlalchemy import func, select
@@ -16,12 +19,14 @@ from mailer.audience.store import ConsentKind, Import, Membership, Subscriber, S
 from mailer.audience.uploads import steps
 from mailer.audience.uploads.store import Upload
 from mailer.delivery import inviting
+from mailer.web import invitations
 from tests.make import KEYS, NOON
 from tests.smtphost import SmtpHost
 
 PEOPLE = "邮箱,姓名,语言\nli@example.org,李敏,zh\nann@gmial.com,Ann Lee,en\nbad,Nobody,en\n"
 SECRETARIAT, PARTNER = "/admin/subscribers/import", "/partner/import"
-CONSENT = {"wording": "I want the letter.", "how": "Form on our old site, 2024."}
+CONSENT = {"wording": "new", "new_wording": "I want the letter.", "new_wording_language": "en",
+           "how": "Form on our old site, 2024."}  # fmt: skip
 
 
 @pytest.fixture
@@ -93,18 +98,40 @@ def test_the_file_is_taken_in_with_its_evidence(admin, work, sqlite_database):
     with sqlite_database.read() as session:
         consent = session.scalars(select(Subscription)).first()
         assert consent.consent_kind == ConsentKind.IMPORTED
-        assert consent.consent_wording == "I want the letter.\nForm on our old site, 2024."
+        assert consent.consent_wording == "I want the letter."
+        assert consent.consent_origin == "Form on our old site, 2024. · people.csv:2"
         assert consent.consent_by == admin.user.email
 
 
 def test_consent_has_to_be_said(admin, work):
     """Without it the page comes back with a note beside the field, and nothing runs."""
     path = send(admin).url.path
-    page = admin.post(f"{path}/run", wording="I want it.")
+    page = admin.post(f"{path}/run", **CONSENT | {"how": ""})
     assert page.status_code == 422
     assert 'id="how-wrong"' in page.text
-    assert "I want it." in page.text
+    assert "I want the letter." in page.text
+    assert 'id="wording-wrong"' in admin.post(f"{path}/run", wording="Whatever.", how="A form.").text
+    assert 'id="new_wording-wrong"' in admin.post(f"{path}/run", wording="new", how="A form.").text
     assert not work()
+
+
+def test_known_words_of_consent_are_chosen_and_new_ones_become_a_version(admin, work, sqlite_database):
+    """A person's page names the version; the next file is offered the new words too."""
+    path = send(admin).url.path
+    page = admin.get(path).text
+    known = unescape(re.search(r'name="wording" value="([^"]+agreed[^"]+)"', page)[1])
+    admin.post(f"{path}/run", wording=known, how="A form.")
+    work()
+    path = send(admin, "email\nfresh@example.org\n").url.path
+    admin.post(f"{path}/run", **CONSENT)
+    work()
+    with sqlite_database.read() as session:
+        ids = dict(session.execute(select(Subscriber.address, Subscriber.public_id)).all())
+        consents = set(session.scalars(select(Subscription.consent_wording)))
+    assert consents == {known, "I want the letter."}
+    assert "wording English, as delivered" in admin.get(f"/admin/subscribers/{ids['li@example.org']}").text
+    assert "wording English, version 1" in admin.get(f"/admin/subscribers/{ids['fresh@example.org']}").text
+    assert 'value="I want the letter."' in admin.get(send(admin, "email\nnext@example.org\n").url.path).text
 
 
 def test_an_import_is_undone_within_a_day(admin, work, sqlite_database, app):
@@ -333,6 +360,29 @@ def test_who_was_not_asked_because_no_relay_answered_is_asked_later(
             "ann@example.org",
             "ben@example.org",
         ]
+
+
+def test_who_was_asked_one_by_one_is_not_asked_by_a_file_the_same_day(
+    untrusted, work, app, settings, sqlite_database
+):
+    """Nor the other way round: one mail a day, whichever way they were brought."""
+    untrusted.post("/partner/people/new", address="ann@example.org", language="en", consent="invited")
+    path = send(untrusted, "email\nann@example.org\nben@example.org\n", path=PARTNER).url.path
+    untrusted.post(f"{path}/run")
+    work()
+    with SmtpHost() as host:
+        relay = settings.model_copy(update={"smtp_url": host.url})
+        house = replace(app.state.house, settings=relay)
+        with sqlite_database.read() as session:
+            publication_id = session.scalars(select(Subscription.publication_id)).first()
+        one_by_one = partial(invitations.invite, house, "ann@example.org", publication_id, "theirs")
+        one_by_one(NOON)
+        while inviting.invite(sqlite_database, settings=relay, clock=lambda: NOON + timedelta(hours=1)):
+            pass
+        one_by_one(NOON + timedelta(hours=23))
+        assert sorted(letter.recipient for letter in host.letters) == ["ann@example.org", "ben@example.org"]
+        one_by_one(NOON + timedelta(hours=25))
+        assert len(host.letters) == 3
 
 
 def test_verdicts_do_not_tell_whether_another_partner_holds_a_person(manager, make):

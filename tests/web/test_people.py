@@ -48,7 +48,8 @@ def test_a_rule_that_cannot_be_read_says_what_was_expected(admin, make):
 
 
 FACTS = {"address": "ann@example.org", "language": "en", "publication": "observer", "given_en": "Ann",
-         "wording": "Send me the newsletter.", "origin": "letter of 3 May"}  # fmt: skip
+         "wording": "new", "new_wording": "Send me the newsletter.",
+         "origin": "letter of 3 May"}  # fmt: skip
 
 
 def test_somebody_is_added_by_hand_with_evidence(admin, make, sqlite_database):

@@ -149,7 +149,7 @@ def start(
     if upload.step != Step.CHECKED:
         raise NotNow
     upload.step, upload.done = Step.RUNNING, 0
-    upload.consent_kind, upload.wording = consent.kind, consent.wording
+    upload.consent_kind, upload.wording, upload.origin = consent.kind, consent.wording, consent.origin
     upload.invitation = dict(invitation) if invitation else None
     session.flush()
 

@@ -49,6 +49,7 @@ class Upload(Base):
     layout: Mapped[Any] = mapped_column(Json)  # ``Layout.stored``: how a person said it is to be read
     consent_kind: Mapped[ConsentKind] = mapped_column(String(20))
     wording: Mapped[str] = mapped_column(default="")
+    origin: Mapped[str] = mapped_column(String(200), default="", server_default="")  # how it is known
     uploaded_at: Mapped[datetime] = mapped_column(UTCDateTime, index=True)
     step: Mapped[Step] = mapped_column(String(20))
     trouble: Mapped[str] = mapped_column(Told, default="")
@@ -67,7 +68,7 @@ class Upload(Base):
     @property
     def consent(self) -> Consent:
         """How the consent of these people came about."""
-        return Consent(ConsentKind(self.consent_kind), self.wording)
+        return Consent(ConsentKind(self.consent_kind), self.wording, self.origin)
 
 
 class Invitation(Base):

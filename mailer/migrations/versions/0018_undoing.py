@@ -1,4 +1,4 @@
-"""An import is undone by workers: who asked, how far it is."""
+"""Imports are undone by workers; how the consent of people in a file is known."""
 
 from __future__ import annotations
 
@@ -18,4 +18,6 @@ def upgrade() -> None:
         )
         for name in ("to_undo", "restored", "kept"):
             batch_op.add_column(sa.Column(name, sa.Integer(), server_default="0", nullable=False))
+    with op.batch_alter_table("uploads", schema=None) as batch_op:
+        batch_op.add_column(sa.Column("origin", sa.String(length=200), server_default="", nullable=False))
     op.execute("UPDATE imports SET undo_asked_at = undone_at")
