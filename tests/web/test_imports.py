@@ -93,7 +93,7 @@ def test_the_file_is_taken_in_with_its_evidence(admin, work, sqlite_database):
     assert not work()
     page = admin.get(path)
     assert told(page) == [2, 0, 0, 1]
-    assert "can be undone until 21 Nov 2026, 12:00" in page.text
+    assert "can be undone until 21 Nov 2026, 20:00" in page.text
     assert people(sqlite_database) == ["ann@gmial.com", "li@example.org"]
     with sqlite_database.read() as session:
         consent = session.scalars(select(Subscription)).first()
