@@ -344,8 +344,9 @@ _HURRY = text(
 
 _FOR_A_FEW = text(
     "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),"
-    " set_config('max_parallel_workers_per_gather', '0', true), set_config('work_mem', '1MB', true)"
-)  # in less memory no million rows are hashed to find a few of them
+    " set_config('max_parallel_workers_per_gather', '0', true), set_config('work_mem', '64kB', true),"
+    " set_config('hash_mem_multiplier', '1', true)"
+)  # in so little memory nobody hashes a hundred thousand rows to find a few of them
 
 
 @contextmanager

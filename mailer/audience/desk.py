@@ -15,7 +15,7 @@ left while its own membership was in force (``in_force``, decision 25).
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.audience import bulk, codes, members, silenced, store, subscriptions, topics
 from mailer.audience.evidence import history
+from mailer.audience.finding import Count
 from mailer.audience.intake import NoSeat, changes, salutations
 from mailer.audience.members import Order, Standing, Wanted
 from mailer.audience.names import Names, clean
@@ -106,7 +107,7 @@ class People:
     """A page of a partner's people, and how many match."""
 
     people: list[PartnerPerson]
-    total: int
+    total: Count
     page: int
     pages: int
 
@@ -130,19 +131,33 @@ def people(
     *,
     now: datetime,
     size: int = PAGE,
+    counts: Overview | None = None,
 ) -> People:
-    """Return a page of those of the partner's people who are ``wanted``."""
-    rows, total = members.people(session, partner_id, wanted, order, page, size, now)
+    """Return a page of those of the partner's people who are ``wanted``; ``counts``: those that are known."""
+    total = _counted(wanted, counts)
+    rows, total = members.people(session, partner_id, wanted, order, page, size, now, total)
     pages = max(1, -(-total // size))
     return People(_shown(session, rows, now), total, page, pages)
+
+
+def _counted(wanted: Wanted, counts: Overview | None) -> Count | None:
+    """Return how many are ``wanted``, where the overview says it."""
+    if counts is None or wanted != replace(EVERYBODY, standing=wanted.standing):
+        return None
+    return Count(counts.standings[wanted.standing] if wanted.standing else counts.total)
 
 
 def overview(session: Session, partner: Partner, *, now: datetime) -> Overview:
     """Count the partner's people."""
     found = members.standings(session, partner.id, now)
     standings = {each: found.get(each, 0) for each in Standing}
-    taken = bulk.people_of(session, [partner.id])[partner.id]
-    return Overview(sum(standings.values()), standings, taken, partner.seats)
+    total = sum(standings.values())
+    return Overview(total, standings, total, partner.seats)
+
+
+def late(session: Session, partner_id: int, since: datetime) -> int:
+    """Count whom the partner asked no later than ``since``, and who have not answered."""
+    return members.late(session, partner_id, since)
 
 
 def person(session: Session, partner_id: int, membership_public_id: UUID, *, now: datetime) -> PartnerPerson:

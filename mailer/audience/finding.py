@@ -125,7 +125,7 @@ def listed(
 
 
 def counted(
-    session: Session, query: Select[Any], skipped: int, found: Collection[object], size: int
+    session: Session, query: Select[*tuple[Any, ...]], skipped: int, found: Collection[object], size: int
 ) -> Count:
     """Count the rows of a query, of which after ``skipped`` ones those of a page and the next were ``found``.
 

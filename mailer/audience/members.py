@@ -12,8 +12,9 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
-from mailer.audience import silenced
+from mailer.audience import finding, silenced
 from mailer.audience.evidence import store as evidence
+from mailer.audience.finding import Count
 from mailer.audience.store import (
     BOUNCES,
     Membership,
@@ -25,6 +26,7 @@ from mailer.audience.store import (
     Suppression,
     Topic,
 )
+from mailer.database import for_a_page
 
 Tie = tuple[Membership, Subscriber]
 
@@ -79,13 +81,32 @@ def _bounces(now: datetime) -> ColumnElement[bool]:
 
 
 def _standing(now: datetime) -> ColumnElement[str]:
-    bounced = select(Suppression.id).where(_bounces(now)).correlate(Subscriber).exists()
+    return case((_bounced(now), Standing.BOUNCED.value), else_=_else(now))
+
+
+def _bounced(now: datetime) -> ColumnElement[bool]:
+    return select(Suppression.id).where(_bounces(now)).correlate(Subscriber).exists()
+
+
+def _else(now: datetime) -> ColumnElement[str]:
+    """How somebody stands whose letters arrive."""
     return case(
-        (bounced, Standing.BOUNCED.value),
         (Membership.confirmed_at.is_(None), Standing.WAITING.value),
         (Membership.paused_until > now, Standing.PAUSED.value),
         else_=Standing.CONFIRMED.value,
     )
+
+
+def _stands(standing: Standing, now: datetime) -> ColumnElement[bool]:
+    """The condition of a standing, word by word, so that an index can be asked for each."""
+    said_yes = Membership.confirmed_at.is_not(None)
+    paused = Membership.paused_until > now
+    return {
+        Standing.BOUNCED: _bounced(now),
+        Standing.WAITING: and_(Membership.confirmed_at.is_(None), ~_bounced(now)),
+        Standing.PAUSED: and_(said_yes, paused, ~_bounced(now)),
+        Standing.CONFIRMED: and_(said_yes, or_(Membership.paused_until.is_(None), ~paused), ~_bounced(now)),
+    }[standing]
 
 
 def _sorted(order: Order, now: datetime) -> tuple[Any, ...]:
@@ -111,7 +132,7 @@ def _wanted(
     if wanted.language:
         query = query.where(Membership.language == wanted.language)
     if wanted.standing is not None:
-        query = query.where(_standing(now) == wanted.standing)
+        query = query.where(_stands(wanted.standing, now))
     if wanted.waiting_since is not None:
         query = query.where(Membership.confirmed_at.is_(None), Membership.consent_at <= wanted.waiting_since)
     if wanted.topic:
@@ -126,25 +147,57 @@ def _wanted(
 
 
 def people(
-    session: Session, partner_id: int, wanted: Wanted, order: Order, page: int, size: int, now: datetime
-) -> tuple[list[tuple[Membership, Subscriber, Standing]], int]:
-    """Return a page of a partner's people, each with how they stand, and how many there are."""
+    session: Session,
+    partner_id: int,
+    wanted: Wanted,
+    order: Order,
+    page: int,
+    size: int,
+    now: datetime,
+    total: Count | None = None,
+) -> tuple[list[tuple[Membership, Subscriber, Standing]], Count]:
+    """Return a page of a partner's people, each with how they stand, and how many there are.
+
+    ``total`` None: it is not known yet.
+    """
+    for_a_page(session)
     query = _wanted(_ties(partner_id), wanted, now)
-    total = session.scalar(select(func.count()).select_from(query.subquery())) or 0
+    skipped = (max(page, 1) - 1) * size
     rows = session.execute(
-        query.add_columns(_standing(now))
-        .order_by(*_sorted(order, now))
-        .limit(size)
-        .offset((max(page, 1) - 1) * size)
-    )
-    return [(row[0], row[1], Standing(row[2])) for row in rows], total
+        query.add_columns(_standing(now)).order_by(*_sorted(order, now)).limit(size + 1).offset(skipped)
+    ).all()
+    if total is None:
+        total = finding.counted(session, query, skipped, rows, size)
+    return [(row[0], row[1], Standing(row[2])) for row in rows[:size]], total
+
+
+def late(session: Session, partner_id: int, since: datetime) -> int:
+    """Count whom a partner asked no later than then, and who have not answered."""
+    query = _wanted(_ties(partner_id), Wanted(waiting_since=since), since)
+    return session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
 
 
 def standings(session: Session, partner_id: int, now: datetime) -> dict[Standing, int]:
-    """Count a partner's people by how they stand."""
-    found = _ties(partner_id).with_only_columns(_standing(now).label("standing")).subquery()
-    rows = session.execute(select(found.c.standing, func.count()).group_by(found.c.standing))
-    return {Standing(standing): count for standing, count in rows}
+    """Count a partner's people by how they stand: all by the index alone, then the few who bounced.
+
+    Erasing a person ends their memberships, so that nobody without an address is counted.
+    """
+    for_a_page(session)
+    how = _else(now)
+    current = (Membership.partner_id == partner_id, Membership.ended_at.is_(None))
+    everybody = select(how, func.count()).where(*current).group_by(how)
+    bounced = (
+        select(how, func.count(Membership.id.distinct()))
+        .join(Subscriber, Subscriber.id == Membership.subscriber_id)
+        .join(Suppression, _bounces(now))
+        .where(*current)
+        .group_by(how)
+    )
+    found = {Standing(standing): count for standing, count in session.execute(everybody)}
+    for standing, count in session.execute(bounced):
+        found[Standing(standing)] -= count
+        found[Standing.BOUNCED] = found.get(Standing.BOUNCED, 0) + count
+    return {standing: count for standing, count in found.items() if count}
 
 
 def person(

@@ -101,13 +101,16 @@ class Subscriber(_Names, Base):
     """
 
     __tablename__ = "subscribers"
-    __table_args__ = (Index("ix_subscribers_country", "country", "address_key"),)
+    __table_args__ = (
+        Index("ix_subscribers_country", "country", "address_key"),
+        Index("ix_subscribers_address_hash", "address_hash", "id"),  # found by the index alone
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     public_id: Mapped[UUID] = mapped_column(unique=True)
     address: Mapped[str | None] = mapped_column(String(320))  # Address.wire
     address_key: Mapped[str | None] = mapped_column(String(320), unique=True)  # Address.key
-    address_hash: Mapped[str] = mapped_column(String(32), index=True)  # Keyring.address_hash(address_key)
+    address_hash: Mapped[str] = mapped_column(String(32))  # Keyring.address_hash(address_key)
     domain: Mapped[str] = mapped_column(String(255), index=True)  # A-labels, lower case
     salutation_zh: Mapped[str] = mapped_column(String(200), default="")
     salutation_en: Mapped[str] = mapped_column(String(200), default="")
@@ -141,7 +144,18 @@ class Membership(_Names, _Consent, Base):
     """
 
     __tablename__ = "memberships"
-    __table_args__ = (UniqueConstraint("partner_id", "subscriber_id"),)
+    __table_args__ = (
+        UniqueConstraint("partner_id", "subscriber_id"),
+        # a partner's people are counted, by how they stand, without looking at any of them
+        Index(
+            "ix_memberships_current",
+            "partner_id",
+            "ended_at",
+            "confirmed_at",
+            "paused_until",
+            "subscriber_id",
+        ),
+    )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     public_id: Mapped[UUID] = mapped_column(unique=True)

@@ -174,7 +174,10 @@ class Crowd:
                 "language": Subscriber.language,
                 "joined_at": Subscriber.created_at,
                 "confirmed_at": case((its % 41 == 0, null()), else_=Subscriber.created_at),
-                "ended_at": case((its % 37 == 0, self._ago(its % 60)), else_=null()),
+                "ended_at": case(
+                    (Subscriber.erased_at.is_not(None), self.now), (its % 37 == 0, self._ago(its % 60)),
+                    else_=null(),
+                ),
                 "paused_until": case((its % 199 == 0, self.now + timedelta(days=20)), else_=null()),
                 **self._consent(its, "memberships"),
             }  # fmt: skip

@@ -15,6 +15,7 @@ from mailer.bench import classify as reading
 from mailer.bench import compile as compiling
 from mailer.bench import faults as breaking
 from mailer.bench import imports as importing
+from mailer.bench import lists as listing
 from mailer.bench import send as sending
 from mailer.bench.issue import LANGUAGE
 from mailer.cli import Shell, pass_shell, say
@@ -154,6 +155,33 @@ def import_(shell: Shell, /, as_json: bool, **wishes: Any) -> None:
         f" {figures['ratio']:.2f} times a bare write ({figures['bare_seconds']:,} s),"
         f" {figures['peak_rss_mb']:,.0f} MiB"
     )
+
+
+@command.command("lists")
+@click.option("--rows", type=click.IntRange(1_000, 10_000_000), default=100_000, show_default=True)
+@click.option(
+    "--letters", type=click.IntRange(0, 50), default=3, show_default=True, help="Campaigns sent before."
+)
+@click.option(
+    "--times", type=click.IntRange(1, 1_000), default=60, show_default=True, help="Of each question."
+)
+@click.option("--only", default="", metavar="TEXT", help="Questions whose name holds it.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as one JSON object.")
+@pass_shell
+def lists(shell: Shell, /, as_json: bool, **wishes: Any) -> None:
+    """Look for people among many; how long does a page take?
+
+    Lists, filters, searches, segments and partners' desks of a crowd with past letters, each many times,
+    through the application. Told are the median and the 95th percentile in milliseconds.
+    """
+    with _stopped_in_order():
+        figures = listing.run(shell.settings, listing.Plan(**wishes), _tell)
+    if as_json:
+        say(figures)
+        return
+    for each in figures["questions"]:
+        told = f"{each['p50_ms']:>9,.1f} {each['p95_ms']:>9,.1f} ms"
+        click.echo(f"{each['name']:<55} {told}  {_reached(each)}")
 
 
 def _show_reading(figures: dict[str, Any], wrong: bool) -> None:

@@ -81,7 +81,7 @@ def home(request: Request, session: Reading, now: Now, me: Manager, own: Own) ->
         own=own,
         name=called(own),
         found=desk.overview(session, own, now=now),
-        late=desk.people(session, own.id, Wanted(waiting_since=now - LONG), now=now, size=1).total,
+        late=desk.late(session, own.id, now - LONG),
         news=[each for each in asked if each.answered_at and each.answered_at > now - NEWS],
         open=[each for each in asked if each.state == RequestState.OPEN],
         alone=len(team.members(session, own.id)) < 2,
@@ -102,10 +102,11 @@ def list_people(
     )  # fmt: skip
     order = Order(sort) if sort in set(Order) else Order.ADDRESS
     gone = desk.removed(session, own.id, now=now)
+    counts = desk.overview(session, own, now=now)
     return pages.render(
         request, "partner/people.html", own=own, name=called(own), size=desk.PAGE,
-        found=desk.people(session, own.id, wanted, order, page, now=now),
-        overview=desk.overview(session, own, now=now), wanted=wanted, order=order, topics=offered(session),
+        found=desk.people(session, own.id, wanted, order, page, now=now, counts=counts), overview=counts,
+        wanted=wanted, order=order, topics=offered(session),
         gone=gone, just=[each for each in gone if str(each.id) == removed], standings=Standing,
     )  # fmt: skip
 
