@@ -91,7 +91,7 @@ def edit(
     :raises BadCode: no such country, language or zone
     """
     partner = session.get_one(Partner, partner_id)
-    before = _told(session, partner)
+    before = told(session, partner)
     _check(kind, name_zh, name_en)
     if seats is not None and seats < 0:
         raise BadPartner("Seats are a number from 0 on; leave them empty for no limit.")
@@ -101,7 +101,7 @@ def edit(
     partner.seats, partner.trusted = seats, trusted
     _set_groups(session, partner_id, sorted({group_code(group) for group in groups}))
     session.flush()
-    after = _told(session, partner)
+    after = told(session, partner)
     changed = [name for name in after if after[name] != before[name]]
     if changed:
         audit.record(
@@ -142,7 +142,8 @@ def _set_groups(session: Session, partner_id: int, groups: list[str]) -> None:
     session.flush()
 
 
-def _told(session: Session, partner: Partner) -> dict[str, Any]:
+def told(session: Session, partner: Partner) -> dict[str, Any]:
+    """Return what the directory says of a partner, as ``edit`` writes it."""
     facts = ("name_zh", "name_en", "kind", "country", "language", "zone", "seats", "trusted")
     groups = [row.code for row in session.scalars(directory.groups(partner.id))]
     return {name: getattr(partner, name) for name in facts} | {"groups": groups}

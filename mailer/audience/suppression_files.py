@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
 from uuid import UUID
 
 from sqlalchemy.orm import Session
@@ -27,9 +25,9 @@ from mailer.address import BadAddress
 from mailer.audience import silenced, suppressions
 from mailer.audience.imports import NoImport, UndoneAlready
 from mailer.audience.intake import Verdict
-from mailer.audience.sheets import sheet
-from mailer.audience.sheets.guard import guarded, unguarded
-from mailer.audience.sheets.source import BadFile, source
+from mailer.audience.sheets import listed
+from mailer.audience.sheets.guard import guarded
+from mailer.audience.sheets.listed import Line, Listed
 from mailer.audience.store import SuppressionImport
 from mailer.audience.suppressions import MANUAL, REASONS, Scope, Silence
 from mailer.audience.verdicts import RowVerdict
@@ -45,31 +43,13 @@ _ALIASES = {
     "sender": "sender from 发件人 发件地址",
     "until": "until expires end 截止 截止日期 到期",
 }
-_MEANING = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
+_MEANING = listed.by_alias(_ALIASES)
 _HEADER = ("email", "reason", "note", "publication", "sender", "since", "until")
 _NOTE_LIMIT = 2_000  # characters
 
 
 class BadRow(Invalid):
     """This row cannot be taken in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A row of a file: its cells by their meaning."""
-
-    line: int  # of the file, from 1
-    cells: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Sheet:
-    """A file of suppressions. ``digest``: SHA-256 of its octets; ``unread``: columns that were left out."""
-
-    name: str
-    digest: str
-    rows: tuple[Line, ...]
-    unread: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,38 +66,18 @@ class Report:
         return {verdict: found[verdict] for verdict in (Verdict.ADDED, Verdict.UNCHANGED, Verdict.REFUSED)}
 
 
-def read(raw: bytes, name: str) -> Sheet:
+def read(raw: bytes, name: str) -> Listed:
     """Read a file.
 
     :raises BadFile: not a table, without a column of addresses, or empty
     """
-    records = [
-        (line, [unguarded(cell.strip()) for cell in cells])
-        for line, cells in sheet.opened(source(raw)).records()
-    ]
-    if not records:
-        raise BadFile("The file is empty: export the table again and import that.")
-    header = records[0][1]
-    meanings = [_MEANING.get(re.sub(r"[\s_\-.:：]", "", cell).casefold(), "") for cell in header]
-    if _is_address(header[0]):
-        meanings, header = ["address", *[""] * (len(header) - 1)], ["", *header[1:]]
-    else:
-        records = records[1:]
-    if "address" not in meanings:
-        shown = ", ".join(f"“{cell[:30]}”" for cell in header[:8] if cell)
-        raise BadFile(
-            "No column is named “email” or “邮箱” (found: {shown}): name the column of addresses so.",
-            shown=shown,
-        )
-    rows = [
-        Line(line, {meaning: cell for meaning, cell in zip(meanings, cells, strict=False) if meaning})
-        for line, cells in records
-    ]
-    unread = tuple(cell for cell, meaning in zip(header, meanings, strict=True) if cell and not meaning)
-    return Sheet(name, sha256(raw).hexdigest(), tuple(rows), unread)
+    return listed.read(
+        raw, name, _MEANING, needed="address", bare=_is_address,
+        missing="No column is named “email” or “邮箱” (found: {shown}): name the column of addresses so.",
+    )  # fmt: skip
 
 
-def take_in(session: Session, found: Sheet, *, keys: Keyring, now: datetime, actor: Actor) -> Report:
+def take_in(session: Session, found: Listed, *, keys: Keyring, now: datetime, actor: Actor) -> Report:
     """Silence the addresses of a file, all or, with a refusal each, some; in one transaction."""
     made = SuppressionImport(
         public_id=uuid7(), file_name=found.name[:200], file_hash=found.digest, actor=actor.name, at=now,
@@ -138,7 +98,7 @@ def take_in(session: Session, found: Sheet, *, keys: Keyring, now: datetime, act
     return report
 
 
-def dry_run(session: Session, found: Sheet, *, keys: Keyring, now: datetime, actor: Actor) -> Report:
+def dry_run(session: Session, found: Listed, *, keys: Keyring, now: datetime, actor: Actor) -> Report:
     """Return the report that ``take_in`` would give, and write nothing."""
     wanted, refusals = _judged(session, found, keys, now, actor, None)
     return Report(None, tuple(_verdicts(session, wanted, refusals, now)))
@@ -195,7 +155,7 @@ def _csv(cells: Sequence[str]) -> str:
 
 
 def _judged(
-    session: Session, found: Sheet, keys: Keyring, now: datetime, actor: Actor, import_id: int | None
+    session: Session, found: Listed, keys: Keyring, now: datetime, actor: Actor, import_id: int | None
 ) -> tuple[dict[int, Silence], dict[int, Sentence]]:
     """Return what the rows want, by line, and why the others are refused."""
     publications = silenced.publication_ids(session)

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
-from mailer.audience import partners
+from mailer.audience import partner_files, partners
+from mailer.audience.intake import Verdict
+from mailer.audience.partner_files import Report
 from mailer.audience.store import PartnerKind
 from mailer.cli import Shell, now, pass_shell, say
+from mailer.cli.subscribers import content
 
 
 @click.group()
@@ -54,6 +60,43 @@ def add(
             actor=shell.actor,
         )
     click.echo(f"Partner “{code}” is there.")
+
+
+@command.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
+@click.option("--json", "as_json", is_flag=True)
+@pass_shell
+def import_(shell: Shell, file: Path, dry_run: bool, as_json: bool) -> None:
+    """Bring the directory in from a CSV or a workbook, whole or not at all.
+
+    Columns: code, name_zh, name_en, kind, country, language, zone, seats, trusted, groups, manager. Partners
+    that are here are changed only where the file says something.
+    """
+    found = partner_files.read(content(file), file.name)
+    with shell.database.write() as session:
+        do = partner_files.dry_run if dry_run else partner_files.take_in
+        report = do(session, found, now=now(), actor=shell.actor)
+    _tell(report, found.unread, as_json)
+    if report.counts[Verdict.REFUSED]:
+        raise click.exceptions.Exit(1)
+
+
+def _tell(report: Report, unread: Sequence[str], as_json: bool) -> None:
+    counts = {verdict.value: n for verdict, n in report.counts.items()}
+    if as_json:
+        rows = [{"line": row.line, "verdict": row.verdict, "message": row.message} for row in report.verdicts]
+        say({"written": report.written, **counts, "managers": list(report.managers), "verdicts": rows})
+        return
+    for row in report.verdicts:
+        if row.message:
+            click.echo(f"line {row.line}: {row.verdict}. {row.message}", err=True)
+    if unread:
+        click.echo(f"Columns left out: {', '.join(unread)}.", err=True)
+    told = ", ".join(f"{n} {verdict}" for verdict, n in counts.items())
+    click.echo(f"{'Written' if report.written else 'Nothing written, it would be'}: {told}.")
+    if report.written and report.managers:
+        click.echo(f"New managers, who ask for a link at /sign-in/link: {len(report.managers)}.")
 
 
 @command.command("list")

@@ -44,6 +44,7 @@ from mailer.web import (
     own_data,
     pages,
     partner,
+    partner_imports,
     partners,
     people,
     policy,
@@ -122,6 +123,7 @@ def create_app(
         team,
         asking,
         admin,
+        partner_imports,  # before the pages of partners: a code may be any word
         partners,
         people,
         changes,

@@ -125,6 +125,7 @@ ACTIONS = {
     "subscriber.choose_topics": N_("chose topics"),
     "subscriber.change_address": N_("changed their address"),
     "subscriber.erase": N_("had their data erased"),
+    "partner.import": N_("imported the directory of partners"),
     "import.finish": N_("imported a file"),
     "import.undo": N_("undid an import"),
     "import.undone": N_("finished undoing an import"),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from base64 import b64decode, b64encode
+from binascii import Error as NotBase64
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_origin
 
@@ -13,6 +15,8 @@ from mailer.web.i18n import _, tell
 
 UPLOAD_LIMIT = 25 * 1024 * 1024  # octets of a request
 IMPORT_LIMIT = 41_000_000  # of one that brings a file of people: 40 MB, and the form around it
+
+_CARRIED = 1024 * 1024  # octets of a file that a page carries
 
 
 class TooLarge(MailerError):
@@ -85,6 +89,25 @@ def one_file(form: FormData, name: str) -> tuple[str, bytes]:
     if not chosen:
         raise Refused({name: _("Please choose a file.")})
     return next(iter(chosen.items()))
+
+
+def carried(raw: bytes) -> str:
+    """Return a checked file for the page to carry, so that it need not be chosen again; "" a large one."""
+    return b64encode(raw).decode() if len(raw) <= _CARRIED else ""
+
+
+def chosen_file(form: FormData) -> tuple[str, bytes]:
+    """Return the file that was chosen, else the one that the page carries since it was checked.
+
+    :raises Refused: neither
+    """
+    try:
+        kept = b64decode(str(form.get("carried", "")), validate=True)
+    except NotBase64:
+        kept = b""
+    if kept and not files(form, "file"):
+        return str(form.get("name", ""))[:200], kept
+    return one_file(form, "file")
 
 
 def _answer(model: type[Form], form: FormData, name: str) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64decode, b64encode
-from binascii import Error as NotBase64
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import date
@@ -36,7 +34,6 @@ Watcher = Annotated[SignedIn, Depends(may("event.read"))]
 
 PATH = "/admin/suppressions"
 SIZE = 50
-_CARRIED = 1024 * 1024  # octets of a checked file that the page carries, so that it need not be chosen again
 
 
 # --- suppressions ---------------------------------------------------------------------------------------
@@ -113,12 +110,11 @@ def check_file(
     """Say what the import would do, row by row. Nothing is written."""
     seen = _imports(session)
     with pages.again(request, "admin/suppression_import.html", form={}, **seen):
-        name, raw = _chosen(form)
+        name, raw = forms.chosen_file(form)
         report = files.dry_run(
             session, files.read(raw, name), keys=house.settings.keys, now=now, actor=actor(me)
         )
-    carried = b64encode(raw).decode() if len(raw) <= _CARRIED else ""
-    shown = {**seen, "report": report, "name": name, "carried": carried}
+    shown = {**seen, "report": report, "name": name, "carried": forms.carried(raw)}
     return pages.render(request, "admin/suppression_import.html", **shown)
 
 
@@ -127,7 +123,7 @@ def take_file(
     request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Watcher
 ) -> Response:
     with pages.again(request, "admin/suppression_import.html", form={}, **_imports(session)):
-        name, raw = _chosen(form)
+        name, raw = forms.chosen_file(form)
         report = files.take_in(
             session, files.read(raw, name), keys=house.settings.keys, now=now, actor=actor(me)
         )
@@ -180,20 +176,6 @@ def show_suppression(request: Request, session: Reading, now: Now, me: Watcher, 
 def _lines(house: House, now: Now) -> Iterator[str]:
     with house.database.read() as session:
         yield from files.export(session, now=now)
-
-
-def _chosen(form: FormData) -> tuple[str, bytes]:
-    """Return the chosen file, else the one that the page carries since it was checked.
-
-    :raises Refused: neither
-    """
-    try:
-        carried = b64decode(str(form.get("carried", "")), validate=True)
-    except NotBase64:
-        carried = b""
-    if carried and not forms.files(form, "file"):
-        return str(form.get("name", ""))[:200], carried
-    return forms.one_file(form, "file")
 
 
 def _imports(session: Session) -> dict[str, Any]:

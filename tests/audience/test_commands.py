@@ -138,3 +138,18 @@ def test_a_segment_is_shown_and_says_why(mailer, tmp_path):
     assert (status, "Nobody has that address" in err) == (1, True)
     status, _, err = mailer("segment", "save", "Got it", "received campaign 99")
     assert (status, "there is no such campaign" in err) == (1, True)
+
+
+def test_the_directory_of_partners_comes_in_whole_or_not_at_all(mailer, tmp_path):
+    """A refused row is told with its line, and the status says that nothing was written."""
+    rows = "code,name_en,kind,country,manager\nmoe,Ministry,ministry,CN,li@moe.example\n"
+    (tmp_path / "partners.csv").write_text(f"{rows}sea,Sea,club,NO,\n")
+    status, out, err = mailer("partner", "import", "partners.csv")
+    assert (status, "line 3: refused. “club” is not a kind of partner" in err) == (1, True)
+    assert out.startswith("Nothing written")
+    (tmp_path / "partners.csv").write_text(rows)
+    tried = json.loads(mailer("partner", "import", "partners.csv", "--dry-run", "--json")[1])
+    assert (tried["written"], tried["added"], mailer("partner", "list")[1]) == (False, 1, "")
+    status, out, _ = mailer("partner", "import", "partners.csv")
+    assert (status, "Written: 1 added" in out, "/sign-in/link: 1." in out) == (0, True, True)
+    assert "moe" in mailer("partner", "list")[1]

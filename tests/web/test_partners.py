@@ -88,6 +88,23 @@ def test_closing_and_merging_are_for_administrators(sign_in, make):
         assert editor.get(path).status_code == editor.post(path).status_code == 403
 
 
+def test_the_directory_comes_in_from_a_file_that_is_checked_first(admin, make, sqlite_database):
+    """The page carries the checked file to the button; a refused row keeps everything out."""
+    make.publication()
+    table = "code,name_en,kind,country,manager\nmoe,Ministry,ministry,CN,li@moe.example\n"
+    page = admin.post("/admin/partners/import/check", files={"file": ("p.csv", table.encode())})
+    assert "1 new manager would get a sign-in link by mail." in page.text
+    with sqlite_database.read() as session:
+        assert session.query(Partner).count() == 0
+    taken = admin.post("/admin/partners/import", carried=hidden(page.text, "carried"), name="p.csv")
+    assert "1 new manager gets a sign-in link by mail." in taken.text
+    assert "li@moe.example" in admin.get("/admin/partners/moe").text
+    wrong = {"file": ("p.csv", f"{table}sea,Sea,club,NO,\n".encode())}
+    page = admin.post("/admin/partners/import/check", files=wrong)
+    assert "is not a kind of partner" in page.text
+    assert 'name="carried"' not in page.text
+
+
 def test_topics_are_added_moved_renamed_and_retired(admin, make, sign_in):
     """What is not offered any more keeps its readers and says so."""
     make.topic("water", make.subscriber("ann@example.org"))
