@@ -3,61 +3,90 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
-from operator import itemgetter
+from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import Any
 
-from sqlalchemy import Dialect, Table
+from sqlalchemy import String, Table
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.orm import Session
 
 from mailer.database import UTCDateTime, driver_of
 
+Rows = Sequence[Mapping[str, Any]]
 _Write = Callable[[Any], Any]
+_Column = Callable[[list[Any]], Iterable[Any]]
+
+_IN_TEXT = sqlite.dialect()  # which keeps as text what PostgreSQL's driver has objects for: JSON, UUIDs
+_SPECIAL = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+_ESCAPES = str.maketrans(_SPECIAL)
 
 
-def load(session: Session, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows that all have the columns of the first, two at least; defaults of the models do not apply.
+def load(session: Session, table: Table, rows: Rows) -> None:
+    """Write rows that all have the columns of the first; defaults of the models do not apply."""
+    if rows:
+        with loading(session, table, tuple(rows[0])) as write:
+            write(rows)
 
-    PostgreSQL takes them by COPY, SQLite by one statement: a third of what SQLAlchemy takes for an INSERT.
+
+@contextmanager
+def loading(session: Session, table: Table, names: Sequence[str]) -> Iterator[Callable[[Rows], None]]:
+    """Give what writes rows that have these columns; the session can do nothing else meanwhile.
+
+    PostgreSQL takes them by COPY, in its text format (documented there), and works on what it has while more
+    is made; SQLite takes them by one statement. Both in a third of the time that SQLAlchemy's INSERT takes.
     """
-    if not rows:
-        return
-    names = tuple(rows[0])
-    dialect = session.get_bind().dialect
-    columns = ", ".join(names)
-    cells = _as_stored(table, names, dialect, map(itemgetter(*names), rows))
-    if dialect.name == "sqlite":
+    textual = session.get_bind().dialect.name == "postgresql"
+    columns = [(name, _column(table, name, textual)) for name in names]
+
+    def cells(rows: Rows) -> Iterable[tuple[Any, ...]]:
+        """Column by column: each is made at the speed of C."""
+        return zip(*(column([row[name] for row in rows]) for name, column in columns), strict=True)
+
+    if textual:
+        statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
+        with (
+            driver_of(session, statement) as driver,
+            driver.cursor() as cursor,
+            cursor.copy(statement) as stream,
+        ):
+            yield lambda rows: stream.write("".join(map("%s\n".__mod__, map("\t".join, cells(rows)))))
+    else:
         marks = ", ".join("?" * len(names))
-        statement = f"INSERT INTO {table.name} ({columns}) VALUES ({marks})"  # noqa: S608 - of the models
-        with driver_of(session, statement) as connection:
-            connection.executemany(statement, cells)
-        return
-    statement = f"COPY {table.name} ({columns}) FROM STDIN"
-    with (
-        driver_of(session, statement) as connection,
-        connection.cursor() as cursor,
-        cursor.copy(statement) as stream,
-    ):
-        for row in cells:
-            stream.write_row(row)
+        statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - of the models
+        with driver_of(session, statement) as driver:
+            yield lambda rows: driver.executemany(statement, cells(rows))
 
 
-def _as_stored(
-    table: Table, names: Sequence[str], dialect: Dialect, rows: Iterable[tuple[Any, ...]]
-) -> Iterator[Sequence[Any]]:
-    """Yield rows with the values that the columns' types give to the driver."""
-    writers = [(place, _writer(table, name, dialect)) for place, name in enumerate(names)]
-    needed = [(place, write) for place, write in writers if write is not None]
-    for row in rows:
-        cells = list(row)
-        for place, write in needed:
-            cells[place] = write(cells[place])
-        yield cells
-
-
-def _writer(table: Table, name: str, dialect: Dialect) -> _Write | None:
+def _column(table: Table, name: str, textual: bool) -> _Column:
+    """Return what makes a column's values what the driver takes; ``textual``: the text that COPY takes."""
     type_ = table.c[name].type
-    write: _Write | None = type_.dialect_impl(dialect).bind_processor(dialect)
-    if write is None or not isinstance(type_, UTCDateTime):
-        return write
-    return lru_cache(maxsize=64)(write)  # rows of one load share their instants
+    write: _Write | None = type_.dialect_impl(_IN_TEXT).bind_processor(_IN_TEXT)
+    if write and isinstance(type_, UTCDateTime):
+        write = lru_cache(maxsize=64)(write)  # rows of one load share their instants
+    if not textual:
+        return partial(map, write) if write else _as_they_are
+    if write is None and isinstance(type_, String):
+        return _copied
+    told = _instant if isinstance(type_, UTCDateTime) else str
+    return lambda values: _copied(
+        [None if value is None else told(value) for value in (map(write, values) if write else values)]
+    )
+
+
+def _as_they_are(values: list[Any]) -> list[Any]:
+    return values
+
+
+def _instant(told: str) -> str:
+    return f"{told}+00"  # a UTCDateTime without its zone
+
+
+def _copied(texts: list[Any]) -> list[str]:
+    """Return texts as COPY reads them: a mark for nothing, escapes for signs that part rows and cells."""
+    if None in texts:
+        return ["\\N" if text is None else text.translate(_ESCAPES) for text in texts]
+    whole = "".join(texts)
+    if any(sign in whole for sign in _SPECIAL):
+        return [text.translate(_ESCAPES) for text in texts]
+    return texts

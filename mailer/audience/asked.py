@@ -37,3 +37,9 @@ def listing(session: Session, page: int, size: int) -> tuple[list[tuple[PartnerR
     )
     total = session.scalar(select(func.count()).select_from(PartnerRequest)) or 0
     return [(row[0], row[1]) for row in rows], total
+
+
+def waiting(session: Session) -> int:
+    """Return how many requests nobody has answered."""
+    query = select(func.count()).select_from(PartnerRequest).where(PartnerRequest.state == RequestState.OPEN)
+    return session.scalar(query) or 0

@@ -72,6 +72,14 @@ def countries() -> frozenset[str]:
 
 
 @cache
+def zones() -> tuple[str, ...]:
+    """Return the time zones that people choose from: those named after a place."""
+    return tuple(
+        sorted(each for each in _zones() if "/" in each and not each.startswith(("Etc/", "SystemV/", "US/")))
+    )
+
+
+@cache
 def _zones() -> frozenset[str]:
     return frozenset(available_timezones())
 

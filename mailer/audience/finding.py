@@ -20,9 +20,12 @@ from sqlalchemy.orm import Session
 
 from mailer.audience.bulk import among
 from mailer.audience.store import Subscriber
+from mailer.database import TooSlow, for_a_page, hurried
 
 MOST = 1_000
 """So many of those who match are listed, in the order of their addresses; whoever wants others says more."""
+
+_PATIENCE = 0.03  # seconds to count in, so that count and page fit into 0.1
 
 _LOOK = 1_000  # people who are looked at to see how common words are
 _COMMON = 0.1  # a word that so many of them have
@@ -107,9 +110,13 @@ def listed(
     query = select(Subscriber).where(
         Subscriber.address_key.is_not(None), Subscriber.merged_into.is_(None), *where
     )
+    if not said.strip() and not where:
+        total = Count(_everybody(session))
+        return _page(session, query, page, size, plain=True), total
+    for_a_page(session)
     if not said.strip():
-        total = _count(session, query) if where else _everybody(session)
-        return _page(session, query, page, size, plain=not where), Count(total)
+        people = _page(session, query, page, size, plain=False, ahead=1)
+        return people[:size], counted(session, query, (max(page, 1) - 1) * size, people, size)
     found = matching(session, said)
     query = query.where(among(session, Subscriber.id, found.ids))
     total = Count(_count(session, query))
@@ -117,21 +124,46 @@ def listed(
     return _page(session, query, page, size, plain=False), total
 
 
+def counted(
+    session: Session, query: Select[Any], skipped: int, found: Collection[object], size: int
+) -> Count:
+    """Count the rows of a query, of which after ``skipped`` ones those of a page and the next were ``found``.
+
+    At most ``MOST``, and not for long: nobody reads further, and to count a million takes a while. Where the
+    page is the last it is known already.
+    """
+    known = skipped + len(found) if found else 0  # beyond the end nothing is known
+    if len(found) <= size and (found or not skipped):
+        return Count(known)
+    some = query.with_only_columns(literal(1), maintain_column_froms=True).order_by(None).limit(MOST + 1)
+    try:
+        with hurried(session, _PATIENCE):
+            count = session.scalar(select(func.count()).select_from(some.subquery())) or 0
+    except TooSlow:
+        count = MOST + 1
+    else:
+        known = max(known, min(count, MOST))
+    total = Count(known)
+    total.more = count > MOST
+    return total
+
+
 def _count(session: Session, query: Select[Subscriber]) -> int:
     return session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
 
 
 def _everybody(session: Session) -> int:
-    """Count people by indexes alone; few entries were merged."""
-    merged = select(Subscriber).where(
-        Subscriber.merged_into.is_not(None), Subscriber.address_key.is_not(None)
+    """Count people: all rows, by the smallest index there is, without those few that are none."""
+    gone = Subscriber.address_key.is_(None)
+    merged = select(Subscriber).where(Subscriber.merged_into.is_not(None), ~gone)
+    return sum(
+        sign * _count(session, rows)
+        for sign, rows in ((1, select(Subscriber)), (-1, select(Subscriber).where(gone)), (-1, merged))
     )
-    every = select(Subscriber).where(Subscriber.address_key.is_not(None))
-    return _count(session, every) - _count(session, merged)
 
 
 def _page(
-    session: Session, query: Select[Subscriber], page: int, size: int, *, plain: bool
+    session: Session, query: Select[Subscriber], page: int, size: int, *, plain: bool, ahead: int = 0
 ) -> list[Subscriber]:
     skipped = (max(page, 1) - 1) * size
     if plain and page > _QUICK_PAGE:  # the index of addresses is read alone, and no rows that are skipped
@@ -141,7 +173,7 @@ def _page(
         if begins is None:
             return []
         query, skipped = query.where(Subscriber.address_key >= begins), 0
-    return list(session.scalars(query.order_by(Subscriber.address_key).limit(size).offset(skipped)))
+    return list(session.scalars(query.order_by(Subscriber.address_key).limit(size + ahead).offset(skipped)))
 
 
 def _newest(session: Session, below: int | None = None) -> list[_Looked]:

@@ -19,7 +19,6 @@ from uuid_utils.compat import uuid7
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.audience import bulk, imported, partners, parts, subscribers, undoing
-from mailer.audience.ahead import ahead
 from mailer.audience.intake import Consent, Person, Verdict
 from mailer.audience.parts import Added
 from mailer.audience.sheets.people import Row
@@ -96,12 +95,13 @@ def run(
         last = imported.last_line(session, import_id)
         done = imported.lines_after(session, import_id, last)
     rows = (row for row in job.sheet.rows() if row.line > last and row.line not in done)
-    busy = database.dialect == "postgresql"  # it works on what it has while we read on
-    with _old_objects_left_alone(), ahead(_chunks(rows), if_=busy) as chunks:
-        for chunk in chunks:
+    with _no_garbage_looked_for():
+        while chunk := list(islice(rows, CHUNK)):
             with database.write() as session:
                 take(session, job, import_id, chunk, now=clock())
                 told(session, len(chunk))
+            del chunk  # before it is looked at: there is little else
+            gc.collect()
     with database.write() as session:
         imported.analyze(session)
     with database.write() as session:
@@ -109,12 +109,14 @@ def run(
 
 
 @contextmanager
-def _old_objects_left_alone() -> Iterator[None]:
-    """Have the garbage collector look at new objects only, of which millions come: an eighth of the time."""
+def _no_garbage_looked_for() -> Iterator[None]:
+    """Have the garbage collector look at new objects only, and when it is told to: millions come and go."""
     gc.freeze()
+    gc.disable()
     try:
         yield
     finally:
+        gc.enable()
         gc.unfreeze()
 
 

@@ -168,6 +168,11 @@ def listing(session: Session, *, page: int = 1, size: int = 50) -> tuple[list[Wa
     return [Waiting(*row) for row in rows], total
 
 
+def waiting(session: Session) -> int:
+    """Return how many requests wait for the secretariat's answer."""
+    return asked.waiting(session)
+
+
 def _record(
     session: Session,
     now: datetime,

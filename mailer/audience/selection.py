@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, exists, func, select
+from sqlalchemy import ColumnElement, exists, false, func, select
 from sqlalchemy.orm import Session
 
 from mailer.audience import finding, segments, silenced
@@ -58,7 +58,7 @@ def conditions(session: Session, wanted: Selection, now: datetime) -> list[Colum
     if wanted.country:
         found.append(Subscriber.country == wanted.country)
     if wanted.partner:
-        found.append(_on_list_of(wanted.partner))
+        found.append(_on_list_of(session, wanted.partner))
     if wanted.state:
         found.append(_stands(wanted.state))
     if wanted.suppressed:
@@ -90,22 +90,21 @@ def count(session: Session, wanted: Selection, now: datetime) -> int:
 
 
 def countries(session: Session) -> list[str]:
-    """Return the countries that people are in: each is the first after the last, found one by one."""
-    found: list[str] = []
-    last: str | None = ""
-    while True:
-        last = session.scalar(select(func.min(Subscriber.country)).where(Subscriber.country > last))
-        if last is None:
-            return found
-        found.append(last)
+    """Return the countries that people are in: each is the first after the last, found in the index."""
+    its = Subscriber.__table__.c.country
+    found = select(func.min(its).label("country")).cte("found", recursive=True)
+    following = select(func.min(its)).where(its > found.c.country).correlate(found).scalar_subquery()
+    every = found.union_all(select(following).where(found.c.country.is_not(None))).c.country
+    return list(session.scalars(select(every).where(every.is_not(None))))
 
 
-def _on_list_of(code: str) -> ColumnElement[bool]:
-    on_list = (
-        select(Membership.subscriber_id)
-        .join(Partner, Partner.id == Membership.partner_id)
-        .where(Partner.code == code, Membership.ended_at.is_(None))
-    )
+def _on_list_of(session: Session, code: str) -> ColumnElement[bool]:
+    """The condition that a person is on a partner's list; by its id, of which the planner knows how many."""
+    partner = session.scalar(select(Partner.id).where(Partner.code == code))
+    if partner is None:
+        return false()
+    its = Membership.__table__.c
+    on_list = select(its.subscriber_id).where(its.partner_id == partner, its.ended_at.is_(None))
     return Subscriber.id.in_(on_list)
 
 

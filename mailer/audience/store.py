@@ -101,6 +101,7 @@ class Subscriber(_Names, Base):
     """
 
     __tablename__ = "subscribers"
+    __table_args__ = (Index("ix_subscribers_country", "country", "address_key"),)
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     public_id: Mapped[UUID] = mapped_column(unique=True)

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement
 from sqlalchemy.orm import Session
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 from mailer import address as addresses
 from mailer.accounts import audit
@@ -24,7 +24,8 @@ from mailer.audience.store import Membership, Subscriber, Subscription
 from mailer.errors import MailerError, NotFound
 from mailer.signing import Keyring
 
-CHUNK = 2_000  # people written at once; below SQLite's 32,766 variables a statement
+CHUNK = 2_000  # people brought in at once, of very many
+_AT_ONCE = 500  # people handed to the database together
 
 
 class NoSubscriber(NotFound):
@@ -117,12 +118,11 @@ def take_in(
         rounds.setdefault(met[ready.key], []).append((place, ready))
         met[ready.key] += 1
     for members in rounds.values():
-        for chunk in _chunks(members, CHUNK):
-            seats = Seats(session) if dry is None else dry
-            batch = _Batch(session, [person for _, person in chunk], keys, now, publication_id, seats)
-            found = batch.take(consent, actor.name, write=dry is None)
-            for (place, _), result in zip(chunk, found, strict=True):
-                taken[place] = result
+        seats = Seats(session) if dry is None else dry
+        batch = _Batch(session, [person for _, person in members], keys, now, publication_id, seats)
+        found = batch.write(consent, actor.name) if dry is None else batch.judge(consent, actor.name)
+        for (place, _), result in zip(members, found, strict=True):
+            taken[place] = result
     return [result for result in taken if result is not None]
 
 
@@ -322,14 +322,25 @@ class _Batch:
         self._now, self._publication_id, self._seats = now, publication_id, seats
         self._look_up()
 
-    def take(self, consent: Consent, by: str, *, write: bool) -> list[Taken]:
-        """Decide on everybody, then write all that was decided."""
-        knowns = [self._known(person) for person in self._people]
-        decided = [
-            self._decide(person, known, consent, by)
-            for person, known in zip(self._people, knowns, strict=True)
-        ]
-        return self._taken(list(zip(self._people, knowns, decided, strict=True)), write, by)
+    def judge(self, consent: Consent, by: str) -> list[Taken]:
+        """Say what would become of everybody."""
+        rows = _Rows(self._publication_id)
+        return [self._taken(person, rows, 0, consent, by) for person in self._people]
+
+    def write(self, consent: Consent, by: str) -> list[Taken]:
+        """Decide on everybody and write it: the database takes the first in while the last are decided on."""
+        new = [person for person in self._people if person.key not in self._subscribers]
+        ids = iter(bulk.new_ids(self._session, len(new)) if new else ())
+        rows = _Rows(self._publication_id)
+        taken: list[Taken] = []
+        with bulk.inserting_subscribers(self._session) as insert:
+            for some in _chunks(self._people, _AT_ONCE):
+                for person in some:
+                    own = 0 if person.key in self._subscribers else next(ids)
+                    taken.append(self._taken(person, rows, own, consent, by))
+                insert(rows.born())
+        rows.write(self._session, self._now, by)
+        return taken
 
     def _look_up(self) -> None:
         session = self._session
@@ -379,27 +390,18 @@ class _Batch:
             self._seats.take(host)
         return intent
 
-    def _taken(
-        self, decided: Sequence[tuple[Ready, Known, Intent | MailerError]], write: bool, by: str
-    ) -> list[Taken]:
-        new = sum(known.subscriber is None and isinstance(found, Intent) for _, known, found in decided)
-        ids = iter(bulk.new_ids(self._session, new) if new and write else (0,) * new)
-        rows = _Rows(self._publication_id)
-        taken = []
-        for person, known, found in decided:
-            if isinstance(found, MailerError):
-                taken.append(Taken(Verdict.REFUSED, None, found))
-                continue
-            if known.subscriber is None:
-                own = next(ids)
-                born = rows.add(person, own, self._hashes[person.key], found)
-            else:
-                own, born = known.subscriber["id"], None
-                rows.change(person, own, known, found)
-            taken.append(Taken(found.verdict, own, None, found, known, person.partner_id, born))
-        if write:
-            rows.write(self._session, self._now, by)
-        return taken
+    def _taken(self, person: Ready, rows: _Rows, new_id: int, consent: Consent, by: str) -> Taken:
+        """Decide on one person and have it written; ``new_id``: of somebody unknown."""
+        known = self._known(person)
+        found = self._decide(person, known, consent, by)
+        if isinstance(found, MailerError):
+            return Taken(Verdict.REFUSED, None, found)
+        if known.subscriber is None:
+            own, born = new_id, rows.add(person, new_id, self._hashes[person.key], found)
+        else:
+            own, born = known.subscriber["id"], None
+            rows.change(person, own, known, found)
+        return Taken(found.verdict, own, None, found, known, person.partner_id, born)
 
 
 class _Rows:
@@ -445,10 +447,14 @@ class _Rows:
         elif intent.subscription:
             self._subscriptions.append(self._subscription(own, intent))
 
+    def born(self) -> list[Columns]:
+        """Return the new people that came since this was asked for last."""
+        born, self._subscribers = self._subscribers, []
+        return born
+
     def write(self, session: Session, now: datetime, by: str) -> None:
-        """Write all of it, in the order that people, launches and others lock rows."""
+        """Write all the rest, in the order that people, launches and others lock rows."""
         self._keep_evidence(session, now, by)
-        bulk.insert_subscribers(session, self._subscribers)
         bulk.insert_memberships(session, self._memberships)
         bulk.insert_new_subscriptions(session, self._first_subscriptions)
         bulk.insert_subscriptions(session, self._subscriptions)

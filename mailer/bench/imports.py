@@ -3,8 +3,7 @@
 The file is such as colleagues send: most rows are new people, a few come twice, have left, are suppressed,
 have an address in another script, or none that can be used. What became of each kind is counted and must
 add up. Bare is a COPY of the same file (on SQLite: ``executemany`` of its rows) into a table of its cells
-with the indexes that ``subscribers`` has; on SQLite but for the words by which people are found, which
-triggers keep there.
+with the indexes that ``subscribers`` has, that of the words by which people are found among them.
 """
 
 from __future__ import annotations
@@ -187,6 +186,11 @@ def _copied(database: Database, file: Path) -> float:
 def _executed(database: Database, file: Path) -> float:
     made = dict.fromkeys(("public_id", "address_key", "address_hash", "domain"), "text")
     _create(database, "id integer PRIMARY KEY", made)
+    words = "new.email || ' ' || new.name || ' ' || substr(new.name, 2) || ' ' || substr(new.name, 3)"
+    with database.write() as session:  # as revision 0016 does
+        session.execute(text("CREATE VIRTUAL TABLE bare_words USING fts5(words, content='')"))
+        learn = f"INSERT INTO bare_words (rowid, words) VALUES (new.id, {words});"  # noqa: S608 - ours
+        session.execute(text(f"CREATE TRIGGER bare_new AFTER INSERT ON bare BEGIN {learn} END"))
     insert = (
         f"INSERT INTO bare ({', '.join((*_HEADER, *made))}) VALUES (?2, ?3, ?4, ?5, ?6,"  # noqa: S608 - ours
         " printf('%032x', ?1), ?2, hex(randomblob(16)), substr(?2, instr(?2, '@') + 1))"
@@ -201,6 +205,8 @@ def _executed(database: Database, file: Path) -> float:
         next(rows)
         driver.executemany(insert, ((n, *row) for n, row in enumerate(rows)))
     seconds = time.monotonic() - began
+    with database.write() as session:
+        session.execute(text("DROP TABLE bare_words"))
     _drop(database)
     return seconds
 

@@ -76,13 +76,11 @@ def publish(
 
     :raises NoSuchWeight: too light for its links, or so heavy that articles would be shortened
     """
-    language, publication = LANGUAGE[script], _publication(session, now)
+    language, of = LANGUAGE[script], publication(session, now)
 
     def take_in(characters: int, issue_id: int | None) -> int:
         text = document(language, characters, articles)
-        edition = editions.take_in(
-            session, text, publication=publication, issue_id=issue_id, now=now, actor=_SHELL
-        )
+        edition = editions.take_in(session, text, publication=of, issue_id=issue_id, now=now, actor=_SHELL)
         return edition.issue_id
 
     draft = campaigns.create(session, issue_id=take_in(0, None), audience="everyone", now=now, actor=_SHELL)
@@ -143,7 +141,7 @@ def document(language: Language, characters: int, articles: int = ARTICLES) -> D
     )
 
 
-def _publication(session: Session, now: datetime) -> Publication:
+def publication(session: Session, now: datetime) -> Publication:
     return publications.add(
         session,
         code="bench",

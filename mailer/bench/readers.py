@@ -52,9 +52,9 @@ class Readers:
     def write(self, session: Session) -> None:
         """Write them and what belongs to them, into tables that have no reader yet."""
         partners = self._partners(session)
-        _write(session, cast(Table, Subscriber.__table__), _SUBSCRIBER, self._subscribers())
-        _write(session, cast(Table, Subscription.__table__), _SUBSCRIPTION, self._subscriptions())
-        _write(session, cast(Table, Membership.__table__), _MEMBERSHIP, self._memberships(partners))
+        write(session, cast(Table, Subscriber.__table__), _SUBSCRIBER, self._subscribers())
+        write(session, cast(Table, Subscription.__table__), _SUBSCRIPTION, self._subscriptions())
+        write(session, cast(Table, Membership.__table__), _MEMBERSHIP, self._memberships(partners))
         session.add_all(
             Suppression(address_hash=secrets.token_hex(16), reason="bad_mailbox", since=self.now)
             for _ in range(_SILENCED)
@@ -149,7 +149,7 @@ _CALLED: dict[Script, list[Mapping[str, str]]] = {
 }
 
 
-def _write(session: Session, table: Table, columns: Sequence[str], rows: Iterable[Row]) -> None:
+def write(session: Session, table: Table, columns: Sequence[str], rows: Iterable[Row]) -> None:
     """Write rows by COPY on PostgreSQL, else by inserts of many."""
     if session.get_bind().dialect.name == "postgresql":
         driver: Any = session.connection().connection.driver_connection

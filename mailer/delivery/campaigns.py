@@ -148,7 +148,7 @@ def ask(session: Session, *, campaign_id: int, settings: Settings, now: datetime
     """
     campaign = get(session, campaign_id, lock=True)
     before = _facts(campaign)
-    campaign.state = states.after(campaign.state, Move.ASK)
+    campaign.state, campaign.trouble = states.after(campaign.state, Move.ASK), ""
     frozen = freeze.freeze(
         session, issue_id=campaign.issue_id, languages=campaign.languages, settings=settings, now=now
     )
@@ -176,6 +176,18 @@ def approve(session: Session, *, campaign_id: int, now: datetime, actor: Actor) 
     if campaign.scheduled_at is not None:
         campaign.state = states.after(campaign.state, Move.SCHEDULE)
     _note(session, campaign, "approve", before, now=now, actor=actor)
+    return campaign
+
+
+def send_back(session: Session, *, campaign_id: int, why: str, now: datetime, actor: Actor) -> Campaign:
+    """Do not approve what was asked for: it is a draft again, and its author reads why."""
+    campaign = get(session, campaign_id, lock=True)
+    before, why = _facts(campaign), why.strip()
+    if not why:
+        raise Invalid("Say what has to change: the author reads it here.")
+    _reopen(campaign)
+    campaign.trouble = Sentence("{who} sent it back: {why}", who=actor.name, why=why)
+    _note(session, campaign, "reject", before, now=now, actor=actor, why=why)
     return campaign
 
 
@@ -479,14 +491,10 @@ def _note(
     *,
     now: datetime,
     actor: Actor,
+    **more: object,
 ) -> None:
     session.flush()
     audit.record(
-        session,
-        now=now,
-        actor=actor,
-        action=f"campaign.{action}",
-        subject=f"campaign {campaign.id}",
-        before=before,
-        after=_facts(campaign),
-    )
+        session, now=now, actor=actor, action=f"campaign.{action}", subject=f"campaign {campaign.id}",
+        before=before, after={**_facts(campaign), **more},
+    )  # fmt: skip

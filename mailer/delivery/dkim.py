@@ -139,14 +139,16 @@ def _canonical(head: bytes) -> tuple[tuple[bytes, ...], list[bytes]]:
     flat = head.replace(b"\t", b" ").replace(b"\r\n ", b" ")
     while b"  " in flat:
         flat = flat.replace(b"  ", b" ")
-    names, lines = [], []
-    for line in reversed(flat.split(b"\r\n")):
-        name, _, value = line.partition(b":")
-        name = name.lower().rstrip(b" ")
-        if name in _NAMES:
-            names.append(name)
-            lines.append(b"%b:%b\r\n" % (name, value.strip(b" ")))
-    return tuple(names), lines
+    fields = [found for line in reversed(flat.split(b"\r\n")) if (found := _field(line))]
+    return tuple([name for name, _ in fields]), [line for _, line in fields]
+
+
+@lru_cache(maxsize=1024)
+def _field(line: bytes) -> tuple[bytes, bytes] | None:
+    """Return the name and the relaxed line of a field to sign: most are the same in a campaign's letters."""
+    name, _, value = line.partition(b":")
+    name = name.lower().rstrip(b" ")
+    return (name, b"%b:%b\r\n" % (name, value.strip(b" "))) if name in _NAMES else None
 
 
 _NAMES = frozenset(name.encode() for name in SIGNED)

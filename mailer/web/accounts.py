@@ -11,6 +11,7 @@ from starlette.background import BackgroundTask
 from mailer.accounts import second, sessions, store, users
 from mailer.accounts.sessions import SignedIn
 from mailer.accounts.store import Role, User
+from mailer.audience import partners as directory
 from mailer.errors import Invalid, NotFound
 from mailer.web import account_mail, forms, pages
 from mailer.web.access import actor, guard, may, staff
@@ -65,8 +66,15 @@ class NewAccount(Account):
 
 
 @router.get("/new")
-def new_user(request: Request, session: Reading, house: Here, me: Admin) -> Response:
-    return pages.render(request, "admin/user_new.html", **_partners(session), mails=_mails(house))
+def new_user(
+    request: Request, session: Reading, house: Here, me: Admin, partner: pages.Search = ""
+) -> Response:
+    """The form; with ``partner`` that partner's manager is meant."""
+    form: dict[str, Any] = {}
+    if partner:
+        meant = directory.get(session, partner)
+        form = {"role": Role.PARTNER, "partner": meant.code, "language": meant.language, "invite": "1"}
+    return pages.render(request, "admin/user_new.html", form=form, **_partners(session), mails=_mails(house))
 
 
 @router.post("/new")

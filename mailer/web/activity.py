@@ -40,7 +40,8 @@ def _wanted(
     until: str = "",
 ) -> Filter:
     return Filter(
-        actor=actor, action=action, subject=subject, partner_id=int(partner) if partner.isdecimal() else None,
+        actor=actor, action=action, subject=deeds.subject(subject),
+        partner_id=int(partner) if partner.isdecimal() else None,
         since=_day(since), until=_day(until),
     )  # fmt: skip
 
@@ -55,8 +56,8 @@ def show(request: Request, session: Reading, me: Watcher, wanted: Wanted, before
     return pages.render(
         request, "admin/activity.html", entries=found, older=older, before=before, wanted=wanted,
         partners={row.id: row for row in store.partners(session)}, areas=list(deeds.by_area()),
-        deed=deeds.deed, doer=deeds.doer, changes=deeds.changes, called=_called(session, found),
-        form=dict(request.query_params),
+        deed=deeds.deed, doer=deeds.doer, changes=deeds.changes, about=deeds.about,
+        called=_called(session, found), form=dict(request.query_params),
     )  # fmt: skip
 
 

@@ -229,9 +229,9 @@ def in_words(meant: campaigns.Audience) -> str:
     letters = ngettext("%(num)s letter", "%(num)s letters", meant.total)
     if meant.about > 1:
         letters = _("about %(n)s", n=letters)
-    by_language = ", ".join(f"{i18n.NAMES[language]} {number(n)}" for language, n in meant.letters.items())
-    none = ", ".join(f"{word(reason)} {number(n)}" for reason, n in meant.excluded.items())
-    text = f"{letters} ({by_language})" if by_language else letters
+    by_language = i18n.listed(f"{word(language)} {number(n)}" for language, n in meant.letters.items())
+    none = i18n.listed(f"{word(reason)} {number(n)}" for reason, n in meant.excluded.items())
+    text = f"{letters} · {by_language}" if by_language else letters
     return text + (" · " + _("no letter: %(reasons)s", reasons=none) if none else "")
 
 
@@ -325,6 +325,25 @@ def approve(
     with pages.again(request, "desk/campaign.html", form={}, **_opened(session, found, now, house.settings)):
         campaigns.approve(session, campaign_id=found.row.id, now=now, actor=actor(me))
     return pages.done(found.path, _("Approved."))
+
+
+class Objection(Form):
+    """What has to change before it can be approved."""
+
+    why: str = ""
+
+
+@router.post("/campaigns/{campaign}/reject")
+def send_back(
+    request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Approver, campaign: UUID
+) -> Response:
+    found = find(session, campaign)
+    with pages.again(
+        request, "desk/campaign.html", form=forms.kept(form), **_opened(session, found, now, house.settings)
+    ):
+        why = forms.read(Objection, form).why
+        campaigns.send_back(session, campaign_id=found.row.id, why=why, now=now, actor=actor(me))
+    return pages.done(found.path, _("Sent back. Its author reads why on this page."))
 
 
 @router.get("/campaigns/{campaign}/launch")

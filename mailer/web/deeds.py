@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from mailer.accounts.audit import HUSHED
 from mailer.accounts.store import AuditEntry
 from mailer.web import words
-from mailer.web.i18n import _, number, translate
+from mailer.web.i18n import _, country, listed, number, translate
 from mailer.web.words import N_
 
 AREAS = {
@@ -173,40 +174,114 @@ OF_PARTNERS = frozenset(
 
 _FIELDS = {
     "action": N_("Decision"),
+    "active": N_("Switched on"),
+    "added": N_("Added to the list"),
+    "address": N_("Address"),
+    "algorithm": N_("Algorithm"),
     "audience": N_("Audience"),
     "category": N_("Category"),
     "code": N_("Code"),
     "codes": N_("Sign-in codes"),
+    "connections": N_("Connections at once"),
     "consent": N_("Consent"),
+    "country": N_("Country"),
     "date": N_("Date"),
+    "days": N_("Days"),
+    "dead": N_("Address is dead"),
+    "desk": N_("Desk"),
+    "domain": N_("Domain"),
     "email": N_("Address"),
     "events": N_("Cases"),
     "fallback": N_("Other language if need be"),
     "file": N_("File"),
+    "groups": N_("Thematic groups"),
+    "kept": N_("Kept as it was"),
+    "kind": N_("Kind"),
     "language": N_("Language"),
+    "letters": N_("Letters on one connection"),
     "languages": N_("Languages"),
+    "mailbox": N_("Mailbox"),
     "local_time": N_("At each reader's hour"),
+    "merged": N_("Entry that was merged"),
     "name": N_("Name"),
+    "name_en": N_("Name in English"),
+    "name_zh": N_("Name in Chinese"),
     "notes": N_("Notes"),
     "number": N_("Number"),
     "open": N_("Open"),
     "partner": N_("Partner"),
+    "paused_until": N_("Paused until"),
+    "people": N_("People"),
+    "per_hour": N_("Letters an hour"),
+    "per_second": N_("Letters a second"),
     "password": N_("Password"),
     "provider": N_("Provider"),
+    "publication": N_("Newsletter"),
     "reason": N_("Reason"),
+    "refused": N_("Refused"),
+    "released": N_("Released"),
+    "restored": N_("Set back"),
     "recovery_codes": N_("Recovery codes left"),
     "role": N_("Role"),
+    "rule": N_("Rule"),
     "scheduled_at": N_("Time"),
+    "seats": N_("Seats"),
+    "sender": N_("Sender"),
     "selector": N_("Selector"),
     "sessions": N_("Open sessions"),
     "state": N_("State"),
+    "status": N_("Status"),
+    "text": N_("Words"),
+    "topics": N_("Topics"),
+    "total": N_("Connections of all workers"),
+    "trusted": N_("May vouch"),
+    "unchanged": N_("Known already"),
     "until": N_("Until"),
+    "updated": N_("Completed"),
     "verdict": N_("Verdict"),
     "version": N_("Version"),
+    "waits": N_("Waits for an answer"),
     "why": N_("Why"),
     "window": N_("Send window"),
+    "words": N_("Words"),
+    "zone": N_("Time zone"),
 }
-_ACTORS = {"system": N_("mailer itself"), "shell": N_("the command line")}
+_SUBJECTS = {
+    "alert": N_("warning"),
+    "campaign": N_("campaign"),
+    "change": N_("bulk change"),
+    "dkim": N_("key"),
+    "event": N_("case"),
+    "import": N_("file"),
+    "issue": N_("issue"),
+    "limit": N_("limit"),
+    "mail": N_("mail"),
+    "mailbox": N_("mailbox"),
+    "membership": N_("entry"),
+    "partner": N_("partner"),
+    "policy": N_("policy"),
+    "publication": N_("newsletter"),
+    "request": N_("request"),
+    "retention": N_("period"),
+    "rule": N_("rule"),
+    "segment": N_("segment"),
+    "storm": N_("storm"),
+    "subscriber": N_("person"),
+    "subscribers": N_("everybody"),
+    "suppression": N_("suppression"),
+    "topic": N_("topic"),
+    "user": N_("account"),
+    "webhook": N_("webhook"),
+    "wording": N_("wording"),
+}
+_ACTORS = {
+    "reader": N_("a reader"),
+    "system": N_("mailer itself"),
+    "shell": N_("the command line"),
+}
+
+
+_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Change(NamedTuple):
@@ -227,6 +302,21 @@ def doer(name: str) -> str:
     return translate(_ACTORS[name]) if name in _ACTORS else name
 
 
+def about(subject: str) -> str:
+    """Return what people call what an entry is about: "campaign 7"; where only programs count, "file"."""
+    noun, _space, which = subject.partition(" ")
+    called = translate(_SUBJECTS[noun]) if noun in _SUBJECTS else noun
+    return called if not which or _UUID.fullmatch(which) else f"{called} {which}"
+
+
+def subject(written: str) -> str:
+    """Return what the log keeps for what people write: the other way round than ``about``."""
+    for noun, called in _SUBJECTS.items():
+        if written.startswith(f"{translate(called)} "):
+            return noun + written.removeprefix(translate(called))
+    return written
+
+
 def by_area() -> Iterator[tuple[str, str, list[tuple[str, str]]]]:
     """Yield nouns with what people call them and their actions, for the filter."""
     for noun, called in AREAS.items():
@@ -239,7 +329,11 @@ def changes(entry: AuditEntry) -> list[Change]:
     before, after = _facts(entry.before), _facts(entry.after)
     names = [*before, *(name for name in after if name not in before)]
     pairs = ((name, before.get(name), after.get(name)) for name in names)
-    return [Change(_field(name), _text(old), _text(new)) for name, old, new in pairs if _differ(old, new)]
+    return [
+        Change(_field(name), _said(name, old), _said(name, new))
+        for name, old, new in pairs
+        if _differ(old, new)
+    ]
 
 
 def _facts(value: Any) -> Mapping[str, Any]:
@@ -248,6 +342,15 @@ def _facts(value: Any) -> Mapping[str, Any]:
 
 def _differ(old: Any, new: Any) -> bool:
     return bool(_text(old) != _text(new)) or old == HUSHED
+
+
+def _said(name: str, value: Any) -> str:
+    match name, value:
+        case "country", str():
+            return country(value)
+        case "consent", str():
+            return words.word(f"consent_{value}")
+    return _text(value)
 
 
 def _field(name: str) -> str:
@@ -269,5 +372,5 @@ def _text(value: Any) -> str:
         case str():
             return words.word(value)
         case list():
-            return ", ".join(_text(each) for each in value)
+            return listed(_text(each) for each in value)
     return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -8,12 +8,13 @@ language of a request lives in a ContextVar, which the threads that run endpoint
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from datetime import date, datetime, timedelta
 from functools import lru_cache
 from gettext import GNUTranslations
 from typing import Any
+from unicodedata import normalize
 from zoneinfo import ZoneInfo
 
 from babel import Locale
@@ -22,6 +23,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.numbers import format_decimal, format_percent
 
+from mailer.audience import codes
 from mailer.sentence import Sentence
 from mailer.settings import templates
 
@@ -33,6 +35,7 @@ _MINUTES = {
     "en": "d MMM y, HH:mm",
 }  # CLDR's own patterns show seconds or a short year
 _DEFAULT = "en"
+_NO_COUNTRY = {"EU", "EZ", "QO", "UN", "XA", "XB"}  # CLDR counts them as territories
 
 _current: ContextVar[str] = ContextVar("language", default=_DEFAULT)
 
@@ -115,13 +118,13 @@ def number(value: float) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """Return "12.3 %" of the whole, "–" when there is no whole."""
-    return str(format_percent(part / whole, "#,##0.0 %", locale=_LOCALES[current()])) if whole else "–"
+    """Return "12.3%" of the whole, "–" when there is no whole."""
+    return str(format_percent(part / whole, "#,##0.0%", locale=_LOCALES[current()])) if whole else "–"
 
 
 def day(value: date | None) -> str:
-    """Return a date in full; "" for None."""
-    return format_date(value, "long", locale=_LOCALES[current()]) if value else ""
+    """Return a date like "22 Nov 2026"; "" for None."""
+    return format_date(value, "medium", locale=_LOCALES[current()]) if value else ""
 
 
 def day_in(value: datetime, zone: str) -> str:
@@ -166,6 +169,34 @@ def country(code: str | None) -> str:
     if not code:
         return "–"
     return str(Locale.parse(_LOCALES[current()]).territories.get(code, code))
+
+
+def listed(items: Iterable[str]) -> str:
+    """Return things said one after the other: "a, b" or “甲、乙”."""
+    return ("、" if current() == "zh" else ", ").join(items)
+
+
+def countries() -> list[tuple[str, str]]:
+    """Return every country's ISO 3166 code with what people call it, in the order they look for it."""
+    return list(_countries(current()))
+
+
+@lru_cache
+def _countries(language: str) -> tuple[tuple[str, str], ...]:
+    named = Locale.parse(_LOCALES[language]).territories
+    found = [(code, str(name)) for code, name in named.items() if code in codes.countries() - _NO_COUNTRY]
+    order: Callable[[str], Any] = _by_sound if language == "zh" else _by_letter
+    return tuple(sorted(found, key=lambda pair: order(pair[1])))
+
+
+def _by_sound(name: str) -> bytes:
+    """Order Chinese by pinyin: GB 2312 puts its common characters in that order."""
+    return name.encode("gb18030")
+
+
+def _by_letter(name: str) -> str:
+    """Order Latin names without regard to accents: Åland beside Albania."""
+    return normalize("NFKD", name).encode("ascii", "ignore").decode().casefold()
 
 
 def ago(value: datetime, now: datetime) -> str:

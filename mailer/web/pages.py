@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
@@ -13,10 +13,12 @@ from urllib.parse import quote, unquote, urlencode
 from fastapi import FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from starlette.exceptions import HTTPException
 
 from mailer.accounts import users
+from mailer.audience import codes
 from mailer.database import Unreachable
 from mailer.errors import MailerError
 from mailer.sentence import Sentence
@@ -56,23 +58,11 @@ def environment() -> Environment:
         lambda one, many, n: i18n.catalogue(i18n.current()).ngettext(one, many, n),
         newstyle=True,
     )
-    made.filters.update(
-        number=i18n.number,
-        day=i18n.day,
-        day_in=i18n.day_in,
-        when=i18n.when,
-        country=i18n.country,
-        share=i18n.share,
-        tell=i18n.tell,
-        retold=_retold,
-        word=words.word,
-        tagged=_tagged,
-        figure_word=words.figure_word,
-        destination=words.destination,
-        span=i18n.span,
-    )
+    made.filters.update({name: _anew(filter_) for name, filter_ in _FILTERS.items()})
     made.globals.update(
         names=i18n.NAMES,
+        all_countries=i18n.countries,
+        all_zones=codes.zones,
         tags=i18n.TAGS,
         static_version=_static_version(),
         may=users.may,
@@ -140,6 +130,36 @@ def _retold(row: Mapping[str, Any], plain: str) -> str:
 def _tagged(code: str, names: Mapping[str, str]) -> tuple[str, str]:
     """Pair a code with its name, as ``macros.choices`` takes them."""
     return code, names[code]
+
+
+_FILTERS: Mapping[str, Callable[..., Any]] = {
+    "number": i18n.number,
+    "day": i18n.day,
+    "day_in": i18n.day_in,
+    "when": i18n.when,
+    "country": i18n.country,
+    "share": i18n.share,
+    "tell": i18n.tell,
+    "retold": _retold,
+    "word": words.word,
+    "tagged": _tagged,
+    "figure_word": words.figure_word,
+    "destination": words.destination,
+    "span": i18n.span,
+}
+
+
+def _anew(filter_: Callable[..., Any]) -> Callable[..., Any]:
+    """Keep Jinja from working a filter out while it compiles: what it says depends on the request's language.
+
+    Without a context, ``"admin"|word`` would be folded into the first visitor's word for everybody.
+    """
+
+    @pass_context
+    def asked(_context: Context, *given: Any) -> Any:
+        return filter_(*given)
+
+    return asked
 
 
 def _flash_of(request: Request) -> str:

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
-from fastapi.responses import RedirectResponse
 from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
@@ -28,11 +27,6 @@ router = APIRouter(prefix="/desk", dependencies=[Depends(guard), Depends(staff)]
 
 Reader = Annotated[SignedIn, Depends(may("report.read"))]
 Editor = Annotated[SignedIn, Depends(may("issue.write"))]
-
-
-@router.get("")
-def home(me: Reader) -> Response:
-    return RedirectResponse("/desk/issues", 303)
 
 
 @router.get("/issues")

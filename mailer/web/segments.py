@@ -228,7 +228,7 @@ def _lines(judged: Judgement, words: Words, zone: str, deep: int) -> Iterator[Li
         seen = [words.called(node, fact, zone) for fact in judged.facts[:_FACTS]]
         more = ["…"] if len(judged.facts) > _FACTS else []
         nothing = "" if node.field == EVERYONE else _("nothing known")
-        yield Line(deep, judged.holds, words.spoken(node), ", ".join([*seen, *more]) or nothing)
+        yield Line(deep, judged.holds, words.spoken(node), i18n.listed([*seen, *more]) or nothing)
         return
     yield Line(deep, judged.holds, vocabulary.join_word(node.join), "")
     inner = judged.parts

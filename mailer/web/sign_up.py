@@ -218,7 +218,7 @@ def _about(
 
 
 def _layout(request: Request) -> str:
-    return "embedded.html" if request.url.path.startswith("/embed/") else "base.html"
+    return "embedded.html" if request.url.path.startswith("/embed/") else "subscriber/base.html"
 
 
 def _name(session: Session, publication: Publication) -> str:

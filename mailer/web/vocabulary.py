@@ -126,7 +126,7 @@ class Words:
         if row.field == EVERYONE:
             return field_word(EVERYONE)
         names = dict(self._known(row))
-        values = ", ".join(names.get(value, value) for value in row.values)
+        values = i18n.listed(names.get(value, value) for value in row.values)
         asked = ask_word(row.ask)
         told = asked.replace("…", values) if "…" in asked else f"{asked} {values}".strip()
         return _("%(field)s: %(told)s", field=field_word(row.field), told=told)

@@ -11,6 +11,11 @@ def N_(message: str) -> str:  # noqa: N802  gettext's own name for "translate la
 
 
 _WORDS = {
+    # languages, where no switch offers them in their own words
+    "zh": N_("Chinese"),
+    "en": N_("English"),
+    # the audience of everybody
+    "everyone": N_("everybody"),
     # campaign states
     "draft": N_("Draft"),
     "review": N_("Waiting for approval"),

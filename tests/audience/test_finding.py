@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
-from sqlalchemy import delete, select, update
+from contextlib import contextmanager
 
-from mailer.audience import finding, subscribers
+import pytest
+from sqlalchemy import delete, event, select, text, update
+
+from mailer.audience import finding, selection, subscribers
 from mailer.audience.store import Subscriber, Subscription
+from mailer.database import TooSlow
 
 
 @pytest.fixture(params=["looked at", "by the index"])
@@ -86,3 +89,54 @@ def test_a_far_page_is_found_by_its_first_address(people, database, monkeypatch)
     assert [[row.address for row in page] for page in pages] == [
         ["ann.lee-smith@example.org"], ["garcia@north.example"], ["wang@south.example"], [],
     ]  # fmt: skip
+
+
+def test_who_filters_is_told_how_many_as_far_as_anybody_reads(people, database, monkeypatch):
+    """The last page tells exactly; of more than are leafed through the count says that there are more."""
+    here = [Subscriber.domain.like("%.example")]
+
+    def seen(page, size):
+        with database.read() as session:
+            rows, total = subscribers.listing(session, where=here, page=page, size=size)
+        return len(rows), int(total), total.more
+
+    leafed = [seen(1, 1), seen(2, 1), seen(1, 2), seen(3, 1), seen(9, 1)]
+    assert leafed == [(1, 2, False), (1, 2, False), (2, 2, False), (0, 2, False), (0, 2, False)]
+    monkeypatch.setattr(finding, "MOST", 1)
+    assert [seen(1, 1), seen(2, 1), seen(1, 2)] == [(1, 2, True), (1, 2, False), (2, 2, False)]
+
+
+def test_a_count_that_takes_too_long_is_not_waited_for(people, database, monkeypatch):
+    """The page is there, and says that there are more."""
+    monkeypatch.setattr(finding, "hurried", _too_slow)
+    with database.read() as session:
+        rows, total = subscribers.listing(session, where=[Subscriber.language == "en"], size=1)
+    assert (len(rows), total, total.more) == (1, 2, True)
+
+
+@contextmanager
+def _too_slow(session, seconds):
+    raise TooSlow
+    yield
+
+
+def test_the_countries_of_people_are_asked_for_once(make, database):
+    """Each once, in their order, and nobody's missing one: in one query, from the index."""
+    for country in ("NO", "CN", None, "FR", "NO", "CN"):
+        make.subscriber(country=country)
+    asked = []
+    with database.read() as session:
+        event.listen(session.connection(), "before_cursor_execute", lambda *told: asked.append(told[2]))
+        assert selection.countries(session) == ["CN", "FR", "NO"]
+        assert len(asked) == 1
+        assert "ix_subscribers_country" in _plan(session, asked[0])
+
+
+def _plan(session, statement):
+    """What the database would do, without looking at how few rows there are."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        told = session.connection().exec_driver_sql(f"EXPLAIN {statement}")
+    else:
+        told = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}")
+    return " ".join(str(row) for row in told)

@@ -194,6 +194,7 @@ def test_every_usual_encoding_is_read(encoding: str) -> None:
         (b" \n ", "a.txt", "holds no text"),
         (b"a book \n" * 100_000, "a.txt", "too long for a letter"),
         (b"x", "a.pages", "give a .md or a .txt file"),
+        (b"PK", "a.docx", "choose “Save as”, then “Plain text (.txt)”"),
     ],
 )
 def test_an_unreadable_file_is_refused_in_a_sentence(raw: bytes, name: str, sentence: str) -> None:

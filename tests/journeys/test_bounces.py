@@ -76,7 +76,7 @@ def test_a_bounce_becomes_a_rule_and_a_suppression_is_undone(
     screen.get_by_text("Undone: it is as if this had never been decided.").wait_for()
     screen.get_by_role("heading", name="A person has to look at this").wait_for()
 
-    screen.get_by_role("link", name="What came back").click()
+    screen.get_by_role("link", name="Bounces").first.click()
     screen.get_by_role("link", name="Suppressed").click()
     expect(screen.get_by_role("link", name="bo@ministry.example")).to_be_visible()
     expect(screen.get_by_role("link", name="ann@ministry.example")).to_have_count(0)

@@ -55,7 +55,7 @@ class Site:
         page.context.clear_cookies()
         page.goto(f"{self.url}/sign-in/{token}?lang=en")
         page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(re.compile("/(desk/|partner$)"))
+        page.wait_for_url(re.compile("/(desk|partner)$"))
 
 
 @pytest.fixture(scope="module")

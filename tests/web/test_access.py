@@ -70,7 +70,7 @@ def test_a_sign_in_link_works_by_its_button_and_once(visit, editor, sqlite_datab
     scanner.get(f"/sign-in/{token}")
     page = person.get(f"/sign-in/{token}")
     home = person.client.post(f"/sign-in/{token}", data={"csrf": hidden(page.text)})
-    assert home.url.path == "/desk/issues"
+    assert home.url.path == "/desk"
     page = late.get(f"/sign-in/{token}")
     assert late.client.post(f"/sign-in/{token}", data={"csrf": hidden(page.text)}).status_code == 401
 

@@ -85,7 +85,7 @@ def test_a_new_password_signs_other_devices_out(ann, visit, clock, sqlite_databa
     assert ann.get("/desk/issues").url.path == "/desk/issues"
     assert other.get("/desk/issues").url.path == "/sign-in"
     assert by_password(visit()).status_code == 401
-    assert by_password(visit(), "a new long password").url.path == "/desk/issues"
+    assert by_password(visit(), "a new long password").url.path == "/desk"
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_a_recovery_code_signs_in_and_says_how_many_are_left(ann, visit, clock):
     _, recovery = set_up(ann, clock)
     person = visit()
     page = give(by_password(person), person, recovery[0].upper())
-    assert page.url.path == "/desk/issues"
+    assert page.url.path == "/desk"
     assert "9 are left" in page.text
     again = visit()
     assert give(by_password(again), again, recovery[0]).status_code == 422
@@ -185,13 +185,13 @@ def test_guessing_codes_is_slowed_and_keeps_the_owner_out_by_no_other_door(
     assert tried == [422] * 10 + [429]
     owner = visit()
     assert give(by_password(owner), owner, shows(clock.now)).status_code == 429
-    assert give(by_password(owner), owner, recovery[0]).url.path == "/desk/issues"
+    assert give(by_password(owner), owner, recovery[0]).url.path == "/desk"
     with sqlite_database.write() as session:
         token = sessions.make_link(session, user_id=ann.user.id, now=clock.now)
     owner = visit()
     door = owner.get(f"/sign-in/{token}")
     page = owner.client.post(f"/sign-in/{token}", data={"csrf": hidden(door.text)})
-    assert give(page, owner, shows(clock.now)).url.path == "/desk/issues"
+    assert give(page, owner, shows(clock.now)).url.path == "/desk"
 
 
 def test_the_code_must_come_soon(ann, visit, clock):
@@ -214,7 +214,7 @@ def test_codes_go_off_by_a_code(ann, visit, clock, sqlite_database):
     assert len(fresh) == 10
     assert not set(fresh) & set(recovery)
     assert "Sign-in codes are off." in ann.post("/account/codes/off", code=shows(clock.now)).text
-    assert by_password(visit()).url.path == "/desk/issues"
+    assert by_password(visit()).url.path == "/desk"
     with sqlite_database.read() as session:
         assert session.query(Totp).count() == 0
 

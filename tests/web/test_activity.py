@@ -160,3 +160,15 @@ def test_all_of_a_long_log_is_read_as_it_leaves(make, sqlite_database):
         )
     with sqlite_database.read() as session:
         assert len(list(entries.every(session, Filter()))) == 2500
+
+
+def test_the_filter_understands_what_the_page_says(sign_in, make, sqlite_database):
+    """“campaign 7” on a Chinese page is “发送任务 7”, and is found by it."""
+    admin = sign_in(Role.ADMIN)
+    with sqlite_database.write() as session:
+        audit.record(session, now=NOON, actor=SYSTEM, action="campaign.pause", subject="campaign 7")
+        audit.record(session, now=NOON, actor=SYSTEM, action="campaign.pause", subject="campaign 8")
+    for language, written in (("zh", "发送任务"), ("en", "campaign")):
+        page = admin.get(f"/admin/activity?lang={language}&subject={written} 7").text
+        assert f"{written} 7</a>" in page
+        assert f"{written} 8</a>" not in page

@@ -42,7 +42,7 @@ def test_a_change_is_made_by_a_worker_and_taken_back_by_a_button(admin, make, sq
     with sqlite_database.read() as session:
         assert session.get_one(Subscriber, ann.id).language == "zh"
         assert sorted(person.language for person in session.query(Subscriber)) == ["en", "zh"]
-    assert "Set the language: 中文" in admin.get("/admin/changes").text
+    assert "Set the language: Chinese" in admin.get("/admin/changes").text
     done = admin.post(f"{page.url.path}/take-back", next=page.url.path).text
     assert "1 was put back." in done
     with sqlite_database.read() as session:

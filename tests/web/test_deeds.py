@@ -233,6 +233,8 @@ def issues(walk, make, database):
     here, path = page.url.path, "/desk/campaigns/{campaign}"
     me(f"{here}/plan", f"{path}/plan", audience="language = en", languages=["en"])
     me(f"{here}/ask", f"{path}/ask")
+    other(f"{here}/reject", f"{path}/reject", why="The date is wrong.")
+    me(f"{here}/ask", f"{path}/ask")
     other(f"{here}/approve", f"{path}/approve")
     me(f"{here}/launch", f"{path}/launch")
     for move in ("pause", "resume", "cancel"):

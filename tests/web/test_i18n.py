@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 from mailer import address
+from mailer.accounts.store import Role
 from mailer.audience import segments
 from mailer.content.problems import Problem
 from mailer.issues import editions
@@ -115,7 +116,7 @@ def test_an_instant_is_written_in_a_named_zone_with_its_offset(language, zone, w
 
 def test_numbers_and_days_follow_the_language():
     """12,345 letters on 22 November; 2026年11月22日."""
-    assert (i18n.number(12345), i18n.share(148, 1204), i18n.share(0, 0)) == ("12,345", "12.3 %", "–")
+    assert (i18n.number(12345), i18n.share(148, 1204), i18n.share(0, 0)) == ("12,345", "12.3%", "–")
     i18n.use("zh")
     assert i18n.day(date(2026, 11, 22)) == "2026年11月22日"
     assert i18n.ngettext("%(num)s letter", "%(num)s letters", 1) == "1 封邮件"
@@ -135,3 +136,24 @@ def test_an_error_speaks_the_language_of_the_page(visit):
     assert "链接无效或已过期" in chinese
     i18n.use("en")
     assert "mailer issue list" not in i18n.translate(str(editions.NoIssue()))
+
+
+def test_a_word_follows_each_visitor_and_not_the_first_one(sign_in):
+    """A template is compiled once: what it says of a code that stands in it is still said anew."""
+    admin = sign_in(Role.ADMIN)
+    assert "Partner manager" in admin.get("/admin/users/new?lang=en").text
+    chinese = admin.get("/admin/users/new?lang=zh").text
+    assert "伙伴单位管理员" in chinese
+    assert "Partner manager" not in chinese
+
+
+def test_countries_are_chosen_by_name_in_the_order_of_the_language():
+    """Nobody has to know that Germany is DE; accents and strokes do not put a name last."""
+    i18n.use("en")
+    english = i18n.countries()
+    assert ("DE", "Germany") in english
+    names = [name for _code, name in english]
+    assert names.index("Åland Islands") < names.index("Albania") < names.index("Zimbabwe")
+    assert "EU" not in dict(english)
+    i18n.use("zh")
+    assert ("DE", "德国") in i18n.countries()

@@ -192,7 +192,7 @@ def test_a_bounce_from_before_the_person_came_tells_no_date_of_others(manager, m
     member("gone@ours.example", joined_at=NOON)
     make.suppression("gone@ours.example", since=NOON - 400 * DAY)
     page = manager.get("/partner/bounced").text
-    assert "since 20 November 2026" in page
+    assert "since 20 Nov 2026" in page
     assert "2025" not in page
 
 

@@ -65,13 +65,13 @@ def test_common_signatures_are_understood(app, settings, ann, visit, algorithm):
     """What providers sign with."""
     with OidcHost(algorithm=algorithm, now=NOON.timestamp()) as provider:
         use(app, settings, provider)
-        assert come_back(visit(), provider).url.path == "/desk/issues"
+        assert come_back(visit(), provider).url.path == "/desk"
 
 
 def test_the_address_may_stand_in_the_user_info(provider, ann, visit):
     """Core §5.4 leaves it to the provider; it must speak of the same person."""
     provider.in_token = False
-    assert come_back(visit(), provider).url.path == "/desk/issues"
+    assert come_back(visit(), provider).url.path == "/desk"
     provider.claims = {"sub": "8"}
     assert FAILED in come_back(visit(), provider).text
 
@@ -144,7 +144,7 @@ def test_an_answer_is_taken_once_and_from_the_browser_that_set_out(provider, ann
     back = provider.agree(set_out(visitor))
     kept = visitor.client.cookies["mailer-provider"]
     assert FAILED in thief.client.get(back).text
-    assert visitor.client.get(back).url.path == "/desk/issues"
+    assert visitor.client.get(back).url.path == "/desk"
     replay = visit()
     replay.client.cookies.set("mailer-provider", kept)
     assert FAILED in replay.client.get(back).text

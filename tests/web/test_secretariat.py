@@ -44,7 +44,7 @@ def test_an_uploaded_issue_is_shown_with_what_it_holds(editor):
     """Title, number and date from the file, counts, and no problem."""
     page = uploaded(editor)
     assert "Green Observer, no. 12" in page.text
-    assert "20 November 2026" in page.text
+    assert "20 Nov 2026" in page.text
     assert "1 section · 1 article" in page.text
 
 
@@ -55,7 +55,7 @@ def test_number_and_date_are_asked_for_and_never_guessed(editor, sqlite_database
     assert "Number and date are missing" in page.text
     page = editor.post(f"{page.url.path}/number", number="7", date="2026-11-30")
     assert "no. 7" in page.text
-    assert "30 November 2026" in page.text
+    assert "30 Nov 2026" in page.text
     assert the(sqlite_database, Edition).document["masthead"]["number"] == "7"
 
 
@@ -314,6 +314,22 @@ def test_a_campaign_goes_from_draft_to_letters_by_three_hands(editor, issue, sig
     assert "0</span> / <span" in page.text
     with sqlite_database.read() as session:
         assert session.query(Delivery).count() == 2
+
+
+def test_an_approver_sends_a_campaign_back_with_a_word(editor, issue, sign_in):
+    """Saying no is no dead end: the author reads why, changes it and asks again; the word is gone then."""
+    approver = sign_in(Role.APPROVER)
+    path = planned(editor, issue).url.path
+    editor.post(f"{path}/ask")
+    assert editor.post(f"{path}/reject", why="No.").status_code == 403
+    assert approver.post(f"{path}/reject", why=" ").status_code == 422
+    assert "Sent back" in approver.post(f"{path}/reject", why="The <date> is wrong.").text
+    page = editor.get(path).text
+    assert f"{approver.user.email} sent it back: The &lt;date&gt; is wrong." in page
+    assert "Ask for approval" in page
+    page = editor.post(f"{path}/ask").text
+    assert "sent it back" not in page
+    assert "Approved" in approver.post(f"{path}/approve").text
 
 
 def test_an_administrator_cannot_approve_what_they_made(sign_in, issue):

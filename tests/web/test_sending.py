@@ -144,9 +144,9 @@ def test_relays_workers_and_trouble_are_told(admin, make, settings, sqlite_datab
     assert "5,000 an hour" in page.text
     assert "day 3 of its warm-up: 200 letters today" in page.text
     assert "At the pace of the first relay the 400 letters that wait take about 2 days." in page.text
-    assert "warmed up since 1 January 2026" in page.text
+    assert "warmed up since 1 Jan 2026" in page.text
     assert "The relay mx.example:25 is away." in page.text
-    assert "now 12,000 1,200 10.0 % 80.0 % 10.0 %" in row(page, "m/worker-1")
+    assert "now 12,000 1,200 10.0% 80.0% 10.0%" in row(page, "m/worker-1")
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_an_account_whose_password_is_guessed_at_still_opens_by_a_link(host, mak
     ask(owner, "ann@example.org")
     link = re.search(r"/sign-in/\S+", text_of(host.letters[0]))[0]
     page = owner.get(link)
-    assert owner.client.post(link, data={"csrf": hidden(page.text)}).url.path == "/desk/issues"
+    assert owner.client.post(link, data={"csrf": hidden(page.text)}).url.path == "/desk"
 
 
 def test_where_no_letter_leaves_no_link_is_mailed(make, visit, sqlite_database):

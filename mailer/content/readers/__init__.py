@@ -26,6 +26,9 @@ class Unreadable(Invalid):
     """This file cannot be read: save it as .md or .txt in UTF-8 and try again."""
 
 
+_WRITTEN_IN_WORD = frozenset({".doc", ".docx", ".odt", ".rtf", ".wps"})
+
+
 def read(source: Path | bytes, name: str = "", language: Language | None = None) -> Draft:
     """Read a file, or the bytes of one called ``name``, by its suffix: .md or .txt.
 
@@ -36,6 +39,12 @@ def read(source: Path | bytes, name: str = "", language: Language | None = None)
     """
     name = name or (source.name if isinstance(source, Path) else "")
     suffix = PurePath(name).suffix.lower()
+    if suffix in _WRITTEN_IN_WORD:
+        raise Unreadable(
+            "“{name}” is a word processor's file: open it there, choose “Save as”, then “Plain text (.txt)”"
+            " with the encoding UTF-8, and give that file.",
+            name=name,
+        )
     if suffix not in (".md", ".markdown", ".txt"):
         raise Unreadable("“{name}” cannot be read: give a .md or a .txt file.", name=name)
     text = decode(source if isinstance(source, bytes) else _bytes_of(source), name)
