@@ -39,6 +39,22 @@ class Form(BaseModel):
     model_config = ConfigDict(str_strip_whitespace=True, extra="ignore", frozen=True)
 
 
+class Named(Form):
+    """The names that a form asks for: a Chinese one whole, a Latin one in its parts."""
+
+    name_zh: str = ""
+    honorific_zh: str = ""
+    given_en: str = ""
+    family_en: str = ""
+    honorific_en: str = ""
+
+    def given_names(self) -> dict[str, str]:
+        """Return the names as they were given, by field."""
+        return {name: getattr(self, name) for name in NAMES}
+
+
+NAMES = tuple(Named.model_fields)
+
 Model = TypeVar("Model", bound=Form)
 
 

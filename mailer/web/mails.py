@@ -176,25 +176,33 @@ def address_changed(
 @_aside
 def own_data(session: Session, house: House, person: Subscriber, publication_id: int, now: datetime) -> None:
     """Mail the link that shows all we hold about a person."""
-    name, token = _speak(session, person, publication_id), _brief(house, Purpose.DATA, person.id, now)
-    _send(
-        session, house, person.address, publication_id, now,
+    name = _speak(session, person, publication_id)
+    _send_brief(
+        session, house, person, publication_id, now, Purpose.DATA, "data",
         _("%(name)s: your data", name=name),
         _("Everything we hold about you is here, to read and to take with you:"),
-        f"{house.settings.public_url}/data/{token}",
-        _("The link works for ten minutes. If you did not ask for it, you can ignore this letter."),
     )  # fmt: skip
 
 
 @_aside
 def erasure(session: Session, house: House, person: Subscriber, publication_id: int, now: datetime) -> None:
     """Mail the link by which a person has all erased that we hold about them."""
-    name, token = _speak(session, person, publication_id), _brief(house, Purpose.ERASE, person.id, now)
-    _send(
-        session, house, person.address, publication_id, now,
+    name = _speak(session, person, publication_id)
+    _send_brief(
+        session, house, person, publication_id, now, Purpose.ERASE, "erase",
         _("%(name)s: erase your data", name=name),
         _("Here you can have everything erased that we hold about you. It cannot be taken back:"),
-        f"{house.settings.public_url}/erase/{token}",
+    )  # fmt: skip
+
+
+def _send_brief(
+    session: Session, house: House, person: Subscriber, publication_id: int, now: datetime, purpose: Purpose,
+    page: str, subject: str, what: str,
+) -> None:  # fmt: skip
+    token = house.settings.keys.sign_briefly(purpose, person.id, expires=now + BRIEFLY)
+    _send(
+        session, house, person.address, publication_id, now, subject, what,
+        f"{house.settings.public_url}/{page}/{token}",
         _("The link works for ten minutes. If you did not ask for it, you can ignore this letter."),
     )  # fmt: skip
 
@@ -202,10 +210,6 @@ def erasure(session: Session, house: House, person: Subscriber, publication_id: 
 def _link(house: House, page: str, purpose: Purpose, first: int, second: int, expires: datetime) -> str:
     token = house.settings.keys.sign(purpose, first, second, expires=expires)
     return f"{house.settings.public_url}/{page}/{token}"
-
-
-def _brief(house: House, purpose: Purpose, number: int, now: datetime) -> str:
-    return house.settings.keys.sign_briefly(purpose, number, expires=now + BRIEFLY)
 
 
 def _speak(session: Session, person: Subscriber, publication_id: int, language: str = "") -> str:

@@ -26,13 +26,12 @@ from mailer.issues.store import Publication
 from mailer.reports import partner as reports
 from mailer.web import advice, forms, i18n, pages, titles
 from mailer.web.access import actor, guard, may
-from mailer.web.forms import Form
+from mailer.web.forms import Form, Named
 from mailer.web.house import Now, Posted, Reading, Writing
 from mailer.web.i18n import _
 
 LONG = timedelta(days=7)  # to wait for an answer
 NEWS = timedelta(days=14)  # an answer of the secretariat's is shown on the home page
-_NAMES = tuple(Names._fields)
 
 
 def _manager(me: Annotated[SignedIn, Depends(may("partner.manage"))], session: Reading) -> Partner:
@@ -47,22 +46,17 @@ Word = Annotated[str, Query(max_length=40)]
 router = APIRouter(prefix="/partner", dependencies=[Depends(guard)], include_in_schema=False)
 
 
-class Person(Form):
+class Person(Named):
     """What a partner says of a person."""
 
     language: Literal["zh", "en"]
     notes: str = ""
     topics: tuple[str, ...] = ()
-    name_zh: str = ""
-    honorific_zh: str = ""
     name_en: str = ""
-    given_en: str = ""
-    family_en: str = ""
-    honorific_en: str = ""
 
     def names(self, known: Names = Names()) -> Names:
         """Return the names as the audience takes them; parts that the form does not ask for stay as known."""
-        given = {name: getattr(self, name) for name in _NAMES if name in type(self).model_fields}
+        given = {**self.given_names(), "name_en": self.name_en}
         if self.given_en or self.family_en:
             given["name_en"] = ""  # it is made of the parts
         if self.name_zh == known.name_zh:

@@ -30,7 +30,7 @@ from mailer.web import consent, forms, i18n, pages
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.campaigns import known
 from mailer.web.consent import Words
-from mailer.web.forms import Form
+from mailer.web.forms import NAMES, Named
 from mailer.web.house import Here, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
 
@@ -82,17 +82,12 @@ def list_subscribers(
     return pages.render(request, "admin/subscribers.html", people=people, total=total, **shown)
 
 
-class NewPerson(Words):
+class NewPerson(Named, Words):
     """Somebody whom the secretariat adds, with how it knows that they agreed."""
 
     address: str
     language: Literal["zh", "en"]
     publication: str
-    name_zh: str = ""
-    honorific_zh: str = ""
-    given_en: str = ""
-    family_en: str = ""
-    honorific_en: str = ""
     country: str = ""
     zone: str = ""
     origin: str
@@ -114,7 +109,7 @@ def add_person(
         words = consent.chosen(session, publication.id, given, now, actor(me))
         made = subscribers.add(
             session, keys=house.settings.keys, now=now, actor=actor(me), address=given.address,
-            names=_names(given), language=given.language, publication_id=publication.id,
+            names=Names(**given.given_names()), language=given.language, publication_id=publication.id,
             consent=Consent(ConsentKind.IMPORTED, words, given.origin), country=given.country,
             zone=given.zone,
         )  # fmt: skip
@@ -134,15 +129,10 @@ def show_subscriber(request: Request, session: Reading, now: Now, me: Steward, p
     return pages.render(request, "admin/subscriber.html", **_person(session, found, now))
 
 
-class Facts(Form):
+class Facts(Named):
     """What the secretariat knows of a person."""
 
     language: Literal["zh", "en"]
-    name_zh: str = ""
-    honorific_zh: str = ""
-    given_en: str = ""
-    family_en: str = ""
-    honorific_en: str = ""
     country: str = ""
     zone: str = ""
 
@@ -237,28 +227,18 @@ def _versions(session: Session, standing: list[history.Standing]) -> list[Wordin
     return found
 
 
-def _names(given: NewPerson | Facts) -> Names:
-    return Names(
-        name_zh=given.name_zh, honorific_zh=given.honorific_zh, given_en=given.given_en,
-        family_en=given.family_en, honorific_en=given.honorific_en,
-    )  # fmt: skip
-
-
 def _renamed(found: Subscriber, given: Facts) -> Names:
     """Take over the form's names; what the form does not show goes where it contradicts it."""
     same_zh = given.name_zh == found.name_zh
     same_en = (given.given_en, given.family_en) == (found.given_en, found.family_en)
     return Names(
         family_zh=found.family_zh if same_zh else "", given_zh=found.given_zh if same_zh else "",
-        name_zh=given.name_zh, honorific_zh=given.honorific_zh,
-        given_en=given.given_en, family_en=given.family_en, name_en=found.name_en if same_en else "",
-        honorific_en=given.honorific_en,
+        name_en=found.name_en if same_en else "", **given.given_names(),
     )  # fmt: skip
 
 
 def _as_form(found: Subscriber) -> dict[str, Any]:
-    facts = ("language", "name_zh", "honorific_zh", "given_en", "family_en", "honorific_en")
-    return {name: getattr(found, name) for name in facts} | {
+    return {name: getattr(found, name) for name in ("language", *NAMES)} | {
         "country": found.country or "",
         "zone": found.zone or "",
     }

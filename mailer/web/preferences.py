@@ -26,7 +26,7 @@ from mailer.issues import store as issues
 from mailer.issues.store import Publication
 from mailer.signing import Purpose
 from mailer.web import forms, i18n, mails, pages, readers
-from mailer.web.forms import Form, Refused
+from mailer.web.forms import NAMES, Form, Named, Refused
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
 
@@ -34,7 +34,6 @@ router = APIRouter(include_in_schema=False)
 
 _MOVES = RateLimitItemPerDay(5)  # of a person
 _MAILS_TO_NEW = RateLimitItemPerDay(3)  # of an address, however many ask
-_NAMES = ("name_zh", "honorific_zh", "given_en", "family_en", "honorific_en")
 """What a person may say of their names; the Chinese name stands whole, its parts are not asked for."""
 
 
@@ -54,15 +53,10 @@ def preferences(request: Request, house: Here, session: Reading, now: Now, token
     return pages.render(request, "subscriber/preferences.html", **_about(session, person, publication, token))
 
 
-class Myself(Form):
+class Myself(Named):
     """What holds for every publication."""
 
     language: Literal["zh", "en"]
-    name_zh: str = ""
-    honorific_zh: str = ""
-    given_en: str = ""
-    family_en: str = ""
-    honorific_en: str = ""
 
 
 @router.post("/my/{token}")
@@ -76,7 +70,7 @@ def change_myself(
         subscribers.set_language(
             session, subscriber_id=person.id, language=given.language, now=now, actor=THE_READER
         )
-        said = {name: getattr(given, name) for name in _NAMES}
+        said = given.given_names()
         if said != _said(person):
             subscribers.edit(session, subscriber_id=person.id, now=now, actor=THE_READER, names=Names(**said))
     if "lang" not in request.cookies:
@@ -289,7 +283,7 @@ def _letters(session: Session, person: Subscriber, publication: Publication) -> 
 
 def _said(person: Subscriber) -> dict[str, str]:
     names = desk.names_of(person)
-    return {name: getattr(names, name) for name in _NAMES}
+    return {name: getattr(names, name) for name in NAMES}
 
 
 def _until(given: Pause, zone: str, now: datetime) -> datetime:

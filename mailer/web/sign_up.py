@@ -28,7 +28,7 @@ from mailer.issues import publications
 from mailer.issues.store import Publication
 from mailer.signing import BadToken, Purpose
 from mailer.web import consent, forms, i18n, mails, pages, tickets
-from mailer.web.forms import Form, Refused
+from mailer.web.forms import Named, Refused
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing, host_of
 
 router = APIRouter(include_in_schema=False)
@@ -42,21 +42,14 @@ _MAILS_A_DAY = RateLimitItemPerDay(3)
 WHERE_MAILS_CAME_BACK = RateLimitItemPerDay(1, 7)
 _ONCE = RateLimitItemPerDay(1)
 
-_NAMES = ("name_zh", "honorific_zh", "given_en", "family_en", "honorific_en")
 
-
-class SignUpForm(Form):
+class SignUpForm(Named):
     """What somebody fills in. ``website`` is hidden from people: only machines answer it."""
 
     address: str
     language: Literal["zh", "en"]
     agreed: Literal["1"]
     topics: tuple[str, ...] = ()
-    name_zh: str = ""
-    honorific_zh: str = ""
-    given_en: str = ""
-    family_en: str = ""
-    honorific_en: str = ""
     website: str = ""
     ticket: str = ""
     work: str = ""
@@ -242,7 +235,7 @@ def _wish(request: Request, session: Session, publication: Publication, given: S
         address=address.wire,
         language=given.language,
         topics=sorted(offered & set(given.topics)),
-        names=Names(**{name: getattr(given, name) for name in _NAMES}),
+        names=Names(**given.given_names()),
         wording=consent.said(session, publication.id, ConsentKind.SIGN_UP),
         origin=request.client.host if request.client else "",
     )
