@@ -58,7 +58,7 @@ def catalogue(database: Database) -> set[tuple[object, ...]]:
 
 
 def _of_words(row: tuple[object, ...]) -> bool:
-    """Whether it finds people by words: revisions alone make that; ``audience/test_finding.py`` tries it."""
+    """Whether it finds people by words: revisions alone make that; ``tests/audience`` tries it."""
     return any(isinstance(value, str) and migrations.is_of_words(value) for value in row)
 
 

@@ -103,6 +103,27 @@ def matching(session: Session, said: str) -> Matches:
     return Matches(found[:MOST], more=len(found) > MOST or len(named) == _CANDIDATES)
 
 
+def of_partner(session: Session, partner_id: int, said: str) -> Matches:
+    """Return at most ``MOST`` memberships of a partner of which every word is true (revision 0018).
+
+    Its words begin with its number: other partners' people are neither met nor waited for.
+    """
+    wanted = [f"p{partner_id}x{word}" for word in words(said)]
+    if not wanted:
+        return Matches([], more=False)
+    if session.get_bind().dialect.name == "sqlite":
+        every = " AND ".join(f'"{word}"*' for word in wanted)
+        query = text("SELECT rowid FROM member_words WHERE member_words MATCH :every LIMIT :most")
+    else:
+        session.execute(text("SET LOCAL enable_seqscan = off"))
+        every = " & ".join(f"'{word}':*" for word in wanted)
+        query = text(
+            "SELECT membership_id FROM member_words WHERE words @@ to_tsquery('simple', :every) LIMIT :most"
+        )
+    ids = session.scalars(query, {"every": every, "most": MOST + 1}).all()
+    return Matches(list(ids[:MOST]), more=len(ids) > MOST)
+
+
 def listed(
     session: Session, said: str, where: Sequence[ColumnElement[bool]], page: int, size: int
 ) -> tuple[list[Subscriber], Count]:

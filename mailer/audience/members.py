@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, sel
 from sqlalchemy.orm import Session
 
 from mailer.audience import finding, silenced
+from mailer.audience.bulk import among
 from mailer.audience.evidence import store as evidence
 from mailer.audience.finding import Count
 from mailer.audience.store import (
@@ -123,12 +124,6 @@ def _sorted(order: Order, now: datetime) -> tuple[Any, ...]:
 def _wanted(
     query: Select[Membership, Subscriber], wanted: Wanted, now: datetime
 ) -> Select[Membership, Subscriber]:
-    words = wanted.search.replace("\x00", "").strip().lower()
-    if words:
-        looked_in = (Subscriber.address_key, Membership.name_zh, Membership.name_en)
-        query = query.where(
-            or_(*(func.lower(column).contains(words, autoescape=True) for column in looked_in))
-        )
     if wanted.language:
         query = query.where(Membership.language == wanted.language)
     if wanted.standing is not None:
@@ -161,13 +156,17 @@ def people(
     ``total`` None: it is not known yet.
     """
     for_a_page(session)
-    query = _wanted(_ties(partner_id), wanted, now)
+    query, more = _wanted(_ties(partner_id), wanted, now), False
+    if wanted.search.strip():
+        ids, more = finding.of_partner(session, partner_id, wanted.search)
+        query = query.where(among(session, Membership.id, ids))
     skipped = (max(page, 1) - 1) * size
     rows = session.execute(
         query.add_columns(_standing(now)).order_by(*_sorted(order, now)).limit(size + 1).offset(skipped)
     ).all()
     if total is None:
         total = finding.counted(session, query, skipped, rows, size)
+        total.more = total.more or more
     return [(row[0], row[1], Standing(row[2])) for row in rows[:size]], total
 
 

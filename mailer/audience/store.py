@@ -10,7 +10,6 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
-    ColumnElement,
     ForeignKey,
     Index,
     String,
@@ -18,7 +17,6 @@ from sqlalchemy import (
     UniqueConstraint,
     delete,
     func,
-    or_,
     select,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -511,12 +509,6 @@ def subscriber_by_public_id(session: Session, public_id: UUID) -> Subscriber | N
 def subscriber_by_key(session: Session, address_key: str) -> Subscriber | None:
     """Return the person of that address."""
     return session.scalar(select(Subscriber).where(Subscriber.address_key == address_key))
-
-
-def _holds(search: str, columns: Sequence[Any]) -> ColumnElement[bool]:
-    """One of the columns holds the words, in any case; signs that LIKE knows stand for themselves."""
-    words = search.replace("\x00", "").strip().lower()
-    return or_(*(func.lower(column).contains(words, autoescape=True) for column in columns))
 
 
 # Partners' ties to people; those of one partner's desk are in ``members``

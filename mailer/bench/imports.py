@@ -219,7 +219,7 @@ def _create(database: Database, key: str, made: Mapping[str, str]) -> None:
     with database.write() as session:
         session.execute(text(f"CREATE TABLE bare ({key}, {cells}, {columns})"))
         for columns_, unique in _indexes(table):
-            for other in set(columns_) - {*made}:  # nothing in the file fills it
+            for other in set(columns_) - {*made, *_HEADER, "id"}:  # nothing in the file fills it
                 session.execute(text(f"ALTER TABLE bare ADD COLUMN {other} bigint"))
             kind = "UNIQUE INDEX" if unique else "INDEX"
             session.execute(text(f"CREATE {kind} bare_{columns_[0]} ON bare ({', '.join(columns_)})"))

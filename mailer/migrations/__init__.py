@@ -39,7 +39,7 @@ class OlderSchema(MailerError):
 
 def is_of_words(name: str) -> bool:
     """Say whether a table or index belongs to finding people by words, which no model can declare."""
-    return name.startswith(("subscriber_words", "ix_subscribers_words"))
+    return name.startswith(("subscriber_words", "ix_subscribers_words", "member_words", "ix_member_words"))
 
 
 def upgrade(database: Database) -> None:
