@@ -189,7 +189,7 @@ def ready(person: Person) -> Ready:
         codes.zone(zone) if zone.strip() else "",
         partner_id,
         notes.replace("\x00", "").strip() if notes else "",
-        origin[:200],
+        origin.replace("\x00", "")[:200],
     )
 
 

@@ -160,7 +160,8 @@ NAMES = st.builds(
 PEOPLE = st.lists(
     st.builds(
         Person, address=ADDRESSES, names=NAMES, language=st.sampled_from(["", "en", "xx"]),
-        country=st.sampled_from(["", "FR"]), notes=st.sampled_from(["", "n"]),
+        country=st.sampled_from(["", "FR"]), notes=st.sampled_from(["", "n\x00"]),
+        origin=st.sampled_from(["", "\x00list.csv:1"]),
         partner_id=st.none() | st.just(-1),
     ),
     max_size=7,
