@@ -17,6 +17,7 @@ from mailer import address as addresses
 from mailer.accounts import audit
 from mailer.address import Address
 from mailer.audience import bulk, silenced, store
+from mailer.audience.evidence import store as evidence
 from mailer.audience.names import Names
 from mailer.audience.sign_ups import REVIVABLE, THE_READER, revive
 from mailer.audience.store import (
@@ -125,6 +126,7 @@ def confirm(session: Session, change_id: int, *, keys: Keyring, now: datetime) -
 
 def _absorb(session: Session, person: Subscriber, other: Subscriber, now: datetime) -> None:
     """Give a person what was another row's, and leave of that row only what ledgers point to."""
+    _take_evidence(session, person.id, other.id, now)
     _take_subscriptions(session, person.id, other.id)
     _take_memberships(session, person.id, other.id, now)
     _take_topics(session, person.id, other.id)
@@ -135,6 +137,19 @@ def _absorb(session: Session, person: Subscriber, other: Subscriber, now: dateti
         setattr(other, column, nothing)
     other.salutation_zh = other.salutation_en = ""
     session.flush()
+
+
+def _take_evidence(session: Session, mine: int, theirs: int, now: datetime) -> None:
+    """What the other row stood on is kept, and so is what of the person's own gives way to it."""
+    its = Subscription.__table__.c
+    gives_way = (its.subscriber_id == mine) & (its.state == SubscriptionState.PENDING)
+    evidence.keep_subscriptions(session, (its.subscriber_id == theirs) | gives_way, now, by="")
+    evidence.keep_memberships(session, Membership.__table__.c.subscriber_id == theirs, now, by="")
+    session.execute(
+        update(evidence.PastConsent)
+        .where(evidence.PastConsent.subscriber_id == theirs)
+        .values(subscriber_id=mine)
+    )
 
 
 def _take_subscriptions(session: Session, mine: int, theirs: int) -> None:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from mailer.audience import topics
+from mailer.audience.evidence.store import PastConsent
 from mailer.audience.store import (
     AddressChange,
     Membership,
@@ -196,6 +197,9 @@ def test_where_the_new_address_is_known_the_two_become_one_and_nobody_is_told(
             for each in session.query(Membership).filter(Membership.ended_at.is_(None))
         }
         assert held == {(partner.id, ann.id) for partner in (ours, theirs, both)}
+        past = {(each.publication_id, each.partner_id, each.state) for each in session.query(PastConsent)}
+        assert (make.publication("observer").id, None, "left") in past  # what gave way is evidence still
+        assert {each.subscriber_id for each in session.query(PastConsent)} == {ann.id}
         assert topics.chosen(session, ann.id, make.publication("observer").id) == ["climate"]
 
 
