@@ -76,9 +76,9 @@ def run(given: Settings, plan: Plan, say: Say) -> dict[str, Any]:
 
 def measured(app: Any, question: Question, say: Say) -> dict[str, Any]:
     """Ask a question with all its words; return its figures."""
-    say(question.name)
     told = sorted(asyncio.run(_asked(app, question)))
     p50, p95 = (round(told[int(len(told) * share)] * 1000, 1) for share in (0.5, 0.95))
+    say(f"{question.name}: {p50:,} ms, at the 95th percentile {p95:,} ms")
     return {
         "name": question.name, "asked": len(told), "p50_ms": p50, "p95_ms": p95, "bar_ms": question.bar,
         "reached": p95 <= question.bar,
