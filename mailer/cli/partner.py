@@ -68,10 +68,10 @@ def add(
 @click.option("--json", "as_json", is_flag=True)
 @pass_shell
 def import_(shell: Shell, file: Path, dry_run: bool, as_json: bool) -> None:
-    """Bring the directory in from a CSV or a workbook, whole or not at all.
+    """Bring the directory in from a file, whole or not at all.
 
-    Columns: code, name_zh, name_en, kind, country, language, zone, seats, trusted, groups, manager. Partners
-    that are here are changed only where the file says something.
+    Columns of the CSV or workbook: code, name_zh, name_en, kind, country, language, zone, seats, trusted,
+    groups, manager. Partners that are here are changed only where the file says something.
     """
     found = partner_files.read(content(file), file.name)
     with shell.database.write() as session:
