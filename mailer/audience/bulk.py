@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, cast
 
@@ -40,7 +40,7 @@ from mailer.audience.store import (
     SubscriptionState,
 )
 from mailer.database import Base
-from mailer.loading import load, loading
+from mailer.loading import Rows, load, loading
 
 Columns = dict[str, Any]
 Changes = Sequence[tuple[int, Columns]]
@@ -173,11 +173,9 @@ def new_ids(session: Session, count: int) -> Sequence[int]:
     return ids
 
 
-@contextmanager
-def inserting_subscribers(session: Session) -> Iterator[Callable[[Sequence[Columns]], None]]:
+def inserting_subscribers(session: Session) -> AbstractContextManager[Callable[[Rows], None]]:
     """Give what writes new people, under ids of ``new_ids``; the session can do nothing else meanwhile."""
-    with loading(session, _SUBSCRIBERS, _NEW_SUBSCRIBER) as insert:
-        yield insert
+    return loading(session, _SUBSCRIBERS, _NEW_SUBSCRIBER)
 
 
 def insert_memberships(session: Session, rows: Sequence[Columns]) -> None:

@@ -3,7 +3,7 @@
 "ann ex" finds ann.lee@example.org; a Chinese name is found by any part of it. Each word has to begin one of
 the person's. Signs between words do not count.
 
-PostgreSQL and SQLite keep an index of words (revision 0009), which names a rare word's people in a few
+PostgreSQL and SQLite keep an index of words (revision 0016), which names a rare word's people in a few
 milliseconds; of one that a tenth of all have it would have to collect them all first. So a look at some
 people tells how common each word is: common ones are looked for among people, row by row, and the index is
 asked for the others.
@@ -104,19 +104,17 @@ def matching(session: Session, said: str) -> Matches:
 
 
 def of_partner(session: Session, partner_id: int, said: str) -> Matches:
-    """Return at most ``MOST`` memberships of a partner of which every word is true (revision 0018).
+    """Return at most ``MOST`` memberships of a partner of which every word is true (revision 0019).
 
     Its words begin with its number: other partners' people are neither met nor waited for.
     """
     wanted = [f"p{partner_id}x{word}" for word in words(said)]
     if not wanted:
         return Matches([], more=False)
+    every = _every(session, wanted)
     if session.get_bind().dialect.name == "sqlite":
-        every = " AND ".join(f'"{word}"*' for word in wanted)
         query = text("SELECT rowid FROM member_words WHERE member_words MATCH :every LIMIT :most")
     else:
-        session.execute(text("SET LOCAL enable_seqscan = off"))
-        every = " & ".join(f"'{word}':*" for word in wanted)
         query = text(
             "SELECT membership_id FROM member_words WHERE words @@ to_tsquery('simple', :every) LIMIT :most"
         )
@@ -225,11 +223,17 @@ def _indexed(session: Session, rare: Sequence[str]) -> Select[int, str | None, s
 
 
 def _named(session: Session, wanted: Sequence[str]) -> ColumnElement[bool]:
+    every = _every(session, wanted)
     if session.get_bind().dialect.name == "sqlite":
-        every = " AND ".join(f'"{word}"*' for word in wanted)
         named = text("SELECT rowid FROM subscriber_words WHERE subscriber_words MATCH :every")
         return Subscriber.id.in_(named.bindparams(every=every).columns(Subscriber.id))
-    session.execute(text("SET LOCAL enable_seqscan = off"))  # who guesses wrong would read a million rows
-    every = " & ".join(f"'{word}':*" for word in wanted)
     query = func.to_tsquery(literal_column("'simple'::regconfig"), literal(every))
     return literal_column(WORDS).op("@@", is_comparison=True)(query)
+
+
+def _every(session: Session, wanted: Sequence[str]) -> str:
+    """Return what an index of words is asked for people who have them all; from now on it is asked."""
+    if session.get_bind().dialect.name == "sqlite":
+        return " AND ".join(f'"{word}"*' for word in wanted)
+    session.execute(text("SET LOCAL enable_seqscan = off"))  # who guesses wrong would read a million rows
+    return " & ".join(f"'{word}':*" for word in wanted)

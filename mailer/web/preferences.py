@@ -34,7 +34,6 @@ router = APIRouter(include_in_schema=False)
 
 _MOVES = RateLimitItemPerDay(5)  # of a person
 _MAILS_TO_NEW = RateLimitItemPerDay(3)  # of an address, however many ask
-"""What a person may say of their names; the Chinese name stands whole, its parts are not asked for."""
 
 
 @router.get("/welcome/{token}")
