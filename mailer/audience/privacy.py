@@ -63,9 +63,7 @@ def erase(
     session.execute(
         update(Suppression).where(Suppression.address_hash == person.address_hash).values(note="")
     )
-    _forget_ties(session, subscriber_id, now)
-    evidence.forget(session, [subscriber_id])
-    changes.forget(session, [subscriber_id])
+    forget(session, subscriber_id, now)
     changes.forget_searches(session, spellings)
     _blank(person, now)
     session.flush()
@@ -74,6 +72,13 @@ def erase(
         after={"state": "erased"},
     )  # fmt: skip
     return Erased(subscriber_id, spellings)
+
+
+def forget(session: Session, subscriber_id: int, now: datetime) -> None:
+    """Erase what other tables of the audience hold about a row."""
+    _forget_ties(session, subscriber_id, now)
+    evidence.forget(session, [subscriber_id])
+    changes.forget(session, [subscriber_id])
 
 
 def _forget_ties(session: Session, subscriber_id: int, now: datetime) -> None:

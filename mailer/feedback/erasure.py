@@ -39,14 +39,23 @@ def erase(
 
     :raises NotFound: nobody, or erased before
     """
-    merged = [row.id for row in people.others(session, subscriber_id) if row.address is not None]
-    erased = [_erase(session, each, now=now, actor=actor, barred=barred) for each in (subscriber_id, *merged)]
-    return Erased(subscriber_id, tuple(spelling for each in erased for spelling in each.spellings))
+    others = people.others(session, subscriber_id)
+    entries = [subscriber_id, *(row.id for row in others if row.address is not None)]
+    erased = [
+        privacy.erase(session, subscriber_id=each, now=now, actor=actor, barred=barred) for each in entries
+    ]
+    spellings = tuple(spelling for each in erased for spelling in each.spellings)
+    for row in others:
+        if row.id not in entries:  # what was left of it when its address became the person's
+            privacy.forget(session, row.id, now)
+    for each in (subscriber_id, *(row.id for row in others)):
+        _erase_what_was_sent(session, each, _hider(spellings))
+    _erase_backscatter(session, spellings)
+    session.flush()
+    return Erased(subscriber_id, spellings)
 
 
-def _erase(session: Session, subscriber_id: int, *, now: datetime, actor: Actor, barred: bool) -> Erased:
-    erased = privacy.erase(session, subscriber_id=subscriber_id, now=now, actor=actor, barred=barred)
-    hide = _hider(erased.spellings)
+def _erase_what_was_sent(session: Session, subscriber_id: int, hide: Any) -> None:
     mine = Delivery.subscriber_id == subscriber_id
     letters = [
         (row[0], row[1]) for row in session.execute(select(Delivery.campaign_id, Delivery.n).where(mine))
@@ -56,9 +65,6 @@ def _erase(session: Session, subscriber_id: int, *, now: datetime, actor: Actor,
         _erase_letters(session, letters[start : start + _CHUNK], hide)
     for row in session.scalars(select(Dormant).where(Dormant.subscriber_id == subscriber_id)):
         row.reason, row.why = hide(row.reason), hide(row.why)
-    _erase_backscatter(session, erased.spellings)
-    session.flush()
-    return erased
 
 
 def _erase_letters(session: Session, letters: Letters, hide: Any) -> None:

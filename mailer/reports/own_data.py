@@ -5,6 +5,7 @@ Other people stand nowhere in it: whoever of a partner or of ours acted is named
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -37,24 +38,27 @@ Data = dict[str, Any]
 def everything(session: Session, subscriber_id: int, now: datetime) -> Data:
     """Return all we hold, as JSON values but for instants, which are aware UTC; by part, oldest first.
 
+    Past consents, letters and their events are also those of entries that became the person's.
+
     :raises NotFound: nobody, or erased
     """
     person = session.get(Subscriber, subscriber_id)
     if person is None or person.address is None:
         raise NotFound
+    ids = people.rows_of(session, subscriber_id)
     return {
         "person": _person(person),
         "subscriptions": _subscriptions(session, subscriber_id),
         "sign_ups": _sign_ups(session, subscriber_id),
         "memberships": _memberships(session, subscriber_id),
-        "past_consents": _past_consents(session, subscriber_id),
+        "past_consents": _past_consents(session, ids),
         "other_addresses": [row.address for row in people.others(session, subscriber_id) if row.address],
         "imports": _imports(session, subscriber_id),
         "address_changes": _address_changes(session, subscriber_id),
         "suppressions": _suppressions(session, person.address_hash, now),
-        "letters": _letters(session, subscriber_id),
-        "no_letters": _no_letters(session, subscriber_id),
-        "events": _events(session, subscriber_id),
+        "letters": _letters(session, ids),
+        "no_letters": _no_letters(session, ids),
+        "events": _events(session, ids),
     }
 
 
@@ -154,7 +158,7 @@ def _memberships(session: Session, subscriber_id: int) -> list[Data]:
     ]
 
 
-def _past_consents(session: Session, subscriber_id: int) -> list[Data]:
+def _past_consents(session: Session, ids: Collection[int]) -> list[Data]:
     codes = dict(session.execute(select(Publication.id, Publication.code)).all())
     return [
         {
@@ -164,7 +168,7 @@ def _past_consents(session: Session, subscriber_id: int) -> list[Data]:
             "until": row.until,
             "consent": _consent(row),
         }
-        for row in reversed(evidence.past(session, [subscriber_id]))
+        for row in reversed(evidence.past(session, ids))
     ]
 
 
@@ -189,13 +193,13 @@ def _suppressions(session: Session, address_hash: str, now: datetime) -> list[Da
     ]
 
 
-def _letters(session: Session, subscriber_id: int) -> list[Data]:
+def _letters(session: Session, ids: Collection[int]) -> list[Data]:
     rows = session.execute(
         select(Delivery, Campaign.launched_at, Publication.code, Issue.number)
         .join(Campaign, Campaign.id == Delivery.campaign_id)
         .join(Publication, Publication.id == Campaign.publication_id)
         .join(Issue, Issue.id == Campaign.issue_id)
-        .where(Delivery.subscriber_id == subscriber_id)
+        .where(Delivery.subscriber_id.in_(ids))
         .order_by(Delivery.campaign_id)
     )
     return [
@@ -212,25 +216,25 @@ def _letters(session: Session, subscriber_id: int) -> list[Data]:
     ]
 
 
-def _no_letters(session: Session, subscriber_id: int) -> list[Data]:
+def _no_letters(session: Session, ids: Collection[int]) -> list[Data]:
     rows = session.execute(
         select(Exclusion.reason, Campaign.launched_at, Publication.code)
         .join(Campaign, Campaign.id == Exclusion.campaign_id)
         .join(Publication, Publication.id == Campaign.publication_id)
-        .where(Exclusion.subscriber_id == subscriber_id)
+        .where(Exclusion.subscriber_id.in_(ids))
         .order_by(Exclusion.campaign_id)
     )
     return [{"publication": code, "launched_at": at, "reason": reason} for reason, at, code in rows]
 
 
-def _events(session: Session, subscriber_id: int) -> list[Data]:
+def _events(session: Session, ids: Collection[int]) -> list[Data]:
     """What came back about the person's letters: opens, clicks, bounces, with the words that were said."""
     rows = session.execute(
         select(Event, Issue.number)
         .join(Delivery, (Delivery.campaign_id == Event.campaign_id) & (Delivery.n == Event.n))
         .join(Campaign, Campaign.id == Event.campaign_id)
         .join(Issue, Issue.id == Campaign.issue_id)
-        .where(Delivery.subscriber_id == subscriber_id)
+        .where(Delivery.subscriber_id.in_(ids))
         .order_by(Event.at, Event.id)
     )
     return [

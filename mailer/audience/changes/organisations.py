@@ -153,7 +153,7 @@ def merge(session: Session, *, gone_id: int, kept_id: int, now: datetime, actor:
         evidence.keep_memberships(session, ties.these(chunk), now, actor.name)
         for row in chunk:
             n, pen = n + 1, Pen(session)
-            ties.hand_over(pen, row, known.get(row.subscriber_id), now, actor, partner_id=kept_id)
+            ties.hand_over(pen, row, known.get(row.subscriber_id), now, actor.name, partner_id=kept_id)
             journal.note(session, change, n, subscriber_id=row.subscriber_id, pen=pen)
         session.flush()
     return _finish(session, change, gone, n, "partner.merge", now, actor)

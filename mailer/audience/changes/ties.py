@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.orm import Session, aliased
 
-from mailer.accounts.audit import Actor
 from mailer.audience.changes.journal import Pen
 from mailer.audience.evidence import history
 from mailer.audience.evidence.store import EVIDENCE
-from mailer.audience.store import Membership, Subscription
+from mailer.audience.names import Names
+from mailer.audience.store import Membership, MembershipTopic, Subscription
 
 
 def held_by_others(session: Session, subscriber_ids: Collection[int], partner_id: int) -> set[int]:
@@ -73,29 +73,53 @@ def these(found: Iterable[Membership]) -> ColumnElement[bool]:
     return Membership.__table__.c.id.in_([row.id for row in found])
 
 
+_YES = (*EVIDENCE, "confirmed_at")
+_WRITTEN = (*Names().columns(), "language", "notes", "joined_at", "paused_until")
+
+
 def hand_over(
     pen: Pen,
     row: Membership,
     known: Membership | None,
     now: datetime,
-    actor: Actor,
+    by: str,
     *,
     partner_id: int | None = None,
     subscriber_id: int | None = None,
 ) -> None:
-    """Move a membership to another partner or person; ``known``: the tie that is there already.
+    """Move a membership in force to another partner or person; ``known``: the tie that is there already.
 
-    One that stands there stays as it is, and this one ends; one that had ended begins anew on this consent.
+    One that stands there stays as it is, and this one ends; one that waits there takes over this one's yes;
+    one that had ended begins anew as this one stands. ``by``: who does so, as in the audit log.
     """
     if known is None:
         pen.change(
             row, partner_id=partner_id or row.partner_id, subscriber_id=subscriber_id or row.subscriber_id
         )
         return
-    if known.ended_at is not None and row.ended_at is None:
-        history.keep_membership(pen.session, known, now=now, by=actor.name)
-        columns = (*EVIDENCE, "confirmed_at", "joined_at", "language", "notes")
-        taken = {name: getattr(row, name) for name in columns}
-        pen.change(known, ended_at=None, **taken)
-    if row.ended_at is None:
-        pen.change(row, ended_at=now)
+    if known.ended_at is not None:
+        _take(pen, known, row, (*_YES, *_WRITTEN), now, by)
+        _take_topics(pen, known, row)
+    elif known.confirmed_at is None and row.confirmed_at is not None:
+        _take(pen, known, row, _YES, now, by)
+    pen.change(row, ended_at=now)
+
+
+def _take(pen: Pen, known: Membership, row: Membership, names: Iterable[str], now: datetime, by: str) -> None:
+    history.keep_membership(pen.session, known, now=now, by=by)
+    pen.change(known, ended_at=None, **{name: getattr(row, name) for name in names})
+
+
+def _take_topics(pen: Pen, known: Membership, row: Membership) -> None:
+    old, new = (
+        {each.topic_id: each for each in pen.session.scalars(_topics_of(each_id))}
+        for each_id in (known.id, row.id)
+    )
+    for topic_id in old.keys() - new.keys():
+        pen.remove(old[topic_id])
+    for topic_id in new.keys() - old.keys():
+        pen.add(MembershipTopic(membership_id=known.id, topic_id=topic_id))
+
+
+def _topics_of(membership_id: int) -> Select[MembershipTopic]:
+    return select(MembershipTopic).where(MembershipTopic.membership_id == membership_id)
