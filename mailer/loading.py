@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from typing import Any
 
@@ -31,7 +31,7 @@ def load(session: Session, table: Table, rows: Rows) -> None:
 
 @contextmanager
 def loading(session: Session, table: Table, names: Sequence[str]) -> Iterator[Callable[[Rows], None]]:
-    """Give what writes rows that have these columns; the session can do nothing else meanwhile.
+    """Give what writes rows that have these columns; from the first row the session does nothing else.
 
     PostgreSQL takes them by COPY, in its text format (documented there), and works on what it has while more
     is made; SQLite takes them by one statement. Both in a third of the time that SQLAlchemy's INSERT takes.
@@ -43,19 +43,33 @@ def loading(session: Session, table: Table, names: Sequence[str]) -> Iterator[Ca
         """Column by column: each is made at the speed of C."""
         return zip(*(column([row[name] for row in rows]) for name, column in columns), strict=True)
 
-    if textual:
-        statement = f"COPY {table.name} ({', '.join(names)}) FROM STDIN"
+    with ExitStack() as opened:
+        write: _Write | None = None
+
+        def take(rows: Rows) -> None:
+            nonlocal write
+            if rows:
+                write = write or opened.enter_context(_open(session, table.name, names))
+                write(cells(rows))
+
+        yield take
+
+
+@contextmanager
+def _open(session: Session, table: str, names: Sequence[str]) -> Iterator[_Write]:
+    if session.get_bind().dialect.name == "postgresql":
+        statement = f"COPY {table} ({', '.join(names)}) FROM STDIN"
         with (
             driver_of(session, statement) as driver,
             driver.cursor() as cursor,
             cursor.copy(statement) as stream,
         ):
-            yield lambda rows: stream.write("".join(map("%s\n".__mod__, map("\t".join, cells(rows)))))
+            yield lambda cells: stream.write("".join(map("%s\n".__mod__, map("\t".join, cells))))
     else:
         marks = ", ".join("?" * len(names))
-        statement = f"INSERT INTO {table.name} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - of the models
+        statement = f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})"  # noqa: S608 - of the models
         with driver_of(session, statement) as driver:
-            yield lambda rows: driver.executemany(statement, cells(rows))
+            yield lambda cells: driver.executemany(statement, cells)
 
 
 def _column(table: Table, name: str, textual: bool) -> _Column:

@@ -7,12 +7,13 @@ from datetime import datetime
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from psycopg.pq import TransactionStatus
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 from uuid_utils.compat import uuid7
 
 from mailer.audience.store import Partner, PartnerKind
-from mailer.loading import load
+from mailer.loading import load, loading
 from tests.make import NOON
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x00"), max_size=30)
@@ -42,6 +43,15 @@ def test_whatever_is_written_reads_back(database, texts):
         query = select(*columns).where(Partner.code.in_([row["code"] for row in written]))
         assert [dict(row) for row in session.execute(query.order_by(Partner.id)).mappings()] == written
         session.rollback()
+
+
+def test_where_nothing_is_written_nothing_is_begun(postgres_database):
+    """A known person brought in alone opens no COPY."""
+    with postgres_database.write() as session:
+        server = session.connection().connection.driver_connection.pgconn
+        with loading(session, Partner.__table__, ["code"]) as write:
+            write([])
+            assert server.transaction_status != TransactionStatus.ACTIVE
 
 
 def test_what_the_database_refuses_is_an_error_without_the_row(database):
