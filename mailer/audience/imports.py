@@ -25,7 +25,7 @@ from mailer.audience.sheets.people import Row
 from mailer.audience.sheets.sheet import Sheet
 from mailer.audience.store import Import
 from mailer.audience.subscribers import Taken
-from mailer.audience.verdicts import RowVerdict, Verdicts
+from mailer.audience.verdicts import Report, RowVerdict, Verdicts
 from mailer.database import Database
 from mailer.errors import Conflict, MailerError, NotFound
 from mailer.signing import Keyring
@@ -39,19 +39,6 @@ class NoImport(NotFound):
 
 class UndoneAlready(Conflict):
     """This import has been undone already."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an import did. ``id`` None: a dry run, nothing was written."""
-
-    id: UUID | None
-    verdicts: Verdicts
-
-    @property
-    def counts(self) -> Mapping[Verdict, int]:
-        """How many rows there are of each verdict, none left out."""
-        return self.verdicts.counts
 
 
 @dataclass(frozen=True, slots=True)

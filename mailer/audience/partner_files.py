@@ -7,7 +7,6 @@ Where one row is refused, nothing is written: about 150 rows are mended and sent
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,7 +22,7 @@ from mailer.audience.partners import BadPartner
 from mailer.audience.sheets import listed
 from mailer.audience.sheets.listed import Line, Listed
 from mailer.audience.store import Partner, PartnerKind
-from mailer.audience.verdicts import RowVerdict
+from mailer.audience.verdicts import Verdicts
 from mailer.errors import MailerError
 
 _MEANING = listed.by_alias({
@@ -57,15 +56,14 @@ _UNLIMITED = frozenset(("unlimited", "none", "no limit", "-", "–", "不限"))
 class Report:
     """What a file did, or would do. ``written``: all of it was; ``managers``: addresses of new accounts."""
 
-    verdicts: tuple[RowVerdict, ...]
+    verdicts: Verdicts
     written: bool
     managers: tuple[str, ...]
 
     @property
     def counts(self) -> Mapping[Verdict, int]:
         """How many rows there are of each verdict."""
-        found = Counter(row.verdict for row in self.verdicts)
-        return {verdict: found[verdict] for verdict in Verdict}
+        return self.verdicts.counts
 
 
 def read(raw: bytes, name: str) -> Listed:
@@ -101,7 +99,7 @@ def dry_run(session: Session, found: Listed, *, now: datetime, actor: Actor) -> 
 
 def _tried(session: Session, found: Listed, now: datetime, actor: Actor) -> tuple[Report, SessionTransaction]:
     attempt = session.begin_nested()
-    verdicts: list[RowVerdict] = []
+    verdicts = Verdicts()
     managers: list[str] = []
     met: dict[str, int] = {}
     for row in found.rows:
@@ -112,10 +110,10 @@ def _tried(session: Session, found: Listed, now: datetime, actor: Actor) -> tupl
                 _refuse_twice(met, row)
                 verdict, made = _take(session, row.cells, now, actor)
             managers += made
-            verdicts.append(RowVerdict(row.line, verdict, ""))
+            verdicts.add(row.line, verdict)
         except MailerError as refusal:
-            verdicts.append(RowVerdict(row.line, Verdict.REFUSED, refusal.sentence))
-    return Report(tuple(verdicts), False, tuple(managers)), attempt
+            verdicts.add(row.line, Verdict.REFUSED, refusal.sentence)
+    return Report(verdicts, False, tuple(managers)), attempt
 
 
 def _refuse_twice(met: dict[str, int], row: Line) -> None:

@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -30,7 +28,7 @@ from mailer.audience.sheets.guard import guarded
 from mailer.audience.sheets.listed import Line, Listed
 from mailer.audience.store import SuppressionImport
 from mailer.audience.suppressions import MANUAL, REASONS, Scope, Silence
-from mailer.audience.verdicts import RowVerdict
+from mailer.audience.verdicts import Report, RowVerdict, Verdicts
 from mailer.errors import Invalid, MailerError
 from mailer.sentence import Sentence
 from mailer.signing import Keyring
@@ -46,24 +44,11 @@ _ALIASES = {
 _MEANING = listed.by_alias(_ALIASES)
 _HEADER = ("email", "reason", "note", "publication", "sender", "since", "until")
 _NOTE_LIMIT = 2_000  # characters
+_KNOWN = (Verdict.ADDED, Verdict.UNCHANGED, Verdict.REFUSED)
 
 
 class BadRow(Invalid):
     """This row cannot be taken in."""
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What an import did. ``id`` None: a dry run, nothing was written."""
-
-    id: UUID | None
-    verdicts: tuple[RowVerdict, ...]
-
-    @property
-    def counts(self) -> Mapping[Verdict, int]:
-        """How many rows there are of each verdict."""
-        found = Counter(row.verdict for row in self.verdicts)
-        return {verdict: found[verdict] for verdict in (Verdict.ADDED, Verdict.UNCHANGED, Verdict.REFUSED)}
 
 
 def read(raw: bytes, name: str) -> Listed:
@@ -86,9 +71,9 @@ def take_in(session: Session, found: Listed, *, keys: Keyring, now: datetime, ac
     session.add(made)
     session.flush()
     wanted, refusals = _judged(session, found, keys, now, actor, made.id)
-    verdicts = tuple(_verdicts(session, wanted, refusals, now))
+    verdicts = Verdicts(_verdicts(session, wanted, refusals, now))
     suppressions.suppress_many(session, list(wanted.values()), now=now)
-    report = Report(made.public_id, verdicts)
+    report = Report(made.public_id, verdicts, _KNOWN)
     made.added, made.unchanged, made.refused = report.counts.values()
     session.flush()
     audit.record(
@@ -101,7 +86,7 @@ def take_in(session: Session, found: Listed, *, keys: Keyring, now: datetime, ac
 def dry_run(session: Session, found: Listed, *, keys: Keyring, now: datetime, actor: Actor) -> Report:
     """Return the report that ``take_in`` would give, and write nothing."""
     wanted, refusals = _judged(session, found, keys, now, actor, None)
-    return Report(None, tuple(_verdicts(session, wanted, refusals, now)))
+    return Report(None, Verdicts(_verdicts(session, wanted, refusals, now)), _KNOWN)
 
 
 def listing(session: Session) -> list[SuppressionImport]:

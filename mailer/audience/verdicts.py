@@ -1,11 +1,13 @@
-"""Verdicts: what became of each row of a file, a million of them in a few megabytes. Pure."""
+"""Verdicts: what became of each row of a file, a million of them in a few megabytes; and the report. Pure."""
 
 from __future__ import annotations
 
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, overload
+from uuid import UUID
 
 from mailer.audience.intake import Verdict
 
@@ -69,3 +71,18 @@ class Verdicts(Sequence[RowVerdict]):
 
     def __hash__(self) -> int:
         raise TypeError("verdicts grow: they are no keys")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What an import did. ``id`` None: a dry run, nothing was written; ``known``: verdicts it may give."""
+
+    id: UUID | None
+    verdicts: Verdicts
+    known: tuple[Verdict, ...] = _WORDS
+
+    @property
+    def counts(self) -> Mapping[Verdict, int]:
+        """How many rows there are of each verdict it may give, none left out."""
+        found = self.verdicts.counts
+        return {verdict: found[verdict] for verdict in self.known}

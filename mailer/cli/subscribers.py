@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from pathlib import Path
 from uuid import UUID
 
@@ -12,16 +13,18 @@ import click
 from sqlalchemy.orm import Session
 
 from mailer.audience import exports, imports, partners, segments
-from mailer.audience.imports import Job, Report
+from mailer.audience.imports import Job
 from mailer.audience.intake import Consent, Verdict
 from mailer.audience.sheets import sheet
 from mailer.audience.sheets.columns import MEANINGS, Layout
 from mailer.audience.sheets.sheet import Sheet
 from mailer.audience.store import ConsentKind, Import
+from mailer.audience.verdicts import Report
 from mailer.cli import Shell, choose, now, pass_shell, say
+from mailer.content.readers.pages import has_chinese
 from mailer.delivery import behaviour as behaviour  # a segment may speak of opens and clicks
 from mailer.errors import MailerError
-from mailer.issues import publications
+from mailer.issues import consent, publications
 
 
 class Unreadable(MailerError):
@@ -50,7 +53,14 @@ def command() -> None:
     + f"{', '.join(MEANINGS)}.",
 )
 @click.option("--sheet", "tab", metavar="NAME", default="", help="The sheet of a workbook that has several.")
-@click.option("--consent", metavar="TEXT", default="", help="What the people agreed to, kept as evidence.")
+@click.option(
+    "--wording",
+    "--consent",
+    "wording",
+    metavar="TEXT|VERSION",
+    default="",
+    help="What the people agreed to: words, kept as a version if new, or a version's number (zh:2).",
+)
 @click.option("--dry-run", is_flag=True, help="Say what would happen and change nothing.")
 @click.option("--json", "as_json", is_flag=True)
 @pass_shell
@@ -61,7 +71,7 @@ def import_(
     partner: str | None,
     mapped: str,
     tab: str,
-    consent: str,
+    wording: str,
     dry_run: bool,
     as_json: bool,
 ) -> None:
@@ -74,10 +84,11 @@ def import_(
     read = sheet.read(readable(file), file.name, Layout(_meanings(mapped), tab))
     with shell.database.write() as session:
         attempt = session.begin_nested()  # a dry run on an empty database leaves it empty
+        publication_id = _publication(shell, session, publication)
         job = Job(
             sheet=read,
-            publication_id=_publication(shell, session, publication),
-            consent=Consent(ConsentKind.IMPORTED, consent),
+            publication_id=publication_id,
+            consent=Consent(ConsentKind.IMPORTED, _words(shell, session, publication_id, wording)),
             keys=shell.settings.keys,
             actor=shell.actor,
             partner_id=partners.get(session, partner).id if partner else None,
@@ -171,6 +182,19 @@ def _publication(shell: Shell, session: Session, code: str | None) -> int:
     if code is not None:
         return choose.publication(session, code).id
     return publications.default(session, name="Newsletter", issuer="", now=now(), actor=shell.actor).id
+
+
+def _words(shell: Shell, session: Session, publication_id: int, wording: str) -> str:
+    """Return the words of consent that an option says or names; "" says nothing."""
+    named = re.fullmatch(r"(?:(zh|en):)?(\d{1,6})", wording.strip())
+    if named:
+        return consent.version(session, publication_id, int(named[2]), named[1])
+    if not wording.strip():
+        return ""
+    language = "zh" if any(has_chinese(char) for char in wording) else "en"
+    return consent.kept(
+        session, publication_id, wording, language=language, now=now(), actor=shell.actor
+    )  # fmt: skip
 
 
 def readable(file: Path) -> Path:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.background import BackgroundTask
@@ -12,7 +13,7 @@ from mailer.accounts import sessions, users
 from mailer.accounts.sessions import SignedIn
 from mailer.accounts.store import User
 from mailer.audience import partner_files
-from mailer.web import account_mail, forms, pages
+from mailer.web import account_mail, pages, tables
 from mailer.web.access import actor, guard, may, staff
 from mailer.web.house import Here, House, Now, Posted, Writing
 
@@ -23,34 +24,28 @@ router = APIRouter(
 Admin = Annotated[SignedIn, Depends(may("user.manage"))]  # accounts are made for managers
 
 _PAGE = "admin/partner_import.html"
-_NOTHING: dict[str, Any] = {"report": None, "name": "", "carried": "", "unread": ()}
 
 
 @router.get("")
 def choose_file(request: Request, me: Admin) -> Response:
-    return pages.render(request, _PAGE, **_NOTHING)
+    return pages.render(request, _PAGE, **tables.NOTHING)
 
 
 @router.post("/check")
 def check_file(request: Request, form: Posted, session: Writing, now: Now, me: Admin) -> Response:
     """Say what the file would do, row by row. Nothing is written: it was tried, and taken back."""
-    with pages.again(request, _PAGE, form={}, **_NOTHING):
-        name, raw = forms.chosen_file(form)
-        found = partner_files.read(raw, name)
-        report = partner_files.dry_run(session, found, now=now, actor=actor(me))
-    shown = {"report": report, "name": name, "carried": forms.carried(raw), "unread": found.unread}
+    check = partial(partner_files.dry_run, session, now=now, actor=actor(me))
+    shown = tables.reported(request, form, _PAGE, partner_files.read, check)
     return pages.render(request, _PAGE, **shown)
 
 
 @router.post("")
 def take_file(request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Admin) -> Response:
-    with pages.again(request, _PAGE, form={}, **_NOTHING):
-        name, raw = forms.chosen_file(form)
-        found = partner_files.read(raw, name)
-        report = partner_files.take_in(session, found, now=now, actor=actor(me))
-    page = pages.render(request, _PAGE, **_NOTHING | {"report": report, "name": name, "unread": found.unread})
-    if report.written:
-        made = [users.get(session, email) for email in report.managers]
+    take = partial(partner_files.take_in, session, now=now, actor=actor(me))
+    shown = tables.reported(request, form, _PAGE, partner_files.read, take)
+    page = pages.render(request, _PAGE, **shown)
+    if shown["report"].written:
+        made = [users.get(session, email) for email in shown["report"].managers]
         links = [
             (each, sessions.make_link(session, user_id=each.id, now=now, actor=actor(me))) for each in made
         ]

@@ -21,6 +21,7 @@ from mailer.audience.names import Names
 from mailer.audience.selection import Selection
 from mailer.audience.store import ConsentKind, Subscriber, SubscriptionState
 from mailer.feedback import erasure
+from mailer.issues import consent as issues_consent
 from mailer.issues import publications
 from mailer.issues import store as issues
 from mailer.issues.store import Publication
@@ -219,7 +220,7 @@ def _merges(session: Session, found: Subscriber, now: Now) -> list[Change]:
 def _versions(session: Session, standing: list[history.Standing]) -> list[Wording | None]:
     """Return the version of each piece of evidence; a membership is asked for in the first newsletter's."""
     every = [each.id for each in issues.publications(session)]
-    known_words = {each: consent.listing(session, each) for each in every}
+    known_words = {each: issues_consent.listing(session, each) for each in every}
     found = []
     for each in standing:
         publication_id = each.publication_id or (every[0] if every else 0)

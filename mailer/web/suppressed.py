@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import date
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -21,7 +22,7 @@ from mailer.audience.silenced import State
 from mailer.feedback import decisions, dormant, inbox, storms
 from mailer.feedback.dormant import Answer
 from mailer.issues import store as issues
-from mailer.web import forms, pages
+from mailer.web import forms, pages, tables
 from mailer.web.access import actor, guard, local, may, staff
 from mailer.web.feedback import instant, scope, scopes
 from mailer.web.forms import Form
@@ -98,9 +99,12 @@ def export(house: Here, now: Now, me: Watcher) -> Response:
     return StreamingResponse(_lines(house, now), media_type="text/csv; charset=utf-8", headers=name)
 
 
+_IMPORT = "admin/suppression_import.html"
+
+
 @router.get("/suppressions/import")
 def choose_file(request: Request, session: Reading, me: Watcher) -> Response:
-    return pages.render(request, "admin/suppression_import.html", **_imports(session))
+    return pages.render(request, _IMPORT, **tables.NOTHING, imports=files.listing(session))
 
 
 @router.post("/suppressions/import/check")
@@ -108,27 +112,19 @@ def check_file(
     request: Request, form: Posted, session: Reading, house: Here, now: Now, me: Watcher
 ) -> Response:
     """Say what the import would do, row by row. Nothing is written."""
-    seen = _imports(session)
-    with pages.again(request, "admin/suppression_import.html", form={}, **seen):
-        name, raw = forms.chosen_file(form)
-        report = files.dry_run(
-            session, files.read(raw, name), keys=house.settings.keys, now=now, actor=actor(me)
-        )
-    shown = {**seen, "report": report, "name": name, "carried": forms.carried(raw)}
-    return pages.render(request, "admin/suppression_import.html", **shown)
+    seen = {"imports": files.listing(session)}
+    check = partial(files.dry_run, session, keys=house.settings.keys, now=now, actor=actor(me))
+    shown = tables.reported(request, form, _IMPORT, files.read, check, **seen)
+    return pages.render(request, _IMPORT, **shown, **seen)
 
 
 @router.post("/suppressions/import")
 def take_file(
     request: Request, form: Posted, session: Writing, house: Here, now: Now, me: Watcher
 ) -> Response:
-    with pages.again(request, "admin/suppression_import.html", form={}, **_imports(session)):
-        name, raw = forms.chosen_file(form)
-        report = files.take_in(
-            session, files.read(raw, name), keys=house.settings.keys, now=now, actor=actor(me)
-        )
-    shown = {**_imports(session), "report": report, "name": name}
-    return pages.render(request, "admin/suppression_import.html", **shown)
+    take = partial(files.take_in, session, keys=house.settings.keys, now=now, actor=actor(me))
+    shown = tables.reported(request, form, _IMPORT, files.read, take, imports=files.listing(session))
+    return pages.render(request, _IMPORT, **shown, imports=files.listing(session))
 
 
 class Import(Form):
@@ -176,10 +172,6 @@ def show_suppression(request: Request, session: Reading, now: Now, me: Watcher, 
 def _lines(house: House, now: Now) -> Iterator[str]:
     with house.database.read() as session:
         yield from files.export(session, now=now)
-
-
-def _imports(session: Session) -> dict[str, Any]:
-    return {"imports": files.listing(session), "report": None, "name": "", "carried": ""}
 
 
 def _publications(session: Session) -> list[tuple[Any, str]]:

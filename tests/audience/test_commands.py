@@ -6,8 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from mailer import cli
+from mailer.audience.evidence.store import ConsentWording
+from mailer.audience.store import Subscription
+from mailer.database import Database
 from tests.audience.workbooks import workbook
 
 PEOPLE = "email,name\nann@example.org,Ann Lee\nbad,\n"
@@ -45,6 +49,25 @@ def test_an_import_prints_one_object(mailer, tmp_path):
             {"line": 3, "verdict": "refused", "message": done["verdicts"][1]["message"]},
         ],
     }  # fmt: skip
+
+
+def test_words_of_consent_are_kept_as_versions(mailer, tmp_path):
+    """New words become one, with a number to name them by; the evidence holds the words themselves."""
+    (tmp_path / "people.csv").write_text(PEOPLE)
+    (tmp_path / "more.csv").write_text("email\nbob@example.org\n")
+    for file, said in (("people.csv", "They  asked for it."), ("more.csv", "1"), ("people.csv", "en:1")):
+        assert mailer("subscribers", "import", file, "--wording", said, "--json")[0] == 0
+    database = Database(f"sqlite:///{tmp_path / 'data' / 'mailer.db'}")
+    with database.read() as session:
+        assert [(each.version, each.text) for each in session.scalars(select(ConsentWording))] == [
+            (1, "They asked for it.")
+        ]
+        assert set(session.scalars(select(Subscription.consent_wording))) == {"They asked for it."}
+    database.close()
+    status, _, err = mailer("subscribers", "import", "more.csv", "--wording", "7")
+    assert (status, "no version 7" in err) == (1, True)
+    status, _, err = mailer("subscribers", "import", "more.csv", "--wording", "0")
+    assert (status, "write en:0 or zh:0" in err) == (1, True)
 
 
 @pytest.mark.parametrize(

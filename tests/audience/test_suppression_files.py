@@ -21,7 +21,7 @@ from mailer.audience.intake import Verdict
 from mailer.audience.sheets.guard import FORMULA
 from mailer.audience.sheets.source import BadFile
 from mailer.audience.store import Suppression
-from mailer.audience.suppression_files import Report
+from mailer.audience.verdicts import Report
 from mailer.database import Database
 from tests.audience.workbooks import workbook
 from tests.make import KEYS, NOON, Make
