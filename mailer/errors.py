@@ -13,6 +13,7 @@ class MailerError(Exception):
     """Something is wrong that the person can mend; ``str(error)`` says how."""
 
     http_status = 400
+    heading: Sentence | None = None  # of its page; None: the one its status has
     sentence: Sentence
 
     def __init__(self, template: str = "", /, **values: object) -> None:

@@ -19,6 +19,7 @@ from functools import lru_cache
 from hashlib import blake2b
 
 from mailer.errors import MailerError
+from mailer.sentence import Sentence
 
 _MAC = 10  # octets; 2**80 tries for one forged token
 _BODY = struct.Struct(">BIIH")  # key id, first number, second number, expiry as days since 1970 (0: never)
@@ -49,15 +50,17 @@ class Purpose(bytes, Enum):
 
 
 class BadToken(MailerError):
-    """This link is not valid or has expired: ask for a new one."""
+    """This link is not whole, or not valid any more: open it from the mail itself, or ask for a new one."""
 
     http_status = 404
+    heading = Sentence("This link does not work")
 
 
 class Expired(BadToken):
     """This link has expired: ask for a new one."""
 
     http_status = 410
+    heading = Sentence("This link has expired")
 
 
 class BadSecret(MailerError):

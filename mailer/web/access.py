@@ -23,6 +23,7 @@ from mailer.accounts.audit import Actor
 from mailer.accounts.sessions import Browser, SignedIn
 from mailer.accounts.store import Role
 from mailer.errors import Forbidden, MailerError, NotFound
+from mailer.sentence import Sentence
 from mailer.web import i18n
 from mailer.web.house import Here, House, Now, Reading, house_of
 
@@ -38,6 +39,8 @@ class SignInFirst(MailerError):
 
 class Forged(Forbidden):
     """This form has expired or did not come from our page: go back, reload the page and send it again."""
+
+    heading = Sentence("Please send it again")
 
 
 class CodesFirst(Forbidden):

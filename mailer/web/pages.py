@@ -192,7 +192,9 @@ def install(app: FastAPI) -> None:
     @app.exception_handler(MailerError)
     def person_can_mend(request: Request, error: MailerError) -> Response:
         status = 503 if isinstance(error, Unreachable) else error.http_status
-        return trouble(request, status, i18n.tell(error.sentence))
+        return trouble(
+            request, status, i18n.tell(error.sentence), i18n.tell(error.heading) if error.heading else ""
+        )  # fmt: skip
 
     @app.exception_handler(HTTPException)
     def http(request: Request, error: HTTPException) -> Response:
@@ -220,11 +222,24 @@ def _words(status: int) -> str:
     return _("This request could not be understood: go back and try again.")
 
 
-def trouble(request: Request, status: int, message: str) -> Response:
-    """Say what is wrong on a page, or as JSON where that was asked for."""
+def _heading(status: int) -> str:
+    match status:
+        case 404 | 405:
+            return _("Nothing here")
+        case 403:
+            return _("Not for this account")
+        case 409:
+            return _("Changed meanwhile")
+        case 429:
+            return _("One moment, please")
+    return _("Something broke") if status >= 500 else _("That did not work")
+
+
+def trouble(request: Request, status: int, message: str, heading: str = "") -> Response:
+    """Say what is wrong on a page, or as JSON where that was asked for; ``heading`` "": the status's own."""
     if "application/json" in request.headers.get("accept", ""):
         return JSONResponse({"error": message}, status)
-    return render(request, "error.html", status, status=status, message=message)
+    return render(request, "error.html", status, heading=heading or _heading(status), message=message)
 
 
 @lru_cache

@@ -13,10 +13,18 @@ from mailer.errors import NotFound
 from mailer.issues.store import Publication
 from mailer.signing import Purpose
 from mailer.web import i18n
-from mailer.web.house import House, host_of
+from mailer.web.house import House, TooMany, host_of
 
 _PER_PERSON = RateLimitItemPerHour(3)
 _PER_HOST = RateLimitItemPerHour(60)
+
+
+class MailedAlready(TooMany):
+    """We have mailed you several links already: look for the last one, also among spam, or ask in an hour."""
+
+
+class NobodyAnyMore(NotFound):
+    """We hold nothing any more about whoever this link was mailed to: there is nothing left to do."""
 
 
 def of(
@@ -25,7 +33,7 @@ def of(
     """Return whom a link of a person and a publication was mailed to.
 
     :raises BadToken: forged or expired
-    :raises NotFound: the person's data were erased
+    :raises NobodyAnyMore: the person's data were erased
     """
     subscriber_id, publication_id = house.settings.keys.read(purpose, token, now=now)
     publication = session.get(Publication, publication_id)
@@ -35,20 +43,22 @@ def of(
 
 
 def known(session: Session, subscriber_id: int) -> Subscriber:
-    """:raises NotFound: the person's data were erased"""
+    """:raises NobodyAnyMore: the person's data were erased"""
     person = session.get(Subscriber, subscriber_id)
     if person is None or person.address is None:
-        raise NotFound
+        raise NobodyAnyMore
     return person
 
 
 def count_mail(request: Request, house: House, person: Subscriber) -> None:
     """Nobody fills a mailbox by pressing a button in a forwarded letter.
 
-    :raises TooMany: three mails an hour went to this person, or 60 were asked for from there
+    :raises MailedAlready: three mails an hour went to this person
+    :raises TooMany: 60 were asked for from there
     """
     house.doorkeeper.count(_PER_HOST, "preferences", host_of(request))
-    house.doorkeeper.count(_PER_PERSON, "preferences", str(person.id))
+    if not house.doorkeeper.admits(_PER_PERSON, "preferences", str(person.id)):
+        raise MailedAlready
 
 
 def speak(request: Request, language: str) -> None:

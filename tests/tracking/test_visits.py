@@ -172,7 +172,7 @@ def test_a_test_letter_has_nobody_to_show(database: Database, delivery: Delivery
 def test_any_text_for_a_token_is_refused_in_one_sentence(text: str) -> None:
     """Before the database is asked."""
     for purpose in (Purpose.LINK, Purpose.LEAVE):
-        with pytest.raises(BadToken, match="not valid or has expired"):
+        with pytest.raises(BadToken, match="not whole, or not valid"):
             KEYS.read(purpose, text)
 
 
