@@ -67,7 +67,7 @@ def _why(words: str) -> Sentence:
 
 def _read(text: str) -> Address:
     local, _, domain = text.partition("@")
-    if _PLAIN.fullmatch(local) and len(local) <= 64 and len(text) <= 200 and "@" not in domain:
+    if _PLAIN.fullmatch(local) and len(local) <= 64 and len(text) <= 200 and domain and "@" not in domain:
         in_ascii, shown = _domain(domain)  # people of one organisation share it: it is judged once
         return Address(local, in_ascii, False, f"{local}@{shown}")
     found = _validated(text)

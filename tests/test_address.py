@@ -35,3 +35,9 @@ def test_the_quick_way_agrees_with_the_validator(text):
 def test_two_spellings_of_a_mailbox_have_one_key():
     """Case and the form of the domain do not make two people."""
     assert address.parse(" Ann@例子.公司 ").key == address.parse("ann@XN--fsqu00a.xn--55qx5d").key
+
+
+def test_what_has_no_at_sign_is_told_so():
+    """Not that something is missing after it."""
+    with pytest.raises(address.BadAddress, match="must have an @-sign"):
+        address.parse("not-an-address")
