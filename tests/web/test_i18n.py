@@ -133,7 +133,7 @@ def test_an_error_speaks_the_language_of_the_page(visit):
     english = visit().get("/leave/forged").text
     chinese = visit().get("/leave/forged?lang=zh").text
     assert "ask for a new one" in english
-    assert "链接无效或已过期" in chinese
+    assert "链接不完整或已失效" in chinese
     i18n.use("en")
     assert "mailer issue list" not in i18n.translate(str(editions.NoIssue()))
 
