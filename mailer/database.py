@@ -1,4 +1,4 @@
-"""The database: one engine, transactions that ring doorbells after they commit, types both databases share.
+"""The database: one engine, transactions that ring doorbells after they commit, types all tables share.
 
 SQLite (embedded) runs in WAL mode and writes under BEGIN IMMEDIATE: the default BEGIN loses updates or
 fails late when two threads write. PostgreSQL is the production database.
@@ -11,39 +11,30 @@ from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from enum import Enum
 from pathlib import Path
-from time import monotonic
-from typing import Any, Self
+from typing import Any
 
 from sqlalchemy import (
     JSON,
     BigInteger,
-    Boolean,
-    ColumnElement,
     DateTime,
     Dialect,
     Engine,
-    FunctionElement,
     Insert,
     Integer,
     MetaData,
     Select,
-    Text,
     TypeDecorator,
     Update,
-    bindparam,
     create_engine,
     event,
     func,
-    literal,
     select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection, ExceptionContext, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
-from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.orm import DeclarativeBase, Session
-from sqlalchemy.sql.operators import OperatorType
 
 from mailer.errors import MailerError
 
@@ -65,10 +56,6 @@ _NAMES = {  # constraints have names, so that migrations can drop them
 
 class Unreachable(MailerError):
     """The database cannot be reached: check MAILER_DATABASE_URL and that the server is running."""
-
-
-class TooSlow(Exception):
-    """The database has not answered within the time it was given."""
 
 
 class Base(DeclarativeBase):
@@ -94,48 +81,6 @@ class UTCDateTime(TypeDecorator[datetime]):
         if value is None:
             return None
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-
-
-class db_time(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions are
-    """The database's own time as SQL, for a statement that asks more than that; else see ``clock``."""
-
-    type = UTCDateTime()
-    inherit_cache = True
-
-
-class days_before(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions are
-    """The instant so many days, a column, before another; NULL where the column is. To the millisecond."""
-
-    type = UTCDateTime()
-    inherit_cache = True
-
-    def __init__(self, instant: datetime | ColumnElement[datetime], days: ColumnElement[Any]) -> None:
-        super().__init__(literal(instant, UTCDateTime()) if isinstance(instant, datetime) else instant, days)
-
-
-class _Numbers(TypeDecorator[Sequence[int]]):
-    """Numbers as one parameter: text that PostgreSQL reads as an array and SQLite as JSON."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Sequence[int] | None, dialect: Dialect) -> str:
-        """Write them; drivers take longer over a list than over a text."""
-        return ("{%s}" if dialect.name == "postgresql" else "[%s]") % ",".join(map(str, value or ()))
-
-
-class is_among(FunctionElement[bool]):  # noqa: N801 - named as SQL functions are
-    """Whether a column is one of a list of numbers that stands in the parameter ``name``."""
-
-    type = Boolean()
-    inherit_cache = True
-
-    def __init__(self, column: ColumnElement[int], name: str) -> None:
-        super().__init__(column, bindparam(name, type_=_Numbers))
-
-    def self_group(self, against: OperatorType | None = None) -> Self:
-        """Stay as it is: SQLAlchemy would ask SQLite for "… = 1", and that is asked of every row."""
-        return self
 
 
 BigId = BigInteger().with_variant(Integer(), "sqlite")  # SQLite numbers rows by itself only for INTEGER
@@ -296,74 +241,6 @@ def after_commit(session: Session, job: Callable[[], object]) -> None:
     session.info.setdefault("after_commit", []).append(job)
 
 
-@contextmanager
-def hurried(session: Session, seconds: float, *, few: bool = False) -> Iterator[None]:
-    """Ask questions that must be answered within ``seconds``, all together on SQLite, each on PostgreSQL.
-
-    For reading only; the transaction goes on, whatever comes of them. ``few``: they are about few rows found
-    by key, for which no whole table is to be read.
-
-    :raises TooSlow: there is no answer yet
-    """
-    try:
-        if session.get_bind().dialect.name == "sqlite":
-            with _stopped_after(session, seconds):
-                yield
-        else:
-            with session.begin_nested() as inner:
-                session.execute(_HURRY, {"milliseconds": str(int(seconds * 1000))})
-                if few:
-                    session.execute(_FOR_A_FEW)
-                yield
-                inner.rollback()  # and what was set is as before
-    except OperationalError as error:
-        if _is_stopped(error.orig):
-            raise TooSlow from error
-        raise
-
-
-def for_a_page(session: Session) -> None:
-    """Have what the transaction still asks planned for who waits for a page: a few rows, by indexes.
-
-    On PostgreSQL, until its end: to compile a plan, or start processes for it, takes longer than the answer.
-    """
-    if session.get_bind().dialect.name == "postgresql":
-        session.execute(_FOR_A_PAGE)
-
-
-_FOR_A_PAGE = text(
-    "SELECT set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true)"
-)
-
-# counts hash a million numbers in memory; compiling a plan takes longer than most answers
-_HURRY = text(
-    "SELECT set_config('statement_timeout', :milliseconds, true), set_config('work_mem', '64MB', true),"
-    " set_config('jit', 'off', true)"
-)
-
-
-_FOR_A_FEW = text(
-    "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),"
-    " set_config('max_parallel_workers_per_gather', '0', true), set_config('work_mem', '64kB', true),"
-    " set_config('hash_mem_multiplier', '1', true)"
-)  # in so little memory nobody hashes a hundred thousand rows to find a few of them
-
-
-@contextmanager
-def _stopped_after(session: Session, seconds: float) -> Iterator[None]:
-    driver: Any = session.connection().connection.driver_connection
-    end = monotonic() + seconds
-    driver.set_progress_handler(lambda: monotonic() > end, 10_000)  # steps of its machine: well under 1 ms
-    try:
-        yield
-    finally:
-        driver.set_progress_handler(None, 0)
-
-
-def _is_stopped(error: object) -> bool:
-    return getattr(error, "sqlstate", "") == "57014" or str(error) == "interrupted"
-
-
 def clock(session: Session) -> datetime:
     """Return the database's own time: the one clock by which leases are judged."""
     if session.get_bind().dialect.name == "sqlite":
@@ -373,40 +250,6 @@ def clock(session: Session) -> datetime:
 
 
 _CLOCK = select(func.clock_timestamp())
-
-
-@compiles(db_time)
-def _on_any(_element: db_time, _compiler: Any, **_more: Any) -> str:
-    return "clock_timestamp()"
-
-
-@compiles(db_time, "sqlite")
-def _on_sqlite(_element: db_time, _compiler: Any, **_more: Any) -> str:
-    return "strftime('%Y-%m-%d %H:%M:%f000', 'now')"  # UTC, as UTCDateTime is stored
-
-
-@compiles(days_before)
-def _interval(element: days_before, compiler: Any, **more: Any) -> str:
-    instant, days = (compiler.process(each, **more) for each in element.clauses)
-    return f"(CAST ({instant} AS TIMESTAMP WITH TIME ZONE) - {days} * INTERVAL '1 day')"
-
-
-@compiles(days_before, "sqlite")
-def _modifier(element: days_before, compiler: Any, **more: Any) -> str:
-    instant, days = (compiler.process(each, **more) for each in element.clauses)
-    return f"strftime('%Y-%m-%d %H:%M:%f000', {instant}, '-' || {days} || ' days')"
-
-
-@compiles(is_among)
-def _in_array(element: is_among, compiler: Any, **more: Any) -> str:
-    column, numbers = (compiler.process(each, **more) for each in element.clauses)
-    return f"{column} = ANY (CAST ({numbers} AS INTEGER[]))"
-
-
-@compiles(is_among, "sqlite")
-def _in_json(element: is_among, compiler: Any, **more: Any) -> str:
-    column, numbers = (compiler.process(each, **more) for each in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({numbers}))"  # noqa: S608 - both are made by the compiler
 
 
 def copy(session: Session, statement: str, rows: str) -> None:

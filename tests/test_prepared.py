@@ -10,8 +10,9 @@ from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from mailer.database import Database, Prepared, is_among
+from mailer.database import Database, Prepared
 from mailer.delivery.store import Delivery, Worker
+from mailer.dialects import is_among
 
 NOON = datetime(2026, 11, 20, 12, 0, 0, 250_000, tzinfo=UTC)
 SETTINGS = ("plan_cache_mode", "enable_hashjoin", "enable_mergejoin")

@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 
 from mailer.audience.bulk import among
 from mailer.audience.store import Subscriber
-from mailer.database import TooSlow, for_a_page, hurried
+from mailer.patience import TooSlow, for_a_page, hurried
 
 MOST = 1_000
 """So many of those who match are listed, in the order of their addresses; whoever wants others says more."""

@@ -27,7 +27,7 @@ from mailer.audience.store import (
     Suppression,
     Topic,
 )
-from mailer.database import for_a_page
+from mailer.patience import for_a_page
 
 Tie = tuple[Membership, Subscriber]
 

@@ -49,7 +49,7 @@ from mailer.audience.store import (
 )
 from mailer.bench import issue
 from mailer.bench.readers import Row, write
-from mailer.database import Base, Database, UTCDateTime, days_before
+from mailer.database import Base, Database, UTCDateTime
 from mailer.delivery import campaigns
 from mailer.delivery.events import MACHINE
 from mailer.delivery.store import (
@@ -62,6 +62,7 @@ from mailer.delivery.store import (
     EventKind,
     Exclusion,
 )
+from mailer.dialects import days_before
 from mailer.issues import editions
 
 PARTNERS, COUNTRIES = 150, 36

@@ -21,9 +21,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import Session
 
-from mailer.database import Prepared, db_time
+from mailer.database import Prepared
 from mailer.delivery import slices, windows
 from mailer.delivery.store import Batch, BatchState, Campaign, CampaignState, DeliveryState
+from mailer.dialects import db_time
 from mailer.issues.store import Publication
 
 SIZE = 1000  # deliveries: taking a batch costs as much as a slice does, so its share of a letter is a tenth

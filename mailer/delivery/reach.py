@@ -18,9 +18,9 @@ from sqlalchemy.orm import Session
 from mailer.audience import segments
 from mailer.audience.rules import Rule
 from mailer.audience.store import Subscriber, Subscription
-from mailer.database import TooSlow, hurried
 from mailer.delivery import launch
 from mailer.errors import MailerError
+from mailer.patience import TooSlow, hurried
 
 PATIENCE = 0.5  # seconds for the exact answer, so that sample, people and page fit into one
 _GLIMPSE = 0.15  # seconds for some of the people: they are found at once, or are few

@@ -26,9 +26,10 @@ from sqlalchemy.orm import Session
 
 from mailer.audience import suppressions
 from mailer.audience.store import Subscriber, Subscription, SubscriptionState
-from mailer.database import Prepared, UTCDateTime, copy, is_among
+from mailer.database import Prepared, UTCDateTime, copy
 from mailer.delivery import wishes
 from mailer.delivery.store import Attempt, Delivery, DeliveryState
+from mailer.dialects import is_among
 
 OPEN = (DeliveryState.WAITING, DeliveryState.DEFERRED)  # what still may be written
 

@@ -12,8 +12,8 @@ from typing import cast
 from sqlalchemy import ColumnElement, Table, and_, or_, select
 
 from mailer.audience.store import ConsentKind, Membership, Subscription
-from mailer.database import days_before
 from mailer.delivery.store import Attempt, Campaign, Delivery, DeliveryState
+from mailer.dialects import days_before
 
 LENIENCE = timedelta(hours=12)
 """By so much may a letter come early: one in 14 days means every second of a weekly's, whatever the hour."""

@@ -9,7 +9,7 @@ from sqlalchemy import delete, event, select, text, update
 
 from mailer.audience import finding, selection, subscribers
 from mailer.audience.store import Subscriber, Subscription
-from mailer.database import TooSlow
+from mailer.patience import TooSlow
 
 
 @pytest.fixture(params=["looked at", "by the index"])

@@ -7,8 +7,8 @@ from sqlalchemy import select, text
 
 from mailer.audience import segments
 from mailer.audience.store import SubscriptionState
-from mailer.database import TooSlow, hurried
 from mailer.delivery import reach
+from mailer.patience import TooSlow, hurried
 from tests.make import NOON
 
 ENDLESS = {
