@@ -23,7 +23,7 @@ from mailer.database import UTCDateTime
 
 
 class db_time(FunctionElement[datetime]):  # noqa: N801 - named as SQL functions are
-    """The database's own time as SQL, for a statement that asks more than that; else see ``database.clock``."""
+    """The database's own time as SQL, for a statement that asks more; else see ``database.clock``."""
 
     type = UTCDateTime()
     inherit_cache = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -15,7 +14,6 @@ from sqlalchemy import (
     String,
     Text,
     UniqueConstraint,
-    delete,
     func,
     select,
 )
@@ -412,7 +410,7 @@ class ImportPart(Base):
 Index("ix_subscriptions_confirmed", Subscription.publication_id, Subscription.state)
 
 
-# Partners and topics
+# Partners
 
 
 def partner_by_code(session: Session, code: str) -> Partner | None:
@@ -434,55 +432,6 @@ def partners(session: Session) -> list[tuple[Partner, int]]:
         .order_by(Partner.code)
     )
     return [(partner, people) for partner, people in rows]
-
-
-def topics(session: Session, publication_id: int) -> list[Topic]:
-    """Return a publication's topics in their order, those not offered any more among them."""
-    query = select(Topic).where(Topic.publication_id == publication_id)
-    return list(session.scalars(query.order_by(Topic.position, Topic.code)))
-
-
-def topic_readers(session: Session, publication_id: int) -> dict[int, tuple[int, int]]:
-    """Return how many people chose each topic, and for how many a partner did, by id."""
-    own, theirs = (
-        dict(
-            session.execute(
-                select(table.topic_id, func.count())
-                .join(Topic, Topic.id == table.topic_id)
-                .where(Topic.publication_id == publication_id)
-                .group_by(table.topic_id)
-            ).all()
-        )
-        for table in (SubscriberTopic, MembershipTopic)
-    )
-    return {topic: (own.get(topic, 0), theirs.get(topic, 0)) for topic in own.keys() | theirs.keys()}
-
-
-def chosen_topics(session: Session, subscriber_id: int, publication_id: int) -> list[str]:
-    """Return the codes of the topics a reader chose within a publication."""
-    return list(
-        session.scalars(
-            select(Topic.code)
-            .join(SubscriberTopic, SubscriberTopic.topic_id == Topic.id)
-            .where(SubscriberTopic.subscriber_id == subscriber_id, Topic.publication_id == publication_id)
-            .order_by(Topic.code)
-        )
-    )
-
-
-def choose_topics(
-    session: Session, subscriber_id: int, offered: Collection[int], chosen: Sequence[int]
-) -> None:
-    """Make ``chosen`` the reader's topics among those ``offered``."""
-    session.execute(
-        delete(SubscriberTopic).where(
-            SubscriberTopic.subscriber_id == subscriber_id, SubscriberTopic.topic_id.in_(offered)
-        )
-    )
-    session.add_all(
-        SubscriberTopic(subscriber_id=subscriber_id, topic_id=topic) for topic in sorted(set(chosen))
-    )
-    session.flush()
 
 
 # Segments

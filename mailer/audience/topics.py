@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts import audit
 from mailer.accounts.audit import SYSTEM, Actor
-from mailer.audience import store
+from mailer.audience import offered
 from mailer.audience.store import Topic
 from mailer.errors import Conflict, Invalid, NotFound
 
@@ -105,19 +105,19 @@ def get(session: Session, topic_id: int) -> Topic:
 
 def listing(session: Session, publication_id: int, *, retired: bool = False) -> list[Topic]:
     """Return the topics a publication offers, in order; with ``retired``, those of the past behind them."""
-    found = store.topics(session, publication_id)
-    offered = [topic for topic in found if topic.retired_at is None]
-    return offered + [topic for topic in found if topic.retired_at is not None] if retired else offered
+    found = offered.of_publication(session, publication_id)
+    current = [topic for topic in found if topic.retired_at is None]
+    return current + [topic for topic in found if topic.retired_at is not None] if retired else current
 
 
 def readers(session: Session, publication_id: int) -> dict[int, tuple[int, int]]:
     """Return how many people chose each topic themselves, and for how many a partner did, by id."""
-    return store.topic_readers(session, publication_id)
+    return offered.readers(session, publication_id)
 
 
 def chosen(session: Session, subscriber_id: int, publication_id: int) -> list[str]:
     """Return the codes a reader chose; none chosen means that no wish was stated."""
-    return store.chosen_topics(session, subscriber_id, publication_id)
+    return offered.chosen(session, subscriber_id, publication_id)
 
 
 def choose(session: Session, *, subscriber_id: int, publication_id: int, codes: Collection[str]) -> None:
@@ -125,8 +125,8 @@ def choose(session: Session, *, subscriber_id: int, publication_id: int, codes: 
 
     :raises NoTopic: one the publication does not offer
     """
-    offered = [topic.id for topic in listing(session, publication_id)]
-    store.choose_topics(session, subscriber_id, offered, ids(session, publication_id, codes))
+    among = [topic.id for topic in listing(session, publication_id)]
+    offered.choose(session, subscriber_id, among, ids(session, publication_id, codes))
 
 
 def ids(session: Session, publication_id: int, codes: Collection[str]) -> list[int]:
@@ -134,13 +134,13 @@ def ids(session: Session, publication_id: int, codes: Collection[str]) -> list[i
 
     :raises NoTopic: one the publication does not offer
     """
-    offered = {topic.code: topic.id for topic in listing(session, publication_id)}
-    unknown = sorted(set(codes) - offered.keys())
+    current = {topic.code: topic.id for topic in listing(session, publication_id)}
+    unknown = sorted(set(codes) - current.keys())
     if unknown:
         raise NoTopic(
             "This publication has no topic “{code}”: choose among those it offers.", code=unknown[0]
         )
-    return [offered[code] for code in codes]
+    return [current[code] for code in codes]
 
 
 def _named(name_zh: str, name_en: str) -> dict[str, str]:

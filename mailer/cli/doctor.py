@@ -27,8 +27,7 @@ from mailer.delivery.relay import Relay, is_loopback
 from mailer.delivery.relays import Relays
 from mailer.delivery.store import CampaignState
 from mailer.errors import MailerError
-from mailer.feedback import alerts, answers
-from mailer.feedback import store as feedback
+from mailer.feedback import alerts, answered, answers
 from mailer.feedback.alerts import About
 from mailer.feedback.boxes import mailboxes
 from mailer.feedback.boxes import store as boxes
@@ -368,7 +367,7 @@ def _mailboxes(session: Session) -> Iterator[Finding]:
             yield Finding("mailbox", State.PROBLEM, f"{mailbox.url} is not read", mend)
         else:
             yield Finding("mailbox", State.OK, f"{mailbox.url}, {mailbox.heard} mails heard")
-    if kept := len(feedback.answers_in(session, answers.State.KEPT)):
+    if kept := len(answered.in_states(session, answers.State.KEPT)):
         found = f"{kept} of readers' answers were not passed on"
         yield Finding("answers", State.NOTE, found, "`mailer feedback answers` shows them and says why.")
 

@@ -15,8 +15,8 @@ from mailer.cli import Id, Shell, log_to_terminal, now, pass_shell, say
 from mailer.database import Unreachable
 from mailer.diagnosis import diagnose_reply
 from mailer.errors import MailerError, NotFound
+from mailer.feedback import answered, attribution, folders, policy, record, store
 from mailer.feedback import answers as readers_answers
-from mailer.feedback import attribution, folders, policy, record, store
 from mailer.feedback.boxes.watch import Watcher
 from mailer.feedback.listener import SIZE_LIMIT, Listener
 from mailer.feedback.message import take_in
@@ -171,7 +171,7 @@ def answers(shell: Shell, every: bool, as_json: bool) -> None:
         list(readers_answers.State) if every else [readers_answers.State.KEPT, readers_answers.State.WAITING]
     )
     with shell.database.read() as session:
-        for answer in store.answers_in(session, *states):
+        for answer in answered.in_states(session, *states):
             why = Sentence.restored(answer.said) if answer.said else None
             facts = {"id": answer.mail_id, "at": answer.at.isoformat(), "state": answer.state}
             _show(

@@ -21,7 +21,7 @@ from mailer.delivery.relays import hand_over
 from mailer.delivery.smtp import Envelope
 from mailer.delivery.smtp import Kind as Fate
 from mailer.errors import MailerError
-from mailer.feedback import forwarding, store
+from mailer.feedback import answered, forwarding, store
 from mailer.feedback.kind import Kind
 from mailer.feedback.mime import Headers
 from mailer.feedback.store import Answer
@@ -115,7 +115,7 @@ def pass_on(database: Database, *, settings: Settings, now: datetime, limit: int
     same Message-ID. No transaction is open while a relay is spoken to.
     """
     with database.write() as session:
-        due = store.due_answers(session, now, limit)
+        due = answered.due(session, now, limit)
         for answer in due:
             answer.due_at = now + min(_LONGEST_RETRY, _RETRY * 2 ** min(answer.attempts, 10))
             answer.attempts += 1
@@ -203,8 +203,8 @@ def _why_not(headers: Headers, publication: Publication) -> Sentence | None:
 
 
 def _too_many(session: Session, delivery: tuple[int, int], now: datetime) -> Sentence | None:
-    if store.answers_since(session, now - timedelta(days=1), delivery) >= PER_LETTER:
+    if answered.since(session, now - timedelta(days=1), delivery) >= PER_LETTER:
         return Sentence("there are too many answers to one letter")
-    if store.answers_since(session, now - timedelta(hours=1)) >= PER_HOUR:
+    if answered.since(session, now - timedelta(hours=1)) >= PER_HOUR:
         return Sentence("there are too many answers at once")
     return None

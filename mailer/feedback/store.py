@@ -452,9 +452,6 @@ def _of_its_delivery(*kinds: EventKind) -> ColumnElement[bool]:
     return and_(Event.campaign_id == Delivery.campaign_id, Event.n == Delivery.n, Event.kind.in_(kinds))
 
 
-# -- answers ----------------------------------------------------------------------------------------------
-
-
 def publication_of(session: Session, campaign_id: int) -> Publication:
     """Return the publication that a campaign's letters are of."""
     return session.scalars(
@@ -462,40 +459,6 @@ def publication_of(session: Session, campaign_id: int) -> Publication:
         .join(Campaign, Campaign.publication_id == Publication.id)
         .where(Campaign.id == campaign_id)
     ).one()
-
-
-def answers_since(session: Session, since: datetime, delivery: tuple[int, int] | None = None) -> int:
-    """Return how many answers came since an instant: to one letter, or to all."""
-    count = select(func.count()).select_from(Answer).where(Answer.at > since)
-    if delivery is not None:
-        count = count.where(Answer.campaign_id == delivery[0], Answer.n == delivery[1])
-    return session.scalar(count) or 0
-
-
-def answers_in(session: Session, *states: str, limit: int = 1_000) -> list[Answer]:
-    """Return the answers in these states, newest first."""
-    chosen = select(Answer).where(Answer.state.in_(states)).order_by(Answer.at.desc()).limit(limit)
-    return list(session.scalars(chosen))
-
-
-def answers_of(session: Session, campaign_id: int, n: int) -> list[Answer]:
-    """Return what was answered to one letter, oldest first."""
-    its = select(Answer).where(Answer.campaign_id == campaign_id, Answer.n == n)
-    return list(session.scalars(its.order_by(Answer.at)))
-
-
-def answers_page(session: Session, state: str, page: int, size: int) -> tuple[list[Answer], int]:
-    """Return a page of answers in a state ("": any), newest first, and how many there are."""
-    chosen = select(Answer).where(Answer.state == state) if state else select(Answer)
-    total = session.scalar(select(func.count()).select_from(chosen.subquery())) or 0
-    newest = chosen.order_by(Answer.at.desc(), Answer.mail_id.desc()).limit(size).offset((page - 1) * size)
-    return list(session.scalars(newest)), total
-
-
-def due_answers(session: Session, now: datetime, limit: int) -> list[Answer]:
-    """Take answers that are to be passed on now; on PostgreSQL those that nobody else takes just now."""
-    due = select(Answer).where(Answer.due_at <= now).order_by(Answer.due_at).limit(limit)
-    return list(session.scalars(due.with_for_update(skip_locked=True)))
 
 
 def language_of(session: Session, campaign_id: int, n: int) -> str:

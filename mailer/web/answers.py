@@ -13,7 +13,7 @@ from mailer.audience.store import Subscriber
 from mailer.delivery import store as delivery
 from mailer.delivery.store import Delivery
 from mailer.errors import NotFound
-from mailer.feedback import answers, forwarding, mime, shown
+from mailer.feedback import answered, answers, forwarding, mime, shown
 from mailer.feedback import store as feedback
 from mailer.feedback.answers import State
 from mailer.feedback.store import Answer
@@ -49,7 +49,7 @@ def list_answers(
     request: Request, session: Reading, now: Now, me: Watcher, state: State | None = None,
     page: pages.Number = 1,
 ) -> Response:  # fmt: skip
-    rows, total = feedback.answers_page(session, state or "", page, SIZE)
+    rows, total = answered.page(session, state or "", page, SIZE)
     found = [seen(session, row) for row in rows]
     return pages.render(
         request, "admin/answers.html", found=found, total=total, state=state, states=list(State),

@@ -18,7 +18,7 @@ from mailer.delivery.cases import KINDS
 from mailer.delivery.store import EventKind
 from mailer.diagnosis import Category
 from mailer.errors import NotFound
-from mailer.feedback import alerts, grounds, inbox, shown, tryout
+from mailer.feedback import alerts, answered, grounds, inbox, shown, tryout
 from mailer.feedback import store as feedback
 from mailer.feedback.inbox import Filter, Row
 from mailer.feedback.rules import Action
@@ -238,12 +238,12 @@ def _case(session: Session, event: int, now: datetime) -> Mapping[str, Any]:
     row = inbox.get(session, event)
     raw = _mail(session, row)
     campaign = store.campaign(session, row.case.campaign_id)
-    answered = feedback.answers_of(session, row.case.campaign_id, row.case.n)
+    replies = answered.of_letter(session, row.case.campaign_id, row.case.n)
     return {
         "row": row,
         "campaign": known(session, [campaign])[0] if campaign else None,
         "mail": shown.read(raw) if raw is not None else None,
-        "answered": [(seen(session, each), _answer(session, each)) for each in answered],
+        "answered": [(seen(session, each), _answer(session, each)) for each in replies],
         "grounds": grounds.read(row.case.reason),
         "suppressed": suppressions.of_address(session, row.person.address_hash, now),
         "of_partners": reports.partners_of(session, row.person.id),

@@ -10,8 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
-from mailer.feedback import answers
-from mailer.feedback import store as feedback
+from mailer.feedback import answered, answers
 from mailer.feedback.boxes import mailboxes, store
 from mailer.feedback.boxes.account import Account, Protocol, from_parts
 from mailer.feedback.boxes.store import Mailbox, UnstoredMail
@@ -111,7 +110,7 @@ def pass_on(form: Posted, session: Writing, now: Now, me: Admin) -> Response:
 
 
 def _seen(session: Session, now: datetime) -> dict[str, Any]:
-    kept = feedback.answers_in(session, answers.State.KEPT, limit=_SHOWN)
+    kept = answered.in_states(session, answers.State.KEPT, limit=_SHOWN)
     return {
         "mailboxes": [_shown(session, row, now) for row in store.mailboxes(session)],
         "kept": [seen(session, row) for row in kept],
