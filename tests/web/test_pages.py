@@ -170,6 +170,24 @@ def test_what_breaks_is_noted_and_shown_without_its_insides(app, visit):
     assert "Traceback" not in page.text
 
 
+def test_trouble_with_a_letters_link_shows_no_way_into_the_program(visit):
+    """What is wrong and what to do, without figures; who looks for a page of ours is shown the home page."""
+    letters, ours = visit().get("/my/forged?lang=en"), visit().get("/nothing?lang=en")
+    assert (letters.status_code, ours.status_code) == (404, 404)
+    assert "This link does not work" in letters.text
+    assert "Home page" in ours.text
+    assert "Home page" not in letters.text
+    assert not any(">404<" in page.text for page in (letters, ours))
+
+
+def test_a_form_that_expired_is_not_said_to_be_forbidden(sign_in):
+    """It is sent again, from the page as it is now."""
+    page = sign_in(Role.VIEWER).client.post("/account/sessions/close-others", data={"csrf": "old"})
+    assert page.status_code == 403
+    assert "Please send it again" in page.text
+    assert "Not for this account" not in page.text
+
+
 def test_an_error_asked_for_as_json_is_json(app, visit):
     """Scripts of our pages read one sentence."""
 
