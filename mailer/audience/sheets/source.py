@@ -19,6 +19,8 @@ LARGEST_FILE = 2_000_000_000  # octets on disk, read as they are needed
 _PIECE = 1 << 20  # octets
 HEAD = 1 << 16  # octets that are enough to see what a file is
 
+ARCHIVE = Sentence("a compressed archive")
+
 _OTHERS = {
     b"%PDF": Sentence("a PDF"),
     b"\x89PNG": Sentence("a picture"),
@@ -27,9 +29,9 @@ _OTHERS = {
     b"BM": Sentence("a picture"),
     b"II*\x00": Sentence("a picture"),
     b"MM\x00*": Sentence("a picture"),
-    b"\x1f\x8b": Sentence("a compressed archive"),
-    b"Rar!": Sentence("a compressed archive"),
-    b"7z\xbc\xaf": Sentence("a compressed archive"),
+    b"\x1f\x8b": ARCHIVE,
+    b"Rar!": ARCHIVE,
+    b"7z\xbc\xaf": ARCHIVE,
     b"{\\rtf": Sentence("a text document"),
     b"SQLite format 3\x00": Sentence("a database"),
 }
@@ -38,6 +40,19 @@ _PAGES = (b"<!doctype html", b"<html")
 
 class BadFile(Invalid):
     """This file cannot be read as a table of people: save it as CSV UTF-8 and import that."""
+
+
+class NotATable(BadFile):
+    """Something else; ``what`` says which."""
+
+    def __init__(self, what: Sentence) -> None:
+        if what == ARCHIVE:
+            super().__init__("This file is a compressed archive: unpack it, and import the tables in it.")
+        else:
+            super().__init__(
+                "This file is {what}, not a table: open the table, save it as .xlsx or CSV and import that.",
+                what=what,
+            )
 
 
 @dataclass(frozen=True)
@@ -141,7 +156,4 @@ def _refuse_others(head: bytes) -> None:
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith(_PAGES):
         what = Sentence("a web page")
     if what is not None:
-        raise BadFile(
-            "This file is {what}, not a table: open the table, save it as .xlsx or CSV and import that.",
-            what=what,
-        )
+        raise NotATable(what)

@@ -15,7 +15,7 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Shee
 
 from mailer.audience.sheets import zipped
 from mailer.audience.sheets.delimited import Record
-from mailer.audience.sheets.source import BadFile, Source
+from mailer.audience.sheets.source import BadFile, NotATable, Source
 from mailer.errors import Invalid
 from mailer.sentence import Sentence
 
@@ -105,10 +105,7 @@ def refuse_old(source: Source) -> None:
         raise BadFile("The workbook is locked with a password: save it without one and import that.")
     if any(name in content for name in _OLD):
         raise BadFile("This is a workbook of an old Excel (.xls): save it as .xlsx and import that.")
-    raise BadFile(
-        "This file is {what}, not a table: open the table, save it as .xlsx or CSV and import that.",
-        what=Sentence("a text document"),
-    )
+    raise NotATable(Sentence("a text document"))
 
 
 class _Merged:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from mailer.audience.sheets.source import BadFile, Source
+from mailer.audience.sheets.source import ARCHIVE, BadFile, NotATable, Source
 from mailer.sentence import Sentence
 
 MOST_UNPACKED = 400_000_000  # octets of XML that are read of a workbook
@@ -56,11 +56,7 @@ def refuse_unreadable(source: Source) -> None:
 def _refuse_others(names: list[str]) -> None:
     if "xl/workbook.xml" in (name.replace("\\", "/").lstrip("/") for name in names):
         return
-    what = next((what for name, what in _KINDS if name in names), Sentence("a compressed archive"))
-    raise BadFile(
-        "This file is {what}, not a table: open the table, save it as .xlsx or CSV and import that.",
-        what=what,
-    )
+    raise NotATable(next((what for name, what in _KINDS if name in names), ARCHIVE))
 
 
 def _damaged() -> BadFile:
