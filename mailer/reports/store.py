@@ -19,7 +19,6 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    tuple_,
     union_all,
 )
 from sqlalchemy.orm import Session
@@ -40,6 +39,7 @@ from mailer.delivery.store import (
     Exclusion,
     Slowdown,
     Worker,
+    about,
 )
 from mailer.feedback.rules import Action
 from mailer.feedback.store import Decision
@@ -330,13 +330,13 @@ def exclusions_of(session: Session, subscriber_id: int, limit: int) -> list[tupl
 
 def attempts_of(session: Session, letters: Collection[tuple[int, int]]) -> list[Attempt]:
     """Return the tries of some letters, by (campaign_id, n)."""
-    mine = tuple_(Attempt.campaign_id, Attempt.n).in_(letters)
+    mine = about(Attempt, letters)
     return list(session.scalars(select(Attempt).where(mine).order_by(Attempt.attempt)))
 
 
 def events_of(session: Session, letters: Collection[tuple[int, int]]) -> list[Event]:
     """Return what came back about some letters, by (campaign_id, n); machines' visits are left out."""
-    mine = tuple_(Event.campaign_id, Event.n).in_(letters)
+    mine = about(Event, letters)
     return list(session.scalars(select(Event).where(mine, BY_PEOPLE).order_by(Event.id)))
 
 
