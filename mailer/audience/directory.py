@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts.store import User
 from mailer.audience.store import Membership, Partner, PartnerGroup, PartnerKind, Subscriber
+from mailer.patience import for_a_page
 
 SIZE = 50  # partners a page
 
@@ -103,6 +104,11 @@ def offered(session: Session) -> dict[str, list[str]]:
     return {"countries": list(session.scalars(countries)), "groups": list(session.scalars(groups))}
 
 
+def partners(session: Session) -> list[Partner]:
+    """Return every partner by code, those that have left too."""
+    return list(session.scalars(select(Partner).order_by(Partner.code)))
+
+
 def open_partners(session: Session) -> list[Partner]:
     """Return the partners that have not left, by code."""
     return list(session.scalars(select(Partner).where(Partner.closed_at.is_(None)).order_by(Partner.code)))
@@ -118,7 +124,8 @@ def people(
         Subscriber.address_key.is_not(None),
     )
     query = select(Membership, Subscriber).join(Subscriber, Subscriber.id == Membership.subscriber_id)
-    total = session.scalar(select(func.count()).select_from(query.where(here).subquery())) or 0
+    for_a_page(session)
+    total = session.scalar(select(_people).where(Partner.id == partner_id)) or 0  # who is erased has ended
     rows = session.execute(
         query.where(here).order_by(Subscriber.address_key).limit(size).offset((max(page, 1) - 1) * size)
     )

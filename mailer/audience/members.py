@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -155,6 +156,7 @@ def people(
 
     ``total`` None: it is not known yet.
     """
+    began = monotonic()
     for_a_page(session)
     query, more = _wanted(_ties(partner_id), wanted, now), False
     if wanted.search.strip():
@@ -165,7 +167,7 @@ def people(
         query.add_columns(_standing(now)).order_by(*_sorted(order, now)).limit(size + 1).offset(skipped)
     ).all()
     if total is None:
-        total = finding.counted(session, query, skipped, rows, size)
+        total = finding.counted(session, query, skipped, rows, size, began)
         total.more = total.more or more
     return [(row[0], row[1], Standing(row[2])) for row in rows[:size]], total
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     UniqueConstraint,
     func,
     select,
+    text,
 )
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
@@ -75,6 +76,12 @@ class Partner(Base):
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # it left, or became one with another
 
 
+def _of_those_set(name: str, column: str) -> Index:
+    """An index of the few rows whose column is not NULL: a question for the others had better not use it."""
+    is_set = text(f"{column} IS NOT NULL")
+    return Index(name, column, postgresql_where=is_set, sqlite_where=is_set)
+
+
 class _Names:
     """A person's names, ``audience.names.Names``; ``name_*`` is always the full name when one is known."""
 
@@ -98,14 +105,17 @@ class Subscriber(_Names, Base):
 
     __tablename__ = "subscribers"
     __table_args__ = (
+        # lists go by address: who is on a page is found in the index alone
+        UniqueConstraint("address_key", postgresql_include=["id", "merged_into", "address_hash"]),
         Index("ix_subscribers_country", "country", "address_key"),
         Index("ix_subscribers_address_hash", "address_hash", "id"),  # found by the index alone
+        _of_those_set("ix_subscribers_merged_into", "merged_into"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
     public_id: Mapped[UUID] = mapped_column(unique=True)
     address: Mapped[str | None] = mapped_column(String(320))  # Address.wire
-    address_key: Mapped[str | None] = mapped_column(String(320), unique=True)  # Address.key
+    address_key: Mapped[str | None] = mapped_column(String(320))  # Address.key
     address_hash: Mapped[str] = mapped_column(String(32))  # Keyring.address_hash(address_key)
     domain: Mapped[str] = mapped_column(String(255), index=True)  # A-labels, lower case
     salutation_zh: Mapped[str] = mapped_column(String(200), default="")
@@ -114,11 +124,9 @@ class Subscriber(_Names, Base):
     country: Mapped[str | None] = mapped_column(String(2))
     zone: Mapped[str | None] = mapped_column(String(60))  # IANA; None: the partner's, else the publication's
     created_at: Mapped[datetime] = mapped_column(UTCDateTime)
-    chosen_at: Mapped[datetime | None] = mapped_column(
-        UTCDateTime
-    )  # the person's own choice outranks others'
+    chosen_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # their own choice outranks others'
     erased_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
-    merged_into: Mapped[int | None] = mapped_column(BigId, index=True)
+    merged_into: Mapped[int | None] = mapped_column(BigId)
     address_since: Mapped[datetime | None] = mapped_column(UTCDateTime)  # when it was changed; None: never
 
 
@@ -150,7 +158,8 @@ class Membership(_Names, _Consent, Base):
             "confirmed_at",
             "paused_until",
             "subscriber_id",
-        ),
+        ),  # fmt: skip
+        _of_those_set("ix_memberships_replaces_id", "replaces_id"),
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -164,7 +173,7 @@ class Membership(_Names, _Consent, Base):
     ended_at: Mapped[datetime | None] = mapped_column(UTCDateTime)
     paused_until: Mapped[datetime | None] = mapped_column(UTCDateTime)  # this partner asks for no letters
     replaces_id: Mapped[int | None] = mapped_column(  # the one at the address that was corrected
-        ForeignKey("memberships.id", ondelete="SET NULL"), index=True
+        ForeignKey("memberships.id", ondelete="SET NULL")
     )
 
 
@@ -408,6 +417,14 @@ class ImportPart(Base):
 
 
 Index("ix_subscriptions_confirmed", Subscription.publication_id, Subscription.state)
+_not_confirmed = text("state <> 'confirmed'")
+Index(
+    "ix_subscriptions_not_confirmed",
+    Subscription.state,
+    Subscription.subscriber_id,
+    postgresql_where=_not_confirmed,
+    sqlite_where=_not_confirmed,
+)
 
 
 # Partners

@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Table, UniqueConstraint, text
+from sqlalchemy import Index, Table, UniqueConstraint, text
 from sqlalchemy.orm import Session
 
 from mailer import address as addresses
@@ -218,19 +219,27 @@ def _create(database: Database, key: str, made: Mapping[str, str]) -> None:
     columns = ", ".join(f"{name} {what}" for name, what in made.items())
     with database.write() as session:
         session.execute(text(f"CREATE TABLE bare ({key}, {cells}, {columns})"))
-        for columns_, unique in _indexes(table):
-            for other in set(columns_) - {*made, *_HEADER, "id"}:  # nothing in the file fills it
-                session.execute(text(f"ALTER TABLE bare ADD COLUMN {other} bigint"))
-            kind = "UNIQUE INDEX" if unique else "INDEX"
-            session.execute(text(f"CREATE {kind} bare_{columns_[0]} ON bare ({', '.join(columns_)})"))
+        indexes = list(_indexes(table, database.dialect))
+        others = {*chain(*(of for _, of in indexes))} - {*made, *_HEADER, "id"}
+        for other in sorted(others):  # nothing in the file fills it
+            session.execute(text(f"ALTER TABLE bare ADD COLUMN {other} bigint"))
+        for n, (index, _) in enumerate(indexes):
+            session.execute(text(index.format(name=f"bare_{n}")))
 
 
-def _indexes(table: Table) -> Iterator[tuple[list[str], bool]]:
-    for index in table.indexes:
-        yield [column.name for column in index.columns], bool(index.unique)
-    for constraint in table.constraints:
-        if isinstance(constraint, UniqueConstraint):
-            yield [column.name for column in constraint.columns], True
+def _indexes(table: Table, dialect: str) -> Iterator[tuple[str, set[str]]]:
+    """Yield how each index of a table is made for ``bare``, called ``{name}``, and the columns it is of."""
+    unique = [each for each in table.constraints if isinstance(each, UniqueConstraint)]
+    every: list[Index | UniqueConstraint] = [*table.indexes, *unique]
+    for index in every:
+        columns = [column.name for column in index.columns]
+        options = index.dialect_options[dialect]
+        include = list(options.get("include") or ())
+        kind = "UNIQUE INDEX" if isinstance(index, UniqueConstraint) or index.unique else "INDEX"
+        made = f"CREATE {kind} {{name}} ON bare ({', '.join(columns)})"
+        made += f" INCLUDE ({', '.join(include)})" if include else ""
+        made += f" WHERE {options['where']}" if options.get("where") is not None else ""
+        yield made, {*columns, *include}
 
 
 def _drop(database: Database) -> None:

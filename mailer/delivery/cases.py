@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select, tuple_
+from sqlalchemy import insert, select
 from sqlalchemy.orm import Session
 
-from mailer.delivery.store import Case, Delivery, EventKind
+from mailer.delivery.store import Case, Delivery, EventKind, about
 from mailer.diagnosis import Category, provider_of
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _letters(
     rows = session.execute(
         select(
             Delivery.campaign_id, Delivery.n, Delivery.provider, Delivery.domain, Delivery.partner_id
-        ).where(tuple_(Delivery.campaign_id, Delivery.n).in_(keys))
+        ).where(about(Delivery, keys))
     )
     return {
         (row.campaign_id, row.n): (row.provider or provider_of(row.domain) or "", row.partner_id)

@@ -11,15 +11,18 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    ColumnElement,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     SmallInteger,
     String,
     Text,
+    and_,
     delete,
     false,
     func,
+    or_,
     select,
     text,
     update,
@@ -475,6 +478,18 @@ def set_editions(session: Session, campaign_id: int, editions: Iterable[FrozenEd
 
 
 # Events
+
+
+def about(table: Any, letters: Iterable[tuple[int, int]]) -> ColumnElement[bool]:
+    """The condition that a row of ``table`` is about one of ``letters``, each a (campaign_id, n).
+
+    Pairs compared with pairs would say the same, and have SQLite read the whole ledger.
+    """
+    numbers: dict[int, list[int]] = {}
+    for campaign_id, n in letters:
+        numbers.setdefault(campaign_id, []).append(n)
+    some = (and_(table.campaign_id == campaign, table.n.in_(its)) for campaign, its in numbers.items())
+    return or_(false(), *some)
 
 
 def unapplied(session: Session) -> int:

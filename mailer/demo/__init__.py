@@ -20,7 +20,7 @@ from sqlalchemy.orm import Session
 from mailer import migrations
 from mailer.accounts import sessions, users
 from mailer.accounts.audit import Actor
-from mailer.audience import partners, subscribers, subscriptions, suppressions, topics
+from mailer.audience import directory, partners, subscribers, subscriptions, suppressions, topics
 from mailer.audience.intake import Consent, Person
 from mailer.audience.store import ConsentKind, Subscriber
 from mailer.content import readers as files
@@ -377,7 +377,7 @@ def _partners(session: Session, now: datetime) -> None:
 
 def _bring_in(session: Session, told: Told, publication_id: int, now: datetime) -> None:
     """Bring the readers in, then let some of them have left, not confirmed, or be suppressed."""
-    ids = {partner.code: partner.id for partner, _ in partners.listing(session)}
+    ids = {partner.code: partner.id for partner in directory.partners(session)}
     for kind, some in (
         (ConsentKind.IMPORTED, [it for it in told.readers if it.fate is not Fate.PENDING]),
         (ConsentKind.INVITED, [it for it in told.readers if it.fate is Fate.PENDING]),

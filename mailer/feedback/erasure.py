@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, delete, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, select, update
 from sqlalchemy.orm import Session
 
 from mailer.accounts.audit import Actor
@@ -20,7 +20,7 @@ from mailer.audience import person as people
 from mailer.audience import privacy
 from mailer.audience.privacy import Erased
 from mailer.delivery.events import MACHINE
-from mailer.delivery.store import Attempt, Delivery, Event, EventKind
+from mailer.delivery.store import Attempt, Delivery, Event, EventKind, about
 from mailer.feedback.store import Answer, Decision, Dormant, ReturnedMail
 
 HIDDEN = "•••"  # in place of an address that a mail system quoted
@@ -85,7 +85,7 @@ def _erase_letters(session: Session, letters: Letters, hide: Any) -> None:
 
 def _of(letters: Letters) -> Any:
     def condition(table: Any) -> ColumnElement[bool]:
-        return tuple_(table.campaign_id, table.n).in_(letters)
+        return about(table, letters)
 
     return condition
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -19,10 +19,9 @@ from sqlalchemy import (
     null,
     or_,
     select,
-    tuple_,
     union_all,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from mailer.audience.store import Membership, Partner, Subscriber, Subscription
 from mailer.database import UTCDateTime
@@ -40,6 +39,7 @@ from mailer.delivery.store import (
     Exclusion,
     Slowdown,
     Worker,
+    about,
 )
 from mailer.feedback.rules import Action
 from mailer.feedback.store import Decision
@@ -49,7 +49,13 @@ from mailer.tracking.store import VisitSum
 Behind = Select[*tuple[Any, ...]]
 """The rows behind a figure: n (NULL: excluded), subscriber_id, partner_id, what, event_id (NULL: none)."""
 
-BY_PEOPLE = or_(Event.kind.not_in((EventKind.OPEN, EventKind.CLICK)), ~Event.detail.startswith(MACHINE))
+
+def by_people(its: type[Event]) -> ColumnElement[bool]:
+    """The condition that an event is no machine's visit."""
+    return or_(its.kind.not_in((EventKind.OPEN, EventKind.CLICK)), ~its.detail.startswith(MACHINE))
+
+
+BY_PEOPLE = by_people(Event)
 _STATE_WORD = case({state.value: state.name.lower() for state in DeliveryState}, value=Delivery.state)
 
 
@@ -223,14 +229,14 @@ def candidates(campaign_id: int) -> Behind:
 def bounced(campaign_id: int, category: str | None = None) -> Behind:
     """Return accepted deliveries that came back, each with what was said first."""
     said = func.coalesce(Event.category, "unknown")
-    first = _first_events(campaign_id, Event.kind == EventKind.BOUNCE)
-    behind = _told(first, said).where(Delivery.state == DeliveryState.ACCEPTED)
+    behind = _told(campaign_id, said, lambda its: its.kind == EventKind.BOUNCE)
+    behind = behind.where(Delivery.state == DeliveryState.ACCEPTED)
     return behind if category is None else behind.where(said == category)
 
 
 def with_event(campaign_id: int, kind: EventKind) -> Behind:
     """Return deliveries with an event of this kind, each with its first; no machine's visits."""
-    return _told(_first_events(campaign_id, Event.kind == kind, BY_PEOPLE), Event.kind)
+    return _told(campaign_id, Event.kind, lambda its: and_(its.kind == kind, by_people(its)))
 
 
 def suppressed(campaign_id: int) -> Behind:
@@ -238,8 +244,8 @@ def suppressed(campaign_id: int) -> Behind:
     silencing = select(Decision.event_id).where(
         Decision.action == Action.SUPPRESS, Decision.undone_at.is_(None)
     )
-    first = _first_events(campaign_id, Event.id.in_(silencing))
-    return _told(first, func.coalesce(Event.category, "unknown"))
+    said = func.coalesce(Event.category, "unknown")
+    return _told(campaign_id, said, lambda its: its.id.in_(silencing))
 
 
 def count(session: Session, behind: Behind, partner_id: int | None = None) -> int:
@@ -272,7 +278,7 @@ def lines(
         .join(Subscriber, Subscriber.id == rows.c.subscriber_id)
         .outerjoin(Partner, Partner.id == rows.c.partner_id)
         .outerjoin(Event, Event.id == rows.c.event_id)
-        .order_by(rows.c.n.is_(None), rows.c.n, rows.c.subscriber_id)
+        .order_by(rows.c.n.nulls_last(), rows.c.subscriber_id)
         .limit(size)
         .offset(skip)
     )
@@ -330,13 +336,13 @@ def exclusions_of(session: Session, subscriber_id: int, limit: int) -> list[tupl
 
 def attempts_of(session: Session, letters: Collection[tuple[int, int]]) -> list[Attempt]:
     """Return the tries of some letters, by (campaign_id, n)."""
-    mine = tuple_(Attempt.campaign_id, Attempt.n).in_(letters)
+    mine = about(Attempt, letters)
     return list(session.scalars(select(Attempt).where(mine).order_by(Attempt.attempt)))
 
 
 def events_of(session: Session, letters: Collection[tuple[int, int]]) -> list[Event]:
     """Return what came back about some letters, by (campaign_id, n); machines' visits are left out."""
-    mine = tuple_(Event.campaign_id, Event.n).in_(letters)
+    mine = about(Event, letters)
     return list(session.scalars(select(Event).where(mine, BY_PEOPLE).order_by(Event.id)))
 
 
@@ -367,7 +373,14 @@ def _deliveries(campaign_id: int, what: ColumnElement[str] | Any) -> Behind:
     ).where(Delivery.campaign_id == campaign_id)
 
 
-def _told(first: Select[int], what: ColumnElement[str] | Any) -> Behind:
+def _told(
+    campaign_id: int, what: ColumnElement[str] | Any, counts: Callable[[type[Event]], ColumnElement[bool]]
+) -> Behind:
+    """Return deliveries with an event that ``counts``, each with its first: there is none before it."""
+    before = aliased(Event)
+    earlier = select(before.id).where(
+        before.campaign_id == campaign_id, before.n == Event.n, before.id < Event.id, counts(before)
+    )
     return (
         select(
             Delivery.n,
@@ -377,12 +390,8 @@ def _told(first: Select[int], what: ColumnElement[str] | Any) -> Behind:
             Event.id.label("event_id"),
         )
         .join(Event, and_(Event.campaign_id == Delivery.campaign_id, Event.n == Delivery.n))
-        .where(Event.id.in_(first))
+        .where(Delivery.campaign_id == campaign_id, counts(Event), ~earlier.correlate(Event).exists())
     )
-
-
-def _first_events(campaign_id: int, *which: ColumnElement[bool]) -> Select[int]:
-    return select(func.min(Event.id)).where(Event.campaign_id == campaign_id, *which).group_by(Event.n)
 
 
 def _counts(session: Session, statement: Executable) -> dict[str, int]:

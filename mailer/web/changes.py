@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from mailer import queue
 from mailer.accounts import users
 from mailer.accounts.sessions import SignedIn
-from mailer.audience import partners, topics
+from mailer.audience import directory, partners, topics
 from mailer.audience.changes import journal, organisations, rows, targets, wholesale
 from mailer.audience.changes.kinds import Kind, Plan
 from mailer.audience.changes.store import Change, Verdict
@@ -173,7 +173,7 @@ def _named(session: Session) -> dict[str, Any]:
     """What a change speaks of, by id: partners and topics."""
     every = [each.id for each in issues.publications(session)]
     return {
-        "partner_names": {each.id: each for each, _people in partners.listing(session)},
+        "partner_names": {each.id: each for each in directory.partners(session)},
         "topic_names": {
             each.id: each for own in every for each in topics.listing(session, own, retired=True)
         },

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from sqlalchemy.orm import Session
 
 from mailer.accounts.sessions import SignedIn
-from mailer.audience import partners, suppressions
+from mailer.audience import directory, suppressions
 from mailer.audience import store as people
 from mailer.delivery import store
 from mailer.delivery.cases import KINDS
@@ -228,7 +228,7 @@ def _choices(session: Session) -> dict[str, Any]:
         "categories": list(Category),
         "providers": inbox.providers(session),
         "actions": [*Action, inbox.UNDONE],
-        "partners": [partner for partner, _people in partners.listing(session)],
+        "partners": directory.partners(session),
         "campaigns": {each.row.id: each for each in known(session, [row for row in rows if row.launched_at])},
         "nobody_known": NOBODY_KNOWN,
     }

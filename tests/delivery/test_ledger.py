@@ -9,15 +9,24 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import update
+from sqlalchemy import select, text, update
 
+from mailer.database import Database
 from mailer.delivery import batches, campaigns, ledger, slices
 from mailer.delivery.journal import Begun, Leftover
 from mailer.delivery.smtp import Kind, Outcome
 from mailer.delivery.states import WrongMoment
-from mailer.delivery.store import Batch, BatchState, CampaignState, DeliveryState, EventKind
+from mailer.delivery.store import (
+    Batch,
+    BatchState,
+    CampaignState,
+    Delivery,
+    DeliveryState,
+    EventKind,
+    about,
+)
 from tests.delivery.desk import MINUTE, Desk, now
-from tests.make import NOON
+from tests.make import NOON, Make
 from tests.smtphost import SmtpHost
 
 REPLIES = {
@@ -239,3 +248,27 @@ def test_nothing_is_sent_again_of_a_cancelled_campaign(desk: Desk) -> None:
     with pytest.raises(WrongMoment):
         desk.do(campaigns.settle_uncertain, campaign, resend=True)
     assert DeliveryState(desk.ledger(campaign)[1].state) is DeliveryState.UNCERTAIN
+
+
+def test_letters_are_found_by_their_keys(make: Make, database: Database) -> None:
+    """Those that are asked for and no others; in the index of keys, on both databases."""
+    one, two = make.campaign(), make.campaign()
+    for campaign in (one, one, two, two):
+        make.delivery(campaign=campaign)
+    pairs = [(one.id, 1), (two.id, 2)]
+
+    def found(letters: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        mine = select(Delivery).where(about(Delivery, letters)).order_by(Delivery.campaign_id)
+        with database.read() as session:
+            return [(row.campaign_id, row.n) for row in session.scalars(mine)]
+
+    assert found(pairs) == pairs
+    assert found([]) == []
+    on_sqlite = database.dialect == "sqlite"
+    with database.read() as session:
+        if not on_sqlite:
+            session.execute(text("SET LOCAL enable_seqscan = off"))
+        mine = select(Delivery).where(about(Delivery, pairs))
+        asked = mine.compile(session.get_bind(), compile_kwargs={"literal_binds": True})
+        plan = str(session.execute(text(f"EXPLAIN {'QUERY PLAN ' if on_sqlite else ''}{asked}")).all())
+    assert ("SCAN deliveries" if on_sqlite else "Seq Scan") not in plan, plan
