@@ -158,7 +158,7 @@ class Membership(_Names, _Consent, Base):
             "confirmed_at",
             "paused_until",
             "subscriber_id",
-        ),  # fmt: skip
+        ),
         _of_those_set("ix_memberships_replaces_id", "replaces_id"),
     )
 
