@@ -100,7 +100,8 @@ class Subscriber(_Names, Base):
 
     ``address`` None: erased; the row stays so that ledgers keep their sums.
     Salutations are kept ready ("尊敬的李敏部长：", "Dear Dr Lee,"), so that launching a campaign copies them.
-    ``merged_into``: the row that stands for this person now; this one keeps its address and its letters.
+    ``merged_into``: the row that stands for this person now; this one keeps its letters, and its address
+    unless they moved to it.
     """
 
     __tablename__ = "subscribers"
@@ -140,6 +141,9 @@ class _Consent:
     consent_origin: Mapped[str] = mapped_column(String(200), default="")  # IP address, file name and line
 
 
+_COUNTED = ("partner_id", "ended_at", "confirmed_at", "paused_until", "subscriber_id")
+
+
 class Membership(_Names, _Consent, Base):
     """A partner's own tie to a person: its own consent, notes, and names and language as it wrote them.
 
@@ -151,14 +155,7 @@ class Membership(_Names, _Consent, Base):
     __table_args__ = (
         UniqueConstraint("partner_id", "subscriber_id"),
         # a partner's people are counted, by how they stand, without looking at any of them
-        Index(
-            "ix_memberships_current",
-            "partner_id",
-            "ended_at",
-            "confirmed_at",
-            "paused_until",
-            "subscriber_id",
-        ),
+        Index("ix_memberships_current", *_COUNTED),
         _of_those_set("ix_memberships_replaces_id", "replaces_id"),
     )
 
