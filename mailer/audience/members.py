@@ -231,6 +231,7 @@ def removed(session: Session, partner_id: int, since: datetime) -> list[Tie]:
             Membership.ended_at >= since,
             Membership.id.not_in(corrected),
             Subscriber.address_key.is_not(None),
+            Subscriber.merged_into.is_(None),
         )
         .order_by(Membership.ended_at.desc(), Membership.id.desc())
     )
