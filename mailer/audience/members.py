@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -158,18 +158,26 @@ def people(
     """
     began = monotonic()
     for_a_page(session)
-    query, more = _wanted(_ties(partner_id), wanted, now), False
+    query, more = _wanted(_ties(partner_id), wanted, now).with_only_columns(Membership.id), False
     if wanted.search.strip():
-        ids, more = finding.of_partner(session, partner_id, wanted.search)
-        query = query.where(among(session, Membership.id, ids))
+        found, more = finding.of_partner(session, partner_id, wanted.search)
+        query = query.where(among(session, Membership.id, found))
     skipped = (max(page, 1) - 1) * size
-    rows = session.execute(
-        query.add_columns(_standing(now)).order_by(*_sorted(order, now)).limit(size + 1).offset(skipped)
-    ).all()
+    # who is on the page, by as little as that takes; then what is shown of them
+    ids = session.scalars(query.order_by(*_sorted(order, now)).limit(size + 1).offset(skipped)).all()
     if total is None:
-        total = finding.counted(session, query, skipped, rows, size, began)
+        total = finding.counted(session, query, skipped, ids, size, began)
         total.more = total.more or more
-    return [(row[0], row[1], Standing(row[2])) for row in rows[:size]], total
+    return _shown(session, partner_id, ids[:size], now), total
+
+
+def _shown(
+    session: Session, partner_id: int, ids: Sequence[int], now: datetime
+) -> list[tuple[Membership, Subscriber, Standing]]:
+    """Return these of a partner's people, in this order."""
+    query = _ties(partner_id).add_columns(_standing(now)).where(Membership.id.in_(ids))
+    found = {row[0].id: (row[0], row[1], Standing(row[2])) for row in session.execute(query)}
+    return [found[each] for each in ids if each in found]
 
 
 def late(session: Session, partner_id: int, since: datetime) -> int:
