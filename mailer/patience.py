@@ -53,7 +53,7 @@ def for_a_page(session: Session) -> None:
 
 _FOR_A_PAGE = text(
     "SELECT set_config('jit', 'off', true), set_config('max_parallel_workers_per_gather', '0', true),"
-    " set_config('plan_cache_mode', 'force_custom_plan', true)"
+    " set_config('plan_cache_mode', 'force_custom_plan', true), set_config('work_mem', '64MB', true)"
 )  # what is asked often would be planned once: for a partner of thousands as for one of three
 
 # counts hash a million numbers in memory; compiling a plan takes longer than most answers

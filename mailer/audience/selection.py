@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Self
 
-from sqlalchemy import ColumnElement, exists, false, func, select
+from sqlalchemy import ColumnElement, Select, exists, false, func, select
 from sqlalchemy.orm import Session
 
 from mailer.audience import finding, segments, silenced
@@ -47,22 +47,35 @@ class Selection:
         return cls(**kept)
 
 
-def conditions(session: Session, wanted: Selection, now: datetime) -> list[ColumnElement[bool]]:
+_WALKED = 1_000  # people of a partner: of more, a page is found by walking through addresses
+_WALKED_FOR_FEW = 15_000  # the same where but a few of them are wanted, so that the way is long
+
+
+def conditions(
+    session: Session, wanted: Selection, now: datetime, *, for_a_page: bool = False
+) -> list[ColumnElement[bool]]:
     """Return what must hold of a Subscriber; ``search`` is left to the list, which has its index.
+
+    ``for_a_page``: said for who walks through people by address until a page is full, as ``finding.listed``
+    does: of everybody who is passed it is asked of a set in memory.
 
     :raises BadRule: the segment's text cannot be read
     """
     found: list[ColumnElement[bool]] = []
+    walked = for_a_page
     if wanted.language:
         found.append(Subscriber.language == wanted.language)
     if wanted.country:
         found.append(Subscriber.country == wanted.country)
     if wanted.partner:
-        found.append(_on_list_of(session, wanted.partner))
+        partner = session.scalar(select(Partner.id).where(Partner.code == wanted.partner))
+        many = _WALKED_FOR_FEW if wanted.suppressed == "yes" else _WALKED
+        walked = walked and partner is not None and _has_more(session, partner, many)
+        found.append(_on_list_of(partner, walked))
     if wanted.state:
         found.append(_stands(wanted.state))
     if wanted.suppressed:
-        silent = _silenced(now)
+        silent = _silenced(now, walked)
         found.append(silent if wanted.suppressed == "yes" else ~silent)
     if wanted.rule.strip():
         found.append(segments.condition(segments.resolve(session, wanted.rule), now=now))
@@ -98,14 +111,23 @@ def countries(session: Session) -> list[str]:
     return list(session.scalars(select(every).where(every.is_not(None))))
 
 
-def _on_list_of(session: Session, code: str) -> ColumnElement[bool]:
+def _its(partner: int) -> Select[int]:
+    return select(Membership.subscriber_id).where(
+        Membership.partner_id == partner, Membership.ended_at.is_(None)
+    )
+
+
+def _has_more(session: Session, partner: int, many: int) -> bool:
+    some = _its(partner).limit(many + 1).subquery()
+    return (session.scalar(select(func.count()).select_from(some)) or 0) > many
+
+
+def _on_list_of(partner: int | None, walked: bool) -> ColumnElement[bool]:
     """The condition that a person is on a partner's list; by its id, of which the planner knows how many."""
-    partner = session.scalar(select(Partner.id).where(Partner.code == code))
     if partner is None:
         return false()
-    its = Membership.__table__.c
-    on_list = select(its.subscriber_id).where(its.partner_id == partner, its.ended_at.is_(None))
-    return Subscriber.id.in_(on_list)
+    on_list = Subscriber.id.in_(_its(partner))
+    return on_list.is_(True) if walked else on_list  # with IS TRUE it is no join, but a set
 
 
 def _stands(state: str) -> ColumnElement[bool]:
@@ -116,11 +138,9 @@ def _stands(state: str) -> ColumnElement[bool]:
     return exists().where(own, Subscription.state == known).correlate(Subscriber)
 
 
-def _silenced(now: datetime) -> ColumnElement[bool]:
-    its = Suppression.__table__.c
-    return (
-        select(its.id)
-        .where(its.address_hash == Subscriber.address_hash, silenced.standing(now))
-        .correlate(Subscriber)
-        .exists()
-    )
+def _silenced(now: datetime, walked: bool) -> ColumnElement[bool]:
+    hashes = select(Suppression.address_hash).where(silenced.standing(now))
+    if walked:
+        return Subscriber.address_hash.in_(hashes).is_(True)
+    own = Suppression.address_hash == Subscriber.address_hash
+    return hashes.where(own).correlate(Subscriber).exists()

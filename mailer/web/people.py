@@ -78,7 +78,7 @@ def list_subscribers(
 ) -> Response:
     shown = {"wanted": wanted, "page": page, "size": _SIZE, **choices(session)}
     with pages.again(request, "admin/subscribers.html", form={}, people=[], total=finding.Count(0), **shown):
-        where = selection.conditions(session, wanted, now)
+        where = selection.conditions(session, wanted, now, for_a_page=True)
     people, total = subscribers.listing(session, search=wanted.search, where=where, page=page, size=_SIZE)
     return pages.render(request, "admin/subscribers.html", people=people, total=total, **shown)
 
