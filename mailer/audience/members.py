@@ -66,12 +66,13 @@ def _ties(partner_id: int) -> Select[Membership, Subscriber]:
     return (
         select(Membership, Subscriber)
         .join(Subscriber, Subscriber.id == Membership.subscriber_id)
-        .where(
-            Membership.partner_id == partner_id,
-            Membership.ended_at.is_(None),
-            Subscriber.address_key.is_not(None),
-        )
+        .where(*_current(partner_id), Subscriber.address_key.is_not(None))
     )
+
+
+def _current(partner_id: int) -> tuple[ColumnElement[bool], ...]:
+    """What holds of a partner's people; erasing somebody ends their memberships."""
+    return Membership.partner_id == partner_id, Membership.ended_at.is_(None)
 
 
 def _bounces(now: datetime) -> ColumnElement[bool]:
@@ -158,7 +159,10 @@ def people(
     """
     began = monotonic()
     for_a_page(session)
-    query, more = _wanted(_ties(partner_id), wanted, now).with_only_columns(Membership.id), False
+    ties = _ties(partner_id)
+    if order is Order.NEWEST and wanted.standing is None:  # nothing is asked of the people themselves
+        ties = select(Membership, Subscriber).where(*_current(partner_id))
+    query, more = _wanted(ties, wanted, now).with_only_columns(Membership.id), False
     if wanted.search.strip():
         found, more = finding.of_partner(session, partner_id, wanted.search)
         query = query.where(among(session, Membership.id, found))
@@ -187,21 +191,12 @@ def late(session: Session, partner_id: int, since: datetime) -> int:
 
 
 def standings(session: Session, partner_id: int, now: datetime) -> dict[Standing, int]:
-    """Count a partner's people by how they stand: all by the index alone, then the few who bounced.
-
-    Erasing a person ends their memberships, so that nobody without an address is counted.
-    """
+    """Count a partner's people by how they stand: all by the index alone, then the few who bounced."""
     for_a_page(session)
     how = _else(now)
-    current = (Membership.partner_id == partner_id, Membership.ended_at.is_(None))
-    everybody = select(how, func.count()).where(*current).group_by(how)
-    bounced = (
-        select(how, func.count(Membership.id.distinct()))
-        .join(Subscriber, Subscriber.id == Membership.subscriber_id)
-        .join(Suppression, _bounces(now))
-        .where(*current)
-        .group_by(how)
-    )
+    everybody = select(how, func.count()).where(*_current(partner_id)).group_by(how)
+    came_back = select(Subscriber.id).join(Suppression, _bounces(now))
+    bounced = everybody.where(Membership.subscriber_id.in_(came_back))
     found = {Standing(standing): count for standing, count in session.execute(everybody)}
     for standing, count in session.execute(bounced):
         found[Standing(standing)] -= count
