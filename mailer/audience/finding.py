@@ -31,7 +31,7 @@ _LEAST_PATIENCE = 0.005  # seconds for the count after a page that took long
 
 _LOOK = 1_000  # people who are looked at to see how common words are
 _COMMON = 0.1  # a word that so many of them have
-_LOOKS = 20  # so often, at most, for common words
+_LOOKS = 8  # so often, at most, for common words
 _CANDIDATES = 5_000  # people whom the index names, and who may lack the common words
 _MANY = 100_000  # from here on nobody counts who is asked how many there are altogether
 _GUESS = text("SELECT CAST(reltuples AS bigint) FROM pg_class WHERE oid = 'subscribers'::regclass")
@@ -98,8 +98,7 @@ def matching(session: Session, said: str) -> Matches:
     if not rare or len(newest) < _LOOK:
         return _among_people(session, newest, wanted)
     if not common:
-        ids = session.scalars(_indexed(session, rare).with_only_columns(Subscriber.id).limit(MOST + 1)).all()
-        return Matches(list(ids[:MOST]), more=len(ids) > MOST)
+        return _by_index(session, rare)
     named = session.execute(_indexed(session, rare).limit(_CANDIDATES)).all()
     found = [each.id for each in map(_Looked.of, named) if all(each.has(word) for word in common)]
     return Matches(found[:MOST], more=len(found) > MOST or len(named) == _CANDIDATES)
@@ -219,22 +218,30 @@ def _looked() -> Select[int, str | None, str, str]:
 
 
 def _among_people(session: Session, newest: list[_Looked], wanted: Collection[str]) -> Matches:
-    """Return those of whom every word is true among the newest people, and those further back."""
+    """Return those of whom every word is true among the newest people, and those further back.
+
+    Common words that nobody has together there are looked up after all: that takes longer, but it is true.
+    """
     ids: list[int] = []
     for _ in range(_LOOKS):
         ids += [each.id for each in newest if all(each.has(word) for word in wanted)]
         if len(newest) < _LOOK or len(ids) > MOST:
             return Matches(ids[:MOST], more=len(ids) > MOST)
         newest = _newest(session, newest[-1].id)
-    return Matches(ids, more=True)
+    return Matches(ids, more=True) if ids else _by_index(session, wanted)
 
 
-def _indexed(session: Session, rare: Sequence[str]) -> Select[int, str | None, str, str]:
+def _by_index(session: Session, wanted: Collection[str]) -> Matches:
+    ids = session.scalars(_indexed(session, wanted).with_only_columns(Subscriber.id).limit(MOST + 1)).all()
+    return Matches(list(ids[:MOST]), more=len(ids) > MOST)
+
+
+def _indexed(session: Session, rare: Collection[str]) -> Select[int, str | None, str, str]:
     """The people whom the index of words names."""
     return _looked().where(_named(session, rare))
 
 
-def _named(session: Session, wanted: Sequence[str]) -> ColumnElement[bool]:
+def _named(session: Session, wanted: Collection[str]) -> ColumnElement[bool]:
     every = _every(session, wanted)
     if session.get_bind().dialect.name == "sqlite":
         named = text("SELECT rowid FROM subscriber_words WHERE subscriber_words MATCH :every")
@@ -243,7 +250,7 @@ def _named(session: Session, wanted: Sequence[str]) -> ColumnElement[bool]:
     return literal_column(WORDS).op("@@", is_comparison=True)(query)
 
 
-def _every(session: Session, wanted: Sequence[str]) -> str:
+def _every(session: Session, wanted: Collection[str]) -> str:
     """Return what an index of words is asked for people who have them all; from now on it is asked."""
     if session.get_bind().dialect.name == "sqlite":
         return " AND ".join(f'"{word}"*' for word in wanted)

@@ -73,6 +73,26 @@ def test_the_index_of_words_follows_every_change(how, people, database, make):
     assert [found(said) for said in ("berta", "ann", "lee")] == [0, 0, 0]
 
 
+def test_common_words_that_the_newest_do_not_have_together_are_looked_up(people, database, monkeypatch):
+    """Of the newest two each has one of them; who has both is further back."""
+    monkeypatch.setattr(finding, "_LOOK", 2)
+    monkeypatch.setattr(finding, "_LOOKS", 1)
+
+    def found(said):
+        with database.read() as session:
+            rows, total = subscribers.listing(session, search=said)
+        return [row.address for row in rows], total.more
+
+    assert found("wang exam") == (["wang@south.example"], True)
+    assert found("garcia wang") == ([], False)
+    make_both = (
+        update(Subscriber).where(Subscriber.address_key.startswith("ann")).values(name_en="García Wang")
+    )
+    with database.write() as session:
+        session.execute(make_both)
+    assert found("garcía wang") == (["ann.lee-smith@example.org"], False)
+
+
 def test_no_more_than_so_many_are_listed(people, database, monkeypatch):
     """Whoever wants others has to say more; the count tells that there are."""
     monkeypatch.setattr(finding, "MOST", 2)
