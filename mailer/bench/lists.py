@@ -7,6 +7,7 @@ manager of the largest partner, that of a small one. Told are the median and the
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def questions(session: Session, app: Any, now: datetime, times: int) -> list[Que
     """Return all questions, each with ``times`` addresses beside those that warm up."""
     count = times + _WARM
     last = session.scalar(select(func.max(Subscriber.id))) or 1
-    ids = [last * (2 * n + 1) // (2 * count) or 1 for n in range(count)]
+    ids = random.Random(1).sample(range(1, last + 1), min(count, last))  # noqa: S311 - the same each time
     people = [
         each
         for each in session.scalars(select(Subscriber).where(Subscriber.id.in_(ids)))
@@ -136,12 +137,13 @@ def questions(session: Session, app: Any, now: datetime, times: int) -> list[Que
     admin = _signed_in(session, app, now, None)
     sizes = select(Membership.partner_id).group_by(Membership.partner_id).order_by(func.count())
     small, *_, large = session.scalars(sizes)
-    return [
+    every = [
         *_of_secretariat(people, last, count, admin),
         *_of_segments(people, count, admin),
         *_of_partner(session, large, "large partner", count, _signed_in(session, app, now, large)),
         *_of_partner(session, small, "small partner", count, _signed_in(session, app, now, small)),
     ]
+    return [each for each in every if each.paths]  # among a few people there may be nobody to ask for
 
 
 def _signed_in(session: Session, app: Any, now: datetime, partner: int | None) -> str:
