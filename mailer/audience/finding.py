@@ -26,6 +26,9 @@ from mailer.patience import TooSlow, for_a_page, hurried
 MOST = 1_000
 """So many of those who match are listed, in the order of their addresses; whoever wants others says more."""
 
+LAST_PAGE = 2_000
+"""A list goes so far: whoever looks for somebody further on says more; the file has everybody."""
+
 _PATIENCE = 0.05  # seconds for a page and its count, so that all of it fits into 0.1
 _LEAST_PATIENCE = 0.005  # seconds for the count after a page that took long
 

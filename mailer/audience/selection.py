@@ -48,7 +48,7 @@ class Selection:
 
 
 _WALKED = 1_000  # people of a partner: of more, a page is found by walking through addresses
-_WALKED_FOR_FEW = 15_000  # the same where but a few of them are wanted, so that the way is long
+_WALKED_FOR_FEW = 10_000  # the same where but a few of them are wanted, so that the way is long
 
 
 def conditions(

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Session
 
 from mailer.accounts import sessions
 from mailer.accounts.store import Role, User
+from mailer.audience import finding
 from mailer.audience.store import Membership, Subscriber
 from mailer.bench import crowd
 from mailer.bench.ground import Ground
@@ -157,13 +158,13 @@ def _signed_in(session: Session, app: Any, now: datetime, partner: int | None) -
 
 
 def _list(base: str, rows: Iterable[dict[str, Any]], count: int) -> list[str]:
-    """Addresses of a list; those that would be the same ask for further pages."""
+    """Addresses of a list; those that would be the same ask for further pages, up to the fifth."""
     seen: dict[str, int] = {}
     paths = []
     for row in islice(cycle(rows), count):
         told = urlencode(row)
         seen[told] = seen.get(told, 0) + 1
-        page = f"&page={seen[told]}" if seen[told] > 1 and "page" not in row else ""
+        page = f"&page={(seen[told] - 1) % 5 + 1}" if "page" not in row else ""
         paths.append(f"{base}?{told}{page}")
     return paths
 
@@ -192,7 +193,7 @@ def _of_secretariat(people: Sequence[Subscriber], last: int, count: int, cookie:
     countries = sorted({each.country for each in people if each.country})
     filters: dict[str, list[dict[str, Any]]] = {
         "first pages": [{"page": n} for n in range(1, 21)],
-        "deep pages": [{"page": last // 50 * n // 70 + 1} for n in range(count)],
+        "deep pages": [{"page": finding.LAST_PAGE * (n + 1) // count} for n in range(count)],
         "language": [{"language": tag} for tag in ("zh", "en")],
         "country": [{"country": each} for each in countries],
         "partner": [{"partner": f"partner-{n:03}"} for n in range(1, 151, 5)],

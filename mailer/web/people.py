@@ -76,7 +76,10 @@ def choices(session: Session) -> dict[str, Any]:
 def list_subscribers(
     request: Request, session: Reading, now: Now, me: Steward, wanted: Wanted, page: pages.Number = 1
 ) -> Response:
-    shown = {"wanted": wanted, "page": page, "size": _SIZE, **choices(session)}
+    page = min(page, finding.LAST_PAGE)
+    shown = {
+        "wanted": wanted, "page": page, "size": _SIZE, "reach": finding.LAST_PAGE * _SIZE, **choices(session)
+    }  # fmt: skip
     with pages.again(request, "admin/subscribers.html", form={}, people=[], total=finding.Count(0), **shown):
         where = selection.conditions(session, wanted, now, for_a_page=True)
     people, total = subscribers.listing(session, search=wanted.search, where=where, page=page, size=_SIZE)

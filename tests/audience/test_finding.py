@@ -10,6 +10,7 @@ from sqlalchemy import delete, event, select, text, update
 from mailer.audience import finding, selection, subscribers
 from mailer.audience.store import Subscriber, Subscription
 from mailer.patience import TooSlow
+from tests.make import NOON
 
 
 @pytest.fixture(params=["looked at", "by the index"])
@@ -91,6 +92,28 @@ def test_common_words_that_the_newest_do_not_have_together_are_looked_up(people,
     with database.write() as session:
         session.execute(make_both)
     assert found("garcía wang") == (["ann.lee-smith@example.org"], False)
+
+
+@pytest.mark.parametrize("suppressed", ["", "yes", "no"])
+@pytest.mark.parametrize("partner", ["", "mee", "other", "nobody"])
+def test_who_is_walked_past_is_who_would_be_looked_up(make, database, monkeypatch, partner, suppressed):
+    """Of a large partner as of a small one; NULLs, ended memberships and releases included."""
+    mee, other = make.partner("mee"), make.partner("other")
+    for name, on in (("ann", mee), ("bob", mee), ("eve", other), ("kim", None)):
+        make.subscriber(f"{name}@example.org", partner=on)
+    make.suppression("bob@example.org")
+    make.suppression("ann@example.org", released_at=NOON, released_by="somebody")
+    make.suppression("eve@example.org", until=NOON)
+    wanted = selection.Selection(partner=partner, suppressed=suppressed)
+    for many in ("_WALKED", "_WALKED_FOR_FEW"):
+        monkeypatch.setattr(selection, many, 0)
+    with database.read() as session:
+        ways = [selection.conditions(session, wanted, NOON, for_a_page=walked) for walked in (True, False)]
+        found = [[row.address for row in subscribers.listing(session, where=way)[0]] for way in ways]
+    assert found[0] == found[1]
+    of = {"": "ann bob eve kim", "mee": "ann bob", "other": "eve", "nobody": ""}[partner].split()
+    silent = {"": of, "yes": [n for n in of if n == "bob"], "no": [n for n in of if n != "bob"]}[suppressed]
+    assert found[0] == [f"{name}@example.org" for name in silent]
 
 
 def test_no_more_than_so_many_are_listed(people, database, monkeypatch):

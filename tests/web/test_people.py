@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 
 from mailer.accounts.store import AuditEntry, Role
-from mailer.audience import subscriptions
+from mailer.audience import finding, subscriptions
 from mailer.audience.store import ConsentKind, Subscriber, Subscription, SubscriptionState
+from mailer.web import people
 from tests.make import NOON
 
 
@@ -37,6 +38,18 @@ def test_people_are_found_by_every_filter(admin, make):
     assert shown(admin, "state=none") == shown(admin, "suppressed=yes") == ["eve"]
     assert shown(admin, "suppressed=no&search=bob") == ["bob"]
     assert shown(admin, "rule=language+%3D+zh") == ["ann"]
+
+
+def test_a_list_ends_at_its_last_page(admin, make, monkeypatch):
+    """Whoever asks for a page beyond is shown the last, and nothing leads further."""
+    monkeypatch.setattr(people, "_SIZE", 1)
+    monkeypatch.setattr(finding, "LAST_PAGE", 2)
+    for name in ("ann", "bob", "eve"):
+        make.subscriber(f"{name}@example.org")
+    assert 'rel="next"' in admin.get("/admin/subscribers").text
+    for page in (2, 3, 900):
+        assert shown(admin, f"page={page}") == ["bob"]
+    assert 'rel="next"' not in admin.get("/admin/subscribers?page=2").text
 
 
 def test_a_rule_that_cannot_be_read_says_what_was_expected(admin, make):
