@@ -29,13 +29,13 @@ MOST = 1_000
 LAST_PAGE = 2_000
 """A list goes so far: whoever looks for somebody further on says more; the file has everybody."""
 
-_PATIENCE = 0.05  # seconds for a page and its count, so that all of it fits into 0.1
+_PATIENCE = 0.04  # seconds for a page and its count, so that all of it fits into 0.1
 _LEAST_PATIENCE = 0.005  # seconds for the count after a page that took long
 
 _LOOK = 1_000  # people who are looked at to see how common words are
 _COMMON = 0.1  # a word that so many of them have
 _LOOKS = 8  # so often, at most, for common words
-_CANDIDATES = 5_000  # people whom the index names, and who may lack the common words
+_CANDIDATES = 2_000  # people whom the index names, and who may lack the common words
 _MANY = 100_000  # from here on nobody counts who is asked how many there are altogether
 _GUESS = text("SELECT CAST(reltuples AS bigint) FROM pg_class WHERE oid = 'subscribers'::regclass")
 
