@@ -123,9 +123,8 @@ def _sorted(order: Order, now: datetime) -> tuple[Any, ...]:
     }[order]
 
 
-def _wanted(
-    query: Select[Membership, Subscriber], wanted: Wanted, now: datetime
-) -> Select[Membership, Subscriber]:
+def _wanted(query: Select[int], wanted: Wanted, now: datetime) -> Select[int]:
+    """Keep of a query of memberships' ids those who are wanted; without what is searched for."""
     if wanted.language:
         query = query.where(Membership.language == wanted.language)
     if wanted.standing is not None:
@@ -159,10 +158,11 @@ def people(
     """
     began = monotonic()
     for_a_page(session)
-    ties = _ties(partner_id)
     if order is Order.NEWEST and wanted.standing is None:  # nothing is asked of the people themselves
-        ties = select(Membership, Subscriber).where(*_current(partner_id))
-    query, more = _wanted(ties, wanted, now).with_only_columns(Membership.id), False
+        every = select(Membership.id).where(*_current(partner_id))
+    else:
+        every = _ties(partner_id).with_only_columns(Membership.id)
+    query, more = _wanted(every, wanted, now), False
     if wanted.search.strip():
         found, more = finding.of_partner(session, partner_id, wanted.search)
         query = query.where(among(session, Membership.id, found))
@@ -186,7 +186,8 @@ def _shown(
 
 def late(session: Session, partner_id: int, since: datetime) -> int:
     """Count whom a partner asked no later than then, and who have not answered."""
-    query = _wanted(_ties(partner_id), Wanted(waiting_since=since), since)
+    every = _ties(partner_id).with_only_columns(Membership.id)
+    query = _wanted(every, Wanted(waiting_since=since), since)
     return session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
 
 

@@ -48,8 +48,9 @@ def erase(
     for row in others:
         if row.id not in entries:  # what was left of it when its address became the person's
             privacy.forget(session, row.id, now)
+    hide = _hider(spellings)
     for each in (subscriber_id, *(row.id for row in others)):
-        _erase_what_was_sent(session, each, _hider(spellings))
+        _erase_what_was_sent(session, each, hide)
     _erase_backscatter(session, spellings)
     session.flush()
     return Erased(subscriber_id, spellings)

@@ -128,8 +128,8 @@ def counts(session: Session, partner_id: int, campaign_ids: Collection[int]) -> 
         partner_id,
         Delivery.campaign_id,
         _FATE.label("fate"),
-        _number(_with(Event.kind == EventKind.OPEN, store.BY_PEOPLE)).label("opened"),
-        _number(_with(Event.kind == EventKind.CLICK, store.BY_PEOPLE)).label("clicked"),
+        _number(_with(Event.kind == EventKind.OPEN, store.by_people(Event))).label("opened"),
+        _number(_with(Event.kind == EventKind.CLICK, store.by_people(Event))).label("clicked"),
     )
     row = each.where(Delivery.campaign_id.in_(campaign_ids)).subquery().c
     fates = [_sum(_number(row.fate == fate)) for fate in Fate]

@@ -55,7 +55,6 @@ def by_people(its: type[Event]) -> ColumnElement[bool]:
     return or_(its.kind.not_in((EventKind.OPEN, EventKind.CLICK)), ~its.detail.startswith(MACHINE))
 
 
-BY_PEOPLE = by_people(Event)
 _STATE_WORD = case({state.value: state.name.lower() for state in DeliveryState}, value=Delivery.state)
 
 
@@ -109,7 +108,7 @@ def by_kind(session: Session, campaign_id: int) -> dict[str, int]:
     """
     single = (
         select(Event.kind, func.count(Event.n.distinct()), literal(0).label("summed"))
-        .where(Event.campaign_id == campaign_id, BY_PEOPLE)
+        .where(Event.campaign_id == campaign_id, by_people(Event))
         .group_by(Event.kind)
     )
     whole = and_(VisitSum.campaign_id == campaign_id, VisitSum.link == -1, VisitSum.people > 0)
@@ -343,7 +342,7 @@ def attempts_of(session: Session, letters: Collection[tuple[int, int]]) -> list[
 def events_of(session: Session, letters: Collection[tuple[int, int]]) -> list[Event]:
     """Return what came back about some letters, by (campaign_id, n); machines' visits are left out."""
     mine = about(Event, letters)
-    return list(session.scalars(select(Event).where(mine, BY_PEOPLE).order_by(Event.id)))
+    return list(session.scalars(select(Event).where(mine, by_people(Event)).order_by(Event.id)))
 
 
 def subscriptions_of(session: Session, subscriber_id: int) -> list[Subscription]:

@@ -40,7 +40,7 @@ from mailer.delivery.store import (
 )
 from mailer.feedback import erasure
 from mailer.feedback import store as feedback
-from mailer.reports.store import BY_PEOPLE
+from mailer.reports.store import by_people
 from mailer.retention.rules import Key
 from mailer.tracking.store import VisitSum
 
@@ -253,7 +253,7 @@ def _summed_visits() -> Select[int]:
 
 def _sum_up(session: Session, campaign_id: int, at: datetime) -> None:
     """Write how many people opened and clicked, in all and by link; machines are left out, as in reports."""
-    of = (Event.campaign_id == campaign_id, BY_PEOPLE)
+    of = (Event.campaign_id == campaign_id, by_people(Event))
     people = func.count(Event.n.distinct())
     for kind in _VISITS:
         row = session.execute(select(people, func.count()).where(*of, Event.kind == kind)).one()
