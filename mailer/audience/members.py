@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from mailer.audience import finding, silenced
 from mailer.audience.bulk import among
@@ -133,8 +133,10 @@ def _wanted(session: Session, query: Select[int], wanted: Wanted, now: datetime)
         query = query.where(Membership.confirmed_at.is_(None), Membership.consent_at <= wanted.waiting_since)
     if wanted.topic:  # by their ids: the planner knows how many chose each
         ids = session.scalars(select(Topic.id).where(Topic.code == wanted.topic)).all()
-        chosen = select(MembershipTopic.membership_id).where(MembershipTopic.topic_id.in_(ids))
-        query = query.where(Membership.id.in_(chosen))
+        chosen = select(MembershipTopic.topic_id).where(
+            MembershipTopic.membership_id == Membership.id, MembershipTopic.topic_id.in_(ids)
+        )
+        query = query.where(chosen.correlate(Membership).exists())
     return query
 
 
@@ -230,10 +232,9 @@ def removed_one(session: Session, partner_id: int, since: datetime, public_id: U
 
 
 def _removed(partner_id: int, since: datetime) -> Select[Membership, Subscriber]:
-    corrected = select(Membership.replaces_id).where(
-        Membership.partner_id == partner_id,
-        Membership.replaces_id.is_not(None),
-        Membership.ended_at.is_(None),
+    newer = aliased(Membership)
+    corrected = select(newer.id).where(
+        newer.replaces_id == Membership.id, newer.partner_id == partner_id, newer.ended_at.is_(None)
     )
     return (
         select(Membership, Subscriber)
@@ -241,7 +242,7 @@ def _removed(partner_id: int, since: datetime) -> Select[Membership, Subscriber]
         .where(
             Membership.partner_id == partner_id,
             Membership.ended_at >= since,
-            Membership.id.not_in(corrected),
+            ~corrected.correlate(Membership).exists(),
             Subscriber.address_key.is_not(None),
             Subscriber.merged_into.is_(None),
         )

@@ -77,10 +77,10 @@ class Partner(Base):
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # it left, or became one with another
 
 
-def _of_those_set(name: str, column: str) -> Index:
-    """An index of the few rows whose column is not NULL: a question for the others had better not use it."""
-    is_set = text(f"{column} IS NOT NULL")
-    return Index(name, column, postgresql_where=is_set, sqlite_where=is_set)
+def _of_those_set(name: str, *columns: str) -> Index:
+    """An index of the few rows whose last column is not NULL: a question for the others shall not use it."""
+    is_set = text(f"{columns[-1]} IS NOT NULL")
+    return Index(name, *columns, postgresql_where=is_set, sqlite_where=is_set)
 
 
 class _Names:
@@ -150,7 +150,7 @@ _LISTED_BY = (
     Column("called", String(320)),  # a name in small letters, else the address
 )
 _NOT_SHOWN = {"exclude_properties": [column.name for column in _LISTED_BY]}
-_IN_FORCE = ("partner_id", "ended_at", "confirmed_at", "subscriber_id")
+_HELD = ("partner_id", "subscriber_id", "ended_at", "confirmed_at")
 _LISTED = ("address_key", "language", "confirmed_at", "paused_until", "address_hash", "joined_at", "id")
 
 
@@ -174,9 +174,10 @@ class Membership(_Names, _Consent, Base):
         *_LISTED_BY,
         UniqueConstraint("partner_id", "subscriber_id"),
         # a partner's people are found, sorted and counted without looking at any of them
-        Index("ix_memberships_current", *_IN_FORCE),
+        Index("ix_memberships_held", *_HELD),
         _of_current("ix_memberships_by_address", *_LISTED),
         _of_current("ix_memberships_by_name", "called", "id"),
+        _of_those_set("ix_memberships_ended", "partner_id", "ended_at"),
         _of_those_set("ix_memberships_replaces_id", "replaces_id"),
     )
 

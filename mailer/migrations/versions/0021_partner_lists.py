@@ -12,12 +12,16 @@ from alembic import op
 revision = "0021"
 down_revision = "0020"
 
-_INDEXES = {
+_CURRENT = "ended_at IS NULL"
+_INDEXES: dict[str, tuple[list[str], str]] = {
+    "held": (["subscriber_id", "ended_at", "confirmed_at"], ""),
+    "ended": (["ended_at"], "ended_at IS NOT NULL"),
+    "by_name": (["called", "id"], _CURRENT),
     "by_address": (
-        "address_key", "language", "confirmed_at", "paused_until", "address_hash", "joined_at", "id",
+        ["address_key", "language", "confirmed_at", "paused_until", "address_hash", "joined_at", "id"],
+        _CURRENT,
     ),
-    "by_name": ("called", "id"),
-}  # fmt: skip
+}
 _COLUMNS = "address_key, address_hash, called"
 _TOLD = "subscriber_id, name_zh, name_en"  # what they follow from
 _MOVED = "address_key, address_hash"
@@ -31,10 +35,8 @@ def upgrade() -> None:
     sqlite = op.get_bind().dialect.name == "sqlite"
     op.execute(WRITTEN[op.get_bind().dialect.name])
     op.drop_index("ix_memberships_current", "memberships")
-    current = ["partner_id", "ended_at", "confirmed_at", "subscriber_id"]
-    op.create_index("ix_memberships_current", "memberships", current)
-    for name, columns in _INDEXES.items():
-        where = sa.text("ended_at IS NULL")
+    for name, (columns, which) in _INDEXES.items():
+        where = sa.text(which) if which else None
         op.create_index(
             f"ix_memberships_{name}", "memberships", ["partner_id", *columns],
             postgresql_where=where, sqlite_where=where,
