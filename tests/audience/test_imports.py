@@ -266,5 +266,5 @@ def test_a_guarded_cell_is_harmless_and_comes_back(cell):
 def test_counts_name_every_verdict(run):
     """A report without refusals says so."""
     assert run().counts == {
-        Verdict.ADDED: 2, Verdict.UPDATED: 0, Verdict.UNCHANGED: 0, Verdict.REFUSED: 0,
+        Verdict.ADDED: 2, Verdict.UPDATED: 0, Verdict.UNCHANGED: 0, Verdict.REFUSED: 0, Verdict.AWAY: 0,
     }  # fmt: skip

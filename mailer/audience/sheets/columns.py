@@ -38,10 +38,11 @@ _ALIASES = {
     "opted_in_from": "optinip",
     "confirmed_at": "confirmtime 确认时间",
     "confirmed_from": "confirmip",
-    "left_at": "unsubtime unsubscribedat cleantime 退订时间",
+    "left_at": "unsubtime unsubscribedat optouttime 退订时间",
+    "cleaned_at": "cleantime cleanedat bouncedat 退信时间",
 }
 _MEANING = {alias: meaning for meaning, aliases in _ALIASES.items() for alias in aliases.split()}
-_FIRST_OF_SEVERAL = {"opted_in_at", "confirmed_at", "left_at"}  # an export may hold two such columns
+_FIRST_OF_SEVERAL = {"opted_in_at", "confirmed_at", "left_at", "cleaned_at"}  # an export may hold two
 
 MEANINGS = tuple(_ALIASES)
 """What a column can mean."""
