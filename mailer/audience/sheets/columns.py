@@ -47,11 +47,18 @@ _FIRST_OF_SEVERAL = {"opted_in_at", "confirmed_at", "left_at", "cleaned_at"}  # 
 MEANINGS = tuple(_ALIASES)
 """What a column can mean."""
 
+MOST = 500
+"""Columns of a table that a person can still say the meaning of."""
+
 NAMED = tuple(Names().columns())
 EITHER_SCRIPT = ("name", "family", "given", "honorific")  # columns that may hold Chinese or Latin
 
 ADDRESS = re.compile(r"[^\s@<>,;；，、]+[@＠][^\s@<>,;；，、]+[.．。][^\s@<>,;；，、]+")
 _PHONE = re.compile(r"[+(（]?[\d\s().（）/+－-]{5,}")
+
+
+class TooWide(BadFile):
+    """The table has far too many columns: delete those that are empty or not needed, and import the rest."""
 
 
 class NoSuchColumn(Invalid):

@@ -74,7 +74,7 @@ def rows(records: Iterable[Record], meanings: Sequence[str], file_name: str) -> 
                 continue
             key = cells.key_of(address)
         for n, cell in enumerate(got):
-            if cell[:1] == "'":
+            if "'" in cell:
                 got[n] = unguarded(cell)
         said = f"{origin}:{line}"
         if history is not None:
