@@ -94,7 +94,8 @@ def test_lines_are_those_of_the_file():
         (b"email,E-Mail\na@example.org,b@example.org\n", "mean the same"),
         (b"\x89PNG\r\n", "a picture"),
         (b"\x00\x01\x02", "save it as CSV"),
-        (b'email\n"ann@example.org\n', "mend its quotes"),
+        (b'email\n"ann@example.org\n', "a quote is never closed.*mend its quotes"),
+        (b'email\n"ann@example.org" x\n', "something stands behind a closing quote"),
     ],
 )
 def test_a_file_that_is_no_table_says_what_to_do(raw, words):

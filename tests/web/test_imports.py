@@ -108,6 +108,7 @@ def test_a_file_of_those_who_left_is_remembered_without_words_of_consent(admin, 
     page = send(admin, "Email Address,UNSUB_TIME\nann@example.org,2020-01-02 03:04:05\n", "unsubscribed.csv")
     assert told(page) == [0, 0, 0, 0, 1]
     assert "1 person who left or bounced elsewhere is remembered" in page.text
+    assert "<span>ann@example.org</span>" in page.text
     assert 'name="how"' not in page.text
     path = page.url.path
     admin.post(f"{path}/run")
