@@ -43,7 +43,7 @@ def test_an_import_prints_one_object(mailer, tmp_path):
     assert (status, err, tried.pop("import")) == (0, "", None)
     assert done.pop("import")
     assert done == tried == {
-        "rows": 2, "added": 1, "updated": 0, "unchanged": 0, "refused": 1,
+        "rows": 2, "added": 1, "updated": 0, "unchanged": 0, "refused": 1, "kept_away": 0,
         "verdicts": [
             {"line": 2, "verdict": "added", "message": ""},
             {"line": 3, "verdict": "refused", "message": done["verdicts"][1]["message"]},
