@@ -17,7 +17,8 @@ from mailer.audience.store import ConsentKind, Membership, Subscription
 class Standing:
     """How a person stood for a while. ``until`` None: now. ``changed_by`` "": the person ended it themselves.
 
-    ``subscriber_id``: the row it is of, theirs or one merged into it. One of ``publication_id`` and ``partner_id`` is set; ``state`` as in ``evidence.store.PastConsent``.
+    ``subscriber_id``: whose row it is, the person's or one merged into it. One of ``publication_id`` and
+    ``partner_id`` is set; ``state`` as in ``evidence.store.PastConsent``.
     """
 
     subscriber_id: int
