@@ -94,7 +94,7 @@ def test_a_workbook_and_columns_of_other_names_are_imported(mailer, tmp_path):
 
     (tmp_path / "people.xlsx").write_bytes(workbook([["email"], ["ann@example.org"]], others))
     status, _, err = mailer("subscribers", "import", "people.xlsx")
-    assert (status, "“People”, “Andra”" in err) == (1, True)
+    assert (status, "“People”, “Andra”" in err, "with --sheet" in err) == (1, True, True)
     words = ("subscribers", "import", "people.xlsx", "--sheet", "Andra")
     status, out, _ = mailer(*words, "--map", "E-post=address, Vem=name", "--json")
     assert (status, json.loads(out)["added"]) == (0, 2)
