@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from mailer.audience.sheets import sheet
-from mailer.audience.sheets.guard import unguarded
 from mailer.audience.sheets.delimited import Delimited
+from mailer.audience.sheets.guard import unguarded
 from mailer.audience.sheets.source import BadFile, source
 from mailer.audience.sheets.workbook import ChooseTab, Workbook
 
@@ -77,7 +77,7 @@ def _opened(raw: bytes) -> Delimited | Workbook:
         return sheet.opened(source(raw))
     except ChooseTab as choose:  # where nobody is asked which
         raise BadFile(
-            "The workbook has several sheets with something in them ({tabs}): leave one in it, or save that one"
-            " as CSV.",
+            "The workbook has several sheets with something in them ({tabs}): leave one in it, or save that"
+            " one as CSV.",
             tabs=", ".join(f"“{name}”" for name in choose.tabs),
         ) from choose
