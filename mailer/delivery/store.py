@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import (
+    Boolean,
     CheckConstraint,
     ColumnElement,
     ForeignKey,
@@ -22,6 +23,7 @@ from sqlalchemy import (
     delete,
     false,
     func,
+    literal_column,
     or_,
     select,
     text,
@@ -211,6 +213,10 @@ class Attempt(Base):
     reply: Mapped[str] = mapped_column(Text, default="")
 
 
+_OPEN_OR_CLICK = "{0}kind IN ('open', 'click') AND substr({0}detail, 1, 7) <> 'machine'"  # ``events.MACHINE``
+_VISITS: Any = dict.fromkeys(("postgresql_where", "sqlite_where"), text(_OPEN_OR_CLICK.format("")))
+
+
 class Event(Base):
     """What came back about a delivery. Append-only, told once (``event_keys``)."""
 
@@ -218,6 +224,9 @@ class Event(Base):
     __table_args__ = (
         ForeignKeyConstraint(["campaign_id", "n"], ["deliveries.campaign_id", "deliveries.n"]),
         Index("ix_events_delivery", "campaign_id", "kind", "n"),
+        Index(
+            "ix_events_visits", "campaign_id", "n", "kind", **_VISITS
+        ),  # who has read is counted in it alone
     )
 
     id: Mapped[int] = mapped_column(BigId, primary_key=True)
@@ -490,6 +499,11 @@ def about(table: Any, letters: Iterable[tuple[int, int]]) -> ColumnElement[bool]
         numbers.setdefault(campaign_id, []).append(n)
     some = (and_(table.campaign_id == campaign, table.n.in_(its)) for campaign, its in numbers.items())
     return or_(false(), *some)
+
+
+def visited_by_people() -> ColumnElement[bool]:
+    """The condition that an event is a person's open or click, in the words of the index of those."""
+    return literal_column(_OPEN_OR_CLICK.format("events."), Boolean).self_group()
 
 
 def unapplied(session: Session) -> int:

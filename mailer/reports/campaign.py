@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy.orm import Session
@@ -112,11 +113,7 @@ def report(session: Session, campaign_id: int) -> Report:
         withdrawn={reason: n for (of, reason), n in ledger.items() if of is DeliveryState.WITHDRAWN},
         bounced=bounced,
         bounced_total=sum(bounced.values()),
-        delayed=kinds.get(EventKind.DELAY, 0),
-        complaints=kinds.get(EventKind.COMPLAINT, 0),
-        left=kinds.get(EventKind.LEAVE, 0),
-        opened=kinds.get(EventKind.OPEN, 0),
-        clicked=kinds.get(EventKind.CLICK, 0),
+        **{name: kinds.get(kind, 0) for name, kind in _TOLD.items()},
         suppressed=store.suppressions(session, campaign_id),
         progress=_progress(states, campaign),
         seconds=seconds,
@@ -158,9 +155,18 @@ def count(session: Session, campaign_id: int, figure: str, *, partner_id: int | 
 
     :raises NoSuchFigure: the report has none of that name
     """
+    if figure in _TOLD and partner_id is None:
+        return store.told_of(session, campaign_id, _TOLD[figure])
     return store.count(session, _behind(campaign_id, figure), partner_id)
 
 
+_TOLD = {
+    "delayed": EventKind.DELAY,
+    "complaints": EventKind.COMPLAINT,
+    "left": EventKind.LEAVE,
+    "opened": EventKind.OPEN,
+    "clicked": EventKind.CLICK,
+}
 _FIGURES: dict[str, Callable[[int], Behind]] = {
     "candidates": store.candidates,
     "exclusions": store.excluded,
@@ -172,12 +178,8 @@ _FIGURES: dict[str, Callable[[int], Behind]] = {
     "uncertain": lambda campaign: store.in_states(campaign, DeliveryState.UNCERTAIN),
     "withdrawn": store.withdrawn,
     "bounced": store.bounced,
-    "delayed": lambda campaign: store.with_event(campaign, EventKind.DELAY),
-    "complaints": lambda campaign: store.with_event(campaign, EventKind.COMPLAINT),
-    "left": lambda campaign: store.with_event(campaign, EventKind.LEAVE),
-    "opened": lambda campaign: store.with_event(campaign, EventKind.OPEN),
-    "clicked": lambda campaign: store.with_event(campaign, EventKind.CLICK),
     "suppressed": store.suppressed,
+    **{name: partial(store.with_event, kind=kind) for name, kind in _TOLD.items()},
 }
 _PARTED: dict[str, Callable[[int, str], Behind]] = {
     "exclusions": store.excluded,

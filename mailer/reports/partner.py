@@ -43,6 +43,13 @@ class Figures:
     opened: int | None
     clicked: int | None
 
+    def of(self, fate: Fate | None) -> int:
+        """Return how many letters had a fate; None: any."""
+        return self.letters if fate is None else {
+            Fate.ARRIVED: self.arrived, Fate.RETURNED: self.returned, Fate.UNDERWAY: self.underway,
+            Fate.UNCERTAIN: self.uncertain,
+        }[fate]  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Letter:
@@ -67,9 +74,8 @@ def report(
     session: Session, partner_id: int, page: int = 1, *, size: int = PAGE
 ) -> tuple[list[Figures], int]:
     """Return a page of campaigns with letters to the partner's people, newest first, and how many."""
-    campaigns, total = ours.campaigns(session, partner_id, page, size)
-    counted = ours.counts(session, partner_id, [each.id for each in campaigns])
-    return [_figures(each, counted[each.id]) for each in campaigns if each.id in counted], total
+    found, total = ours.campaigns(session, partner_id, page, size)
+    return [_figures(campaign, counted) for campaign, counted in found], total
 
 
 def last(session: Session, partner_id: int) -> Figures | None:
@@ -80,10 +86,16 @@ def last(session: Session, partner_id: int) -> Figures | None:
 
 def figures(session: Session, partner_id: int, campaign: Campaign) -> Figures:
     """:raises NoLetters: none of the campaign's letters went to the partner's people"""
-    counted = ours.counts(session, partner_id, [campaign.id])
-    if campaign.id not in counted:
+    counted = ours.counts(session, partner_id, campaign)
+    if counted is None:
         raise NoLetters
-    return _figures(campaign, counted[campaign.id])
+    return _figures(campaign, counted)
+
+
+def must_have_letters(session: Session, partner_id: int, campaign: Campaign) -> None:
+    """:raises NoLetters: none of the campaign's letters went to the partner's people"""
+    if not ours.any_letter(session, partner_id, campaign):
+        raise NoLetters
 
 
 def _figures(campaign: Campaign, counted: Counts) -> Figures:
@@ -98,29 +110,28 @@ def _figures(campaign: Campaign, counted: Counts) -> Figures:
 def letters(
     session: Session,
     partner_id: int,
-    campaign_id: int,
+    campaign: Campaign,
     fate: Fate | None = None,
     page: int = 1,
     *,
     size: int = LETTERS,
-) -> tuple[list[Letter], int]:
-    """Return a page of a campaign's letters to the partner's people, and how many there are."""
-    lines, total = ours.lines(session, partner_id, campaign_id=campaign_id, fate=fate, page=page, size=size)
-    return _told(session, lines), total
+) -> list[Letter]:
+    """Return a page of a campaign's letters to the partner's people; ``Figures.of`` says of how many."""
+    numbers = ours.numbers(session, partner_id, campaign, fate, page=page, size=size)
+    return _told(session, ours.lines(session, partner_id, campaign, numbers))
 
 
-def every_letter(session: Session, partner_id: int, campaign_id: int) -> Iterator[Letter]:
+def every_letter(session: Session, partner_id: int, campaign: Campaign) -> Iterator[Letter]:
     """Yield a campaign's letters to the partner's people, read as they are asked for."""
-    page = 1
-    while found := letters(session, partner_id, campaign_id, page=page, size=_CHUNK)[0]:
-        yield from found
-        page += 1
+    numbers = ours.numbers(session, partner_id, campaign)
+    for start in range(0, len(numbers), _CHUNK):
+        lines = ours.lines(session, partner_id, campaign, numbers[start : start + _CHUNK])
+        yield from _told(session, lines)
 
 
 def of_person(session: Session, partner_id: int, membership: UUID) -> list[Letter]:
     """Return the last letters to one of the partner's people, newest first."""
-    lines, _total = ours.lines(session, partner_id, membership=membership, page=1, size=LETTERS)
-    return _told(session, lines)
+    return _told(session, ours.lines_to(session, partner_id, membership, LETTERS))
 
 
 def issues_of(session: Session, campaign_ids: Collection[int]) -> dict[int, Issue]:

@@ -19,6 +19,7 @@ from sqlalchemy import (
     null,
     or_,
     select,
+    true,
     union_all,
 )
 from sqlalchemy.orm import Session, aliased
@@ -40,6 +41,7 @@ from mailer.delivery.store import (
     Slowdown,
     Worker,
     about,
+    visited_by_people,
 )
 from mailer.feedback.rules import Action
 from mailer.feedback.store import Decision
@@ -50,9 +52,12 @@ Behind = Select[*tuple[Any, ...]]
 """The rows behind a figure: n (NULL: excluded), subscriber_id, partner_id, what, event_id (NULL: none)."""
 
 
+_VISITS = {EventKind.OPEN, EventKind.CLICK}
+
+
 def by_people(its: type[Event]) -> ColumnElement[bool]:
     """The condition that an event is no machine's visit."""
-    return or_(its.kind.not_in((EventKind.OPEN, EventKind.CLICK)), ~its.detail.startswith(MACHINE))
+    return or_(its.kind.not_in(_VISITS), ~its.detail.startswith(MACHINE))
 
 
 _STATE_WORD = case({state.value: state.name.lower() for state in DeliveryState}, value=Delivery.state)
@@ -106,14 +111,15 @@ def by_kind(session: Session, campaign_id: int) -> dict[str, int]:
 
     Of an old campaign whose single visits are forgotten, their sums count.
     """
-    single = (
+    news, visits = (
         select(Event.kind, func.count(Event.n.distinct()), literal(0).label("summed"))
-        .where(Event.campaign_id == campaign_id, by_people(Event))
+        .where(Event.campaign_id == campaign_id, which)
         .group_by(Event.kind)
+        for which in (Event.kind.in_(set(EventKind) - _VISITS), visited_by_people())
     )
     whole = and_(VisitSum.campaign_id == campaign_id, VisitSum.link == -1, VisitSum.people > 0)
     sums = select(VisitSum.kind, VisitSum.people, literal(1)).where(whole)
-    return _counts(session, union_all(single, sums).order_by("summed"))  # the later of a kind counts
+    return _counts(session, union_all(news, visits, sums).order_by("summed"))  # the later of a kind counts
 
 
 def suppressions(session: Session, campaign_id: int) -> int:
@@ -284,6 +290,13 @@ def lines(
     if partner_id is not None:
         statement = statement.where(rows.c.partner_id == partner_id)
     return [Line(*row) for row in session.execute(statement)]
+
+
+def told_of(session: Session, campaign_id: int, kind: EventKind) -> int:
+    """Count the deliveries that ``with_event`` returns."""
+    which = (Event.kind == kind, visited_by_people() if kind in _VISITS else true())
+    count = select(func.count(Event.n.distinct())).where(Event.campaign_id == campaign_id, *which)
+    return session.scalar(count) or 0
 
 
 class Reply(NamedTuple):

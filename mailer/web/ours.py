@@ -44,10 +44,10 @@ def letters(
     found = _campaign(session, campaign)
     figures = reports.figures(session, own.id, found)
     wanted = Fate(fate) if fate in set(Fate) else None
-    rows, total = reports.letters(session, own.id, found.id, wanted, page)
+    rows = reports.letters(session, own.id, found, wanted, page)
     return pages.render(
-        request, "partner/letters.html", figures=figures, fate=wanted, rows=rows, total=total, page=page,
-        size=reports.LETTERS, told=advice.told, title=title_of(session, found.issue_id),
+        request, "partner/letters.html", figures=figures, fate=wanted, rows=rows, total=figures.of(wanted),
+        page=page, size=reports.LETTERS, told=advice.told, title=title_of(session, found.issue_id),
         zone=zone_of(session, own),
     )  # fmt: skip
 
@@ -56,19 +56,19 @@ def letters(
 def export(house: Here, session: Reading, own: Own, campaign: UUID) -> Response:
     """Every letter as a line, read while it leaves; safe to open in a spreadsheet."""
     found = _campaign(session, campaign)
-    reports.figures(session, own.id, found)
+    reports.must_have_letters(session, own.id, found)
     name = {"Content-Disposition": f'attachment; filename="letters-{found.launched_at:%Y-%m-%d}.csv"'}
-    lines = _lines(house, own, found.id, zone_of(session, own), i18n.current())
+    lines = _lines(house, own, found, zone_of(session, own), i18n.current())
     return StreamingResponse(lines, media_type="text/csv; charset=utf-8", headers=name)
 
 
-def _lines(house: House, own: Partner, campaign_id: int, zone: str, language: str) -> Iterator[str]:
+def _lines(house: House, own: Partner, campaign: Campaign, zone: str, language: str) -> Iterator[str]:
     i18n.use(language)
     yield "\ufeff" + exports.line(
         [_("Name"), _("Address"), _("How it went"), _("Why"), _("What was said"), _("When")]
     )
     with house.database.read() as session:
-        for each in reports.every_letter(session, own.id, campaign_id):
+        for each in reports.every_letter(session, own.id, campaign):
             yield exports.line([guarded(cell) for cell in _cells(each, zone)])
 
 
