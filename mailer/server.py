@@ -10,6 +10,7 @@ import fcntl
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -132,7 +133,7 @@ class Server:
         """Serve until told to stop (SIGTERM, SIGINT), which raises KeyboardInterrupt in the main thread."""
         try:
             while self._thread.is_alive():
-                self._thread.join(1)
+                time.sleep(0.5)  # a join that is interrupted takes the thread for ended: it is not waited for
         except KeyboardInterrupt:
             logging.getLogger(__name__).info("stopping")
 
