@@ -209,13 +209,19 @@ def numbers(
 ) -> list[int]:
     """Return the numbers of a campaign's letters to a partner's people, by address; ``size`` None: of all."""
     for_a_page(session)
-    query = _letters_of(campaign, partner_id, Delivery.n)
+    query = _letters_of(campaign, partner_id, Delivery.n, _ADDRESS)
     if fate is not None:
         query = query.where(_FATE.in_([fate.value]))
-    query = query.order_by(_ADDRESS, Delivery.n)
-    if size is not None:
-        query = query.limit(size).offset((max(page, 1) - 1) * size)
-    return list(session.scalars(query))
+    skipped = 0 if size is None else (max(page, 1) - 1) * size
+    most = None if size is None else skipped + size
+    arms = [
+        select(query.where(each).order_by(_ADDRESS, Delivery.n).limit(most).subquery())
+        for each in (Membership.ended_at.is_(None), Membership.ended_at.is_not(None))  # each has an index
+    ]
+    both = union_all(*arms).subquery().c
+    return list(
+        session.scalars(select(both.n).order_by(both.address_key, both.n).limit(size).offset(skipped))
+    )
 
 
 def lines(session: Session, partner_id: int, campaign: Campaign, numbers: Sequence[int]) -> list[Line]:
