@@ -31,13 +31,14 @@ from sqlalchemy import (
 from sqlalchemy.orm import Session
 
 from mailer.audience import desk
-from mailer.audience.store import Membership, Subscriber
+from mailer.audience.store import Membership
 from mailer.database import UTCDateTime
 from mailer.delivery.store import Campaign, Delivery, DeliveryState, Event, EventKind, visited_by_people
 from mailer.issues.store import Issue
 from mailer.patience import for_a_page
 from mailer.reports import store
 
+_ADDRESS = Membership.__table__.c.address_key  # kept by the database: nobody has to look up the person
 _NEWEST = (Campaign.launched_at.desc(), Campaign.id.desc())
 
 
@@ -193,7 +194,7 @@ _FATE = case(
 )
 _SHOWN = (
     Delivery.campaign_id, Delivery.n, Delivery.state, _FATE.label("fate"), Campaign.launched_at,
-    Membership.public_id, Membership.ended_at, Membership.name_zh, Membership.name_en, Subscriber.address_key,
+    Membership.public_id, Membership.ended_at, Membership.name_zh, Membership.name_en, _ADDRESS,
 )  # fmt: skip
 
 
@@ -208,20 +209,24 @@ def numbers(
 ) -> list[int]:
     """Return the numbers of a campaign's letters to a partner's people, by address; ``size`` None: of all."""
     for_a_page(session)
-    query = _letters_of(campaign, partner_id, Delivery.n).join(
-        Subscriber, Subscriber.id == Membership.subscriber_id
-    )
+    query = _letters_of(campaign, partner_id, Delivery.n, _ADDRESS)
     if fate is not None:
         query = query.where(_FATE.in_([fate.value]))
-    query = query.order_by(Subscriber.address_key, Delivery.n)
-    if size is not None:
-        query = query.limit(size).offset((max(page, 1) - 1) * size)
-    return list(session.scalars(query))
+    skipped = 0 if size is None else (max(page, 1) - 1) * size
+    most = None if size is None else skipped + size
+    arms = [
+        select(query.where(each).order_by(_ADDRESS, Delivery.n).limit(most).subquery())
+        for each in (Membership.ended_at.is_(None), Membership.ended_at.is_not(None))  # each has an index
+    ]
+    both = union_all(*arms).subquery().c
+    return list(
+        session.scalars(select(both.n).order_by(both.address_key, both.n).limit(size).offset(skipped))
+    )
 
 
 def lines(session: Session, partner_id: int, campaign: Campaign, numbers: Sequence[int]) -> list[Line]:
     """Return these of a campaign's letters to a partner's people, in this order."""
-    query = _letters(partner_id, *_SHOWN).join(Subscriber, Subscriber.id == Membership.subscriber_id)
+    query = _letters(partner_id, *_SHOWN)
     some = query.where(Delivery.campaign_id == campaign.id, Delivery.n.in_(numbers))
     found = {line.n: line for line in _lines(session, some)}
     return [found[n] for n in numbers if n in found]
@@ -229,7 +234,7 @@ def lines(session: Session, partner_id: int, campaign: Campaign, numbers: Sequen
 
 def lines_to(session: Session, partner_id: int, membership: UUID, size: int) -> list[Line]:
     """Return the last letters to one of a partner's people, newest first."""
-    query = _letters(partner_id, *_SHOWN).join(Subscriber, Subscriber.id == Membership.subscriber_id)
+    query = _letters(partner_id, *_SHOWN)
     return _lines(session, query.where(Membership.public_id == membership).order_by(*_NEWEST).limit(size))
 
 
