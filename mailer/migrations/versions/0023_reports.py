@@ -1,4 +1,4 @@
-"""People's opens and clicks have an index of their own: reports count in it alone."""
+"""Reports: people's opens and clicks have an index of their own; a person's letters are found by campaign."""
 
 from __future__ import annotations
 
@@ -16,3 +16,5 @@ def upgrade() -> None:
         "ix_events_visits", "events", ["campaign_id", "n", "kind"],
         postgresql_where=visits, sqlite_where=visits,
     )  # fmt: skip
+    op.drop_index("ix_deliveries_subscriber_id", "deliveries")
+    op.create_index("ix_deliveries_subscriber_id", "deliveries", ["subscriber_id", "campaign_id"])
