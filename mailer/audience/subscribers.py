@@ -47,11 +47,6 @@ class Taken(NamedTuple):
     born: tuple[Columns, Columns | None] | None = None
 
     @property
-    def note(self) -> str:
-        """What else there is to know."""
-        return self.intent.note if self.intent else ""
-
-    @property
     def before(self) -> dict[str, Columns | None]:
         """What undoing restores, by table."""
         return dict(self.intent.before(self.known)) if self.intent else {}
