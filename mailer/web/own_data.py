@@ -12,7 +12,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, FastAPI, Request, Response
 from sqlalchemy.orm import Session
 
-from mailer.audience import sign_ups
+from mailer.audience import moves, sign_ups
 from mailer.audience.sign_ups import THE_READER
 from mailer.audience.store import Subscriber
 from mailer.errors import NotFound
@@ -34,10 +34,11 @@ _PAGES = {
     "confirm": Purpose.CONFIRM,
     "data": Purpose.DATA,
     "erase": Purpose.ERASE,
+    "address": Purpose.NEW_ADDRESS,
 }
 """Pages whose links expire and can be mailed afresh, by the first part of their address."""
 
-Page = Literal["my", "welcome", "joining", "confirm", "data", "erase"]
+Page = Literal["my", "welcome", "joining", "confirm", "data", "erase", "address"]
 
 
 @router.post("/my/{token}/data")
@@ -123,7 +124,12 @@ def mail_afresh(
 
 
 def _whose(session: Session, page: Page, first: int) -> Subscriber:
-    return sign_ups.find(session, first)[1] if page == "joining" else readers.known(session, first)
+    match page:
+        case "joining":
+            return sign_ups.find(session, first)[1]
+        case "address":
+            return moves.find(session, first)[1]
+    return readers.known(session, first)
 
 
 def _mail(
@@ -141,6 +147,11 @@ def _mail(
             mails.own_data(session, house, person, _a_publication(session), now)
         case "erase":
             mails.erasure(session, house, person, _a_publication(session), now)
+        case "address":
+            change = moves.find(session, first)[0]
+            if change.address is None:  # they have moved
+                raise NotFound
+            mails.new_address(session, house, person, change.address, change.publication_id, change.id, now)
 
 
 def _a_publication(session: Session) -> int:

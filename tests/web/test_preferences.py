@@ -331,6 +331,20 @@ def test_expired_links_to_data_erasure_and_a_sign_up_are_mailed_afresh_too(post:
     assert [to for to, _, _ in post.mails] == ["ann@example.org", "ann@example.org", "new@example.org"]
 
 
+def test_an_expired_link_of_a_move_is_mailed_afresh_to_the_new_address(post: Post, ann, mine):
+    """Until the person has moved; the old address hears nothing of it."""
+    post.client.post(f"{mine}/address", data={"address": "new@example.org"})
+    old = post.link("address")
+    post.later(days=4)
+    page = post.client.get(old)
+    assert (page.status_code, "Mail me a fresh link" in page.text) == (410, True)
+    assert "new@example.org" not in page.text
+    assert "on its way" in post.client.post(f"/fresh{old}").text
+    assert [to for to, _, _ in post.mails] == ["new@example.org"] * 2
+    post.client.post(post.link("address"))
+    assert post.client.post(f"/fresh{old}").status_code == 404
+
+
 def test_a_forged_link_is_mailed_to_nobody(post: Post, ann):
     """Nor one of another purpose."""
     leave = KEYS.sign(Purpose.LEAVE, ann.id, 1)
