@@ -12,7 +12,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, FastAPI, Request, Response
 from sqlalchemy.orm import Session
 
-from mailer.audience import moves, sign_ups
+from mailer.audience import moves, sign_ups, topics
 from mailer.audience.sign_ups import THE_READER
 from mailer.audience.store import Subscriber
 from mailer.errors import NotFound
@@ -62,11 +62,15 @@ def ask_to_erase(request: Request, house: Here, session: Reading, now: Now, toke
 @router.get("/data/{token}")
 def data(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
     person = _briefly(request, session, house, Purpose.DATA, token, now)
-    held = own_data.everything(session, person.id, now)
+    held, every = own_data.everything(session, person.id, now), issues.publications(session)
     return pages.render(
         request, "subscriber/data.html", token=token, held=held, address=person.address,
-        called_by={each.code: publications.voice(session, each.id, i18n.current()).name
-                   for each in issues.publications(session)},
+        called_by={each.code: publications.voice(session, each.id, i18n.current()).name for each in every},
+        topics_called={
+            (each.code, topic.code): topic.name_zh if i18n.current() == "zh" else topic.name_en
+            for each in every
+            for topic in topics.listing(session, each.id, retired=True)
+        },
     )  # fmt: skip
 
 
