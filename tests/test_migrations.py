@@ -54,12 +54,12 @@ def catalogue(database: Database) -> set[tuple[object, ...]]:
     queries = (SQLITE_CATALOGUE,) if database.dialect == "sqlite" else POSTGRES_CATALOGUE
     with database.read() as session:
         rows = [tuple(row) for query in queries for row in session.execute(text(query))]
-    return {row for row in map(_plain, rows) if "alembic_version" not in row and not _of_words(row)}
+    return {row for row in map(_plain, rows) if "alembic_version" not in row and not _of_revisions(row)}
 
 
-def _of_words(row: tuple[object, ...]) -> bool:
-    """Whether it finds people by words: revisions alone make that; ``tests/audience`` tries it."""
-    return any(isinstance(value, str) and migrations.is_of_words(value) for value in row)
+def _of_revisions(row: tuple[object, ...]) -> bool:
+    """Whether revisions alone make it: words and lists of people; ``tests/audience`` tries it."""
+    return any(isinstance(value, str) and migrations.is_of_revisions(value) for value in row)
 
 
 def _plain(row: tuple[object, ...]) -> tuple[object, ...]:
@@ -84,7 +84,7 @@ def test_revisions_make_what_the_models_say(empty: Database) -> None:
 
 
 def _known(name: str | None, kind: str, _parents: object) -> bool:
-    return not migrations.is_of_words(name or "")
+    return not migrations.is_of_revisions(name or "")
 
 
 def test_alembic_finds_nothing_to_change(database: Database) -> None:

@@ -339,9 +339,11 @@ def end(session: Session, membership: Membership, now: datetime, by: str) -> Non
         subscriptions.withdraw_vouching(session, [membership.subscriber_id], now=now, by=by)
 
 
-def removed(session: Session, partner_id: int, *, now: datetime) -> list[PartnerPerson]:
-    """Return whom the partner has removed of late and can put back, the last first."""
-    ties = members.removed(session, partner_id, now - UNDO_LASTS)
+def removed(
+    session: Session, partner_id: int, *, now: datetime, most: int | None = None
+) -> list[PartnerPerson]:
+    """Return whom the partner has removed of late and can put back, the last first; ``most``: so many."""
+    ties = members.removed(session, partner_id, now - UNDO_LASTS, most)
     return _shown(session, [(*tie, Standing.CONFIRMED) for tie in ties], now)
 
 
@@ -353,11 +355,10 @@ def restore(
     :raises NobodyHere: not removed, or too long ago
     :raises NoSeat: the seat is taken
     """
-    found = [tie for tie in members.removed(session, partner_id, now - UNDO_LASTS)
-             if tie[0].public_id == membership_public_id]  # fmt: skip
-    if not found:
+    found = members.removed_one(session, partner_id, now - UNDO_LASTS, membership_public_id)
+    if found is None:
         raise NobodyHere
-    membership, subscriber = found[0]
+    membership, subscriber = found
     bulk.one_intake_at_a_time(session)
     seats = session.get_one(Partner, partner_id).seats
     if seats is not None and bulk.people_of(session, [partner_id])[partner_id] >= seats:

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, update
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, aliased
 
 from mailer.audience import finding, silenced
 from mailer.audience.bulk import among
@@ -31,6 +31,7 @@ from mailer.audience.store import (
 from mailer.patience import for_a_page
 
 Tie = tuple[Membership, Subscriber]
+_LISTED = Membership.__table__.c  # address_key, address_hash, called: kept by the database
 
 
 class Standing(StrEnum):
@@ -66,34 +67,34 @@ def _ties(partner_id: int) -> Select[Membership, Subscriber]:
     return (
         select(Membership, Subscriber)
         .join(Subscriber, Subscriber.id == Membership.subscriber_id)
-        .where(*_current(partner_id), Subscriber.address_key.is_not(None))
+        .where(*_current(partner_id))
     )
 
 
 def _current(partner_id: int) -> tuple[ColumnElement[bool], ...]:
-    """What holds of a partner's people; erasing somebody ends their memberships."""
-    return Membership.partner_id == partner_id, Membership.ended_at.is_(None)
-
-
-def _bounces(now: datetime) -> ColumnElement[bool]:
-    return and_(
-        Suppression.address_hash == Subscriber.address_hash,
-        Suppression.reason.in_(BOUNCES),
-        silenced.standing(now),
+    """What holds of a partner's people; somebody who was erased has no address."""
+    return (
+        Membership.partner_id == partner_id,
+        Membership.ended_at.is_(None),
+        _LISTED.address_key.is_not(None),
     )
 
 
-def _standing(now: datetime) -> ColumnElement[str]:
-    return case((_bounced(now), Standing.BOUNCED.value), else_=_else(now))
+def _bounces(now: datetime) -> ColumnElement[bool]:
+    return and_(Suppression.reason.in_(BOUNCES), silenced.standing(now))
+
+
+def _theirs(now: datetime) -> ColumnElement[bool]:
+    return and_(Suppression.address_hash == _LISTED.address_hash, _bounces(now))
 
 
 def _bounced(now: datetime) -> ColumnElement[bool]:
-    return select(Suppression.id).where(_bounces(now)).correlate(Subscriber).exists()
+    return select(Suppression.id).where(_theirs(now)).correlate(Membership).exists()
 
 
-def _else(now: datetime) -> ColumnElement[str]:
-    """How somebody stands whose letters arrive."""
+def _standing(bounced: ColumnElement[bool], now: datetime) -> ColumnElement[str]:
     return case(
+        (bounced, Standing.BOUNCED.value),
         (Membership.confirmed_at.is_(None), Standing.WAITING.value),
         (Membership.paused_until > now, Standing.PAUSED.value),
         else_=Standing.CONFIRMED.value,
@@ -113,17 +114,16 @@ def _stands(standing: Standing, now: datetime) -> ColumnElement[bool]:
 
 
 def _sorted(order: Order, now: datetime) -> tuple[Any, ...]:
-    first = func.coalesce(func.nullif(Membership.name_zh, ""), func.nullif(Membership.name_en, ""))
-    since = select(func.min(Suppression.since)).where(_bounces(now)).correlate(Subscriber).scalar_subquery()
+    since = select(func.min(Suppression.since)).where(_theirs(now)).correlate(Membership).scalar_subquery()
     return {
-        Order.ADDRESS: (Subscriber.address_key,),
-        Order.NAME: (first.is_(None), func.lower(first), Subscriber.address_key),
+        Order.ADDRESS: (_LISTED.address_key,),
+        Order.NAME: (_LISTED.called, Membership.id),
         Order.NEWEST: (Membership.joined_at.desc(), Membership.id.desc()),
-        Order.BOUNCED: (since, Subscriber.address_key),
+        Order.BOUNCED: (since, _LISTED.address_key),
     }[order]
 
 
-def _wanted(query: Select[int], wanted: Wanted, now: datetime) -> Select[int]:
+def _wanted(session: Session, query: Select[int], wanted: Wanted, now: datetime) -> Select[int]:
     """Keep of a query of memberships' ids those who are wanted; without what is searched for."""
     if wanted.language:
         query = query.where(Membership.language == wanted.language)
@@ -131,14 +131,12 @@ def _wanted(query: Select[int], wanted: Wanted, now: datetime) -> Select[int]:
         query = query.where(_stands(wanted.standing, now))
     if wanted.waiting_since is not None:
         query = query.where(Membership.confirmed_at.is_(None), Membership.consent_at <= wanted.waiting_since)
-    if wanted.topic:
-        chosen = (
-            select(MembershipTopic.membership_id)
-            .join(Topic, Topic.id == MembershipTopic.topic_id)
-            .where(MembershipTopic.membership_id == Membership.id, Topic.code == wanted.topic)
-            .correlate(Membership)
+    if wanted.topic:  # by their ids: the planner knows how many chose each
+        ids = session.scalars(select(Topic.id).where(Topic.code == wanted.topic)).all()
+        chosen = select(MembershipTopic.topic_id).where(
+            MembershipTopic.membership_id == Membership.id, MembershipTopic.topic_id.in_(ids)
         )
-        query = query.where(chosen.exists())
+        query = query.where(chosen.correlate(Membership).exists())
     return query
 
 
@@ -158,11 +156,7 @@ def people(
     """
     began = monotonic()
     for_a_page(session)
-    if order is Order.NEWEST and wanted.standing is None:  # nothing is asked of the people themselves
-        every = select(Membership.id).where(*_current(partner_id))
-    else:
-        every = _ties(partner_id).with_only_columns(Membership.id)
-    query, more = _wanted(every, wanted, now), False
+    query, more = _wanted(session, select(Membership.id).where(*_current(partner_id)), wanted, now), False
     if wanted.search.strip():
         found, more = finding.of_partner(session, partner_id, wanted.search)
         query = query.where(among(session, Membership.id, found))
@@ -179,67 +173,80 @@ def _shown(
     session: Session, partner_id: int, ids: Sequence[int], now: datetime
 ) -> list[tuple[Membership, Subscriber, Standing]]:
     """Return these of a partner's people, in this order."""
-    query = _ties(partner_id).add_columns(_standing(now)).where(Membership.id.in_(ids))
+    stands = _standing(_bounced(now), now)
+    query = _ties(partner_id).add_columns(stands).where(Membership.id.in_(ids))
     found = {row[0].id: (row[0], row[1], Standing(row[2])) for row in session.execute(query)}
     return [found[each] for each in ids if each in found]
 
 
 def late(session: Session, partner_id: int, since: datetime) -> int:
     """Count whom a partner asked no later than then, and who have not answered."""
-    every = _ties(partner_id).with_only_columns(Membership.id)
-    query = _wanted(every, Wanted(waiting_since=since), since)
-    return session.scalar(query.with_only_columns(func.count(), maintain_column_froms=True)) or 0
+    every = select(func.count(Membership.id)).where(*_current(partner_id))
+    return session.scalar(_wanted(session, every, Wanted(waiting_since=since), since)) or 0
 
 
 def standings(session: Session, partner_id: int, now: datetime) -> dict[Standing, int]:
-    """Count a partner's people by how they stand: all by the index alone, then the few who bounced."""
+    """Count a partner's people by how they stand, by indexes alone."""
     for_a_page(session)
-    how = _else(now)
-    everybody = select(how, func.count()).where(*_current(partner_id)).group_by(how)
-    came_back = select(Subscriber.id).join(Suppression, _bounces(now))
-    bounced = everybody.where(Membership.subscriber_id.in_(came_back))
-    found = {Standing(standing): count for standing, count in session.execute(everybody)}
-    for standing, count in session.execute(bounced):
-        found[Standing(standing)] -= count
-        found[Standing.BOUNCED] = found.get(Standing.BOUNCED, 0) + count
-    return {standing: count for standing, count in found.items() if count}
+    back = select(Suppression.address_hash).where(_bounces(now)).distinct().subquery().c.address_hash
+    stands = _standing(back.is_not(None), now)
+    query = (
+        select(stands, func.count())
+        .select_from(Membership)
+        .outerjoin(back.table, back == _LISTED.address_hash)
+        .where(*_current(partner_id))
+        .group_by(stands)
+    )
+    return {Standing(standing): count for standing, count in session.execute(query)}
 
 
 def person(
     session: Session, partner_id: int, public_id: UUID, now: datetime
 ) -> tuple[Membership, Subscriber, Standing] | None:
     """Return one of a partner's people; None too for another partner's, or one that has ended."""
-    query = _ties(partner_id).where(Membership.public_id == public_id).add_columns(_standing(now))
+    stands = _standing(_bounced(now), now)
+    query = _ties(partner_id).where(Membership.public_id == public_id).add_columns(stands)
     row = session.execute(query).first()
     return (row[0], row[1], Standing(row[2])) if row else None
 
 
 def at_address(session: Session, partner_id: int, address_key: str) -> Membership | None:
     """Return the partner's tie to the person of that address, if there is one now."""
-    row = session.execute(_ties(partner_id).where(Subscriber.address_key == address_key)).first()
+    row = session.execute(_ties(partner_id).where(_LISTED.address_key == address_key)).first()
     return row[0] if row else None
 
 
-def removed(session: Session, partner_id: int, since: datetime) -> list[Tie]:
-    """Return whom a partner has taken off its list since then, the last first; no corrected addresses."""
-    corrected = select(Membership.replaces_id).where(
-        Membership.partner_id == partner_id,
-        Membership.replaces_id.is_not(None),
-        Membership.ended_at.is_(None),
+def removed(session: Session, partner_id: int, since: datetime, most: int | None = None) -> list[Tie]:
+    """Return whom a partner has taken off its list since then, the last first; no corrected addresses.
+
+    ``most``: so many at most.
+    """
+    found = _removed(partner_id, since).order_by(Membership.ended_at.desc(), Membership.id.desc())
+    return [(row[0], row[1]) for row in session.execute(found.limit(most))]
+
+
+def removed_one(session: Session, partner_id: int, since: datetime, public_id: UUID) -> Tie | None:
+    """Return one of whom a partner has taken off its list since then."""
+    row = session.execute(_removed(partner_id, since).where(Membership.public_id == public_id)).first()
+    return (row[0], row[1]) if row else None
+
+
+def _removed(partner_id: int, since: datetime) -> Select[Membership, Subscriber]:
+    newer = aliased(Membership)
+    corrected = select(newer.id).where(
+        newer.replaces_id == Membership.id, newer.partner_id == partner_id, newer.ended_at.is_(None)
     )
-    rows = session.execute(
+    return (
         select(Membership, Subscriber)
         .join(Subscriber, Subscriber.id == Membership.subscriber_id)
         .where(
             Membership.partner_id == partner_id,
             Membership.ended_at >= since,
-            Membership.id.not_in(corrected),
+            ~corrected.correlate(Membership).exists(),
             Subscriber.address_key.is_not(None),
             Subscriber.merged_into.is_(None),
         )
-        .order_by(Membership.ended_at.desc(), Membership.id.desc())
     )
-    return [(row[0], row[1]) for row in rows]
 
 
 def former(session: Session, partner_id: int, membership: Membership) -> list[Tie]:

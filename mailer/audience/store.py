@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import (
     CheckConstraint,
+    Column,
     ForeignKey,
     Index,
     String,
@@ -76,10 +77,10 @@ class Partner(Base):
     closed_at: Mapped[datetime | None] = mapped_column(UTCDateTime)  # it left, or became one with another
 
 
-def _of_those_set(name: str, column: str) -> Index:
-    """An index of the few rows whose column is not NULL: a question for the others had better not use it."""
-    is_set = text(f"{column} IS NOT NULL")
-    return Index(name, column, postgresql_where=is_set, sqlite_where=is_set)
+def _of_those_set(name: str, *columns: str) -> Index:
+    """An index of the few rows whose last column is not NULL: a question for the others shall not use it."""
+    is_set = text(f"{columns[-1]} IS NOT NULL")
+    return Index(name, *columns, postgresql_where=is_set, sqlite_where=is_set)
 
 
 class _Names:
@@ -96,7 +97,9 @@ class _Names:
 
 
 class Subscriber(_Names, Base):
-    """One address: one row, one letter. The only table that holds addresses of readers.
+    """One address: one row, one letter. The only table that addresses of readers are written to.
+
+    Memberships repeat it for their lists; the database itself keeps them in step.
 
     ``address`` None: erased; the row stays so that ledgers keep their sums.
     Salutations are kept ready ("尊敬的李敏部长：", "Dear Dr Lee,"), so that launching a campaign copies them.
@@ -141,21 +144,40 @@ class _Consent:
     consent_origin: Mapped[str] = mapped_column(String(200), default="")  # IP address, file name and line
 
 
-_COUNTED = ("partner_id", "ended_at", "confirmed_at", "paused_until", "subscriber_id")
+_LISTED_BY = (
+    Column("address_key", String(320)),
+    Column("address_hash", String(32)),
+    Column("called", String(320)),  # a name in small letters, else the address
+)
+_NOT_SHOWN = {"exclude_properties": [column.name for column in _LISTED_BY]}
+_HELD = ("partner_id", "subscriber_id", "ended_at", "confirmed_at")
+_LISTED = ("address_key", "language", "confirmed_at", "paused_until", "address_hash", "joined_at", "id")
+
+
+def _of_current(name: str, *columns: str) -> Index:
+    """An index of a partner's people as they are now."""
+    current = text("ended_at IS NULL")
+    return Index(name, "partner_id", *columns, postgresql_where=current, sqlite_where=current)
 
 
 class Membership(_Names, _Consent, Base):
     """A partner's own tie to a person: its own consent, notes, and names and language as it wrote them.
 
     A partner is shown these and never the subscriber's, which another partner may have written. Ending a
-    membership ends no other partner's.
+    membership ends no other partner's. What lists go by, ``_LISTED_BY``, the database keeps itself, by
+    triggers on both tables (revision 0021): it is asked for in SQL alone, and nobody else writes it.
     """
 
     __tablename__ = "memberships"
+    __mapper_args__ = _NOT_SHOWN
     __table_args__ = (
+        *_LISTED_BY,
         UniqueConstraint("partner_id", "subscriber_id"),
-        # a partner's people are counted, by how they stand, without looking at any of them
-        Index("ix_memberships_current", *_COUNTED),
+        # a partner's people are found, sorted and counted without looking at any of them
+        Index("ix_memberships_held", *_HELD),
+        _of_current("ix_memberships_by_address", *_LISTED),
+        _of_current("ix_memberships_by_name", "called", "id"),
+        _of_those_set("ix_memberships_ended", "partner_id", "ended_at"),
         _of_those_set("ix_memberships_replaces_id", "replaces_id"),
     )
 

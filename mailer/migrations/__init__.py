@@ -37,9 +37,14 @@ class OlderSchema(MailerError):
     """The database is not at this version's schema: run `mailer db upgrade`."""
 
 
-def is_of_words(name: str) -> bool:
-    """Say whether a table or index belongs to finding people by words, which no model can declare."""
-    return name.startswith(("subscriber_words", "ix_subscribers_words", "member_words", "ix_member_words"))
+_NO_MODEL = (
+    "subscriber_words", "ix_subscribers_words", "member_words", "ix_member_words", "memberships_listed",
+)  # fmt: skip
+
+
+def is_of_revisions(name: str) -> bool:
+    """Say whether a table, index or trigger is made by revisions alone: no model can declare it."""
+    return name.startswith(_NO_MODEL)
 
 
 def upgrade(database: Database) -> None:

@@ -23,7 +23,7 @@ def render(kind: str, item: Any, _context: AutogenContext) -> str | Literal[Fals
 
 def known(name: str | None, kind: str, _parents: object) -> bool:
     """Say whether the models know of it: what finds people by words they do not, see revision 0009."""
-    return not migrations.is_of_words(name or "")
+    return not migrations.is_of_revisions(name or "")
 
 
 def run(connection: Connection) -> None:

@@ -31,6 +31,8 @@ from mailer.web.house import Now, Posted, Reading, Writing
 from mailer.web.i18n import _
 
 LONG = timedelta(days=7)  # to wait for an answer
+FEW = 10  # removed people who are shown unasked
+ALL = "all"  # of them are asked for
 NEWS = timedelta(days=14)  # an answer of the secretariat's is shown on the home page
 
 
@@ -95,13 +97,15 @@ def list_people(
         now - LONG if waiting == "long" else None,
     )  # fmt: skip
     order = Order(sort) if sort in set(Order) else Order.ADDRESS
-    gone = desk.removed(session, own.id, now=now)
+    most = None if removed == ALL else FEW
+    gone = desk.removed(session, own.id, now=now, most=most and most + 1)
     counts = desk.overview(session, own, now=now)
     return pages.render(
         request, "partner/people.html", own=own, name=called(own), size=desk.PAGE,
         found=desk.people(session, own.id, wanted, order, page, now=now, counts=counts), overview=counts,
-        wanted=wanted, order=order, topics=offered(session),
-        gone=gone, just=[each for each in gone if str(each.id) == removed], standings=Standing,
+        wanted=wanted, order=order, topics=offered(session), standings=Standing,
+        gone=gone[:most], others_gone=len(gone) > len(gone[:most]), all_gone=removed == ALL,
+        just=[each for each in gone if str(each.id) == removed],
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from mailer.audience.store import (
 )
 from mailer.delivery.store import Delivery
 from mailer.feedback import erasure
+from tests.audience.test_wholesale import snapshot
 from tests.make import KEYS, NOON
 
 DAY = timedelta(days=1)
@@ -220,23 +221,13 @@ def test_a_merge_is_taken_back_whole(database, make, two):
     make.membership(make.partner(), gone)
     make.topic("water", gone)
     make.suppression("old@example.org", "complaint")
-    tables = (Subscriber, Subscription, Membership, SubscriberTopic)
-
-    def snapshot():
-        with database.read() as session:
-            return [
-                {column.name: getattr(row, column.name) for column in model.__table__.columns}
-                for model in tables
-                for row in session.scalars(select(model).order_by(*model.__table__.primary_key))
-            ]
-
-    before = snapshot()
+    before = snapshot(database)
     change = merge(database, kept, gone)
-    assert snapshot() != before
+    assert snapshot(database) != before
     with database.write() as session:
         undone = journal.undo(session, change, now=NOON + DAY, actor=ADMIN)
     assert undone == journal.Undone(restored=1, kept=0)
-    assert snapshot() == before
+    assert snapshot(database) == before
     with database.read() as session:
         assert not silenced.of_hashes(session, [KEYS.address_hash("new@example.org")], NOON + 2 * DAY)
 

@@ -62,9 +62,9 @@ def snapshot(database):
     """Every row that a bulk change may touch."""
     with database.read() as session:
         return [
-            {column.name: getattr(row, column.name) for column in model.__table__.columns}
+            dict(row._mapping)
             for model in (Subscriber, Subscription, Membership, SubscriberTopic)
-            for row in session.scalars(select(model).order_by(*model.__table__.primary_key))
+            for row in session.execute(select(model.__table__).order_by(*model.__table__.primary_key))
         ]
 
 

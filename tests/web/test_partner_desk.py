@@ -190,6 +190,22 @@ def test_a_removed_person_is_put_back_by_one_press(manager, member):
     assert "Ann Lee is on your list again." in manager.post(f"{path_of(tie)}/restore").text
 
 
+def test_of_many_removed_people_the_last_are_shown_and_the_others_a_press_away(manager, member):
+    """Whoever took a whole list off finds their people on the list again without scrolling past it."""
+    for n in range(12):
+        member(f"r{n:02}@ours.example", ended_at=NOON - (12 - n) * DAY / 2)
+    member("ann@ours.example")
+    page = manager.get("/partner/people").text
+    assert "The last 10 people removed" in page
+    assert page.count("Put back") == 10
+    assert "r11@" in page
+    assert "r01@" not in page
+    assert "/partner/people?removed=all" in page
+    page = manager.get("/partner/people?removed=all").text
+    assert "12 people removed in the last week" in page
+    assert page.count("Put back") == 12
+
+
 def test_a_bounced_address_is_mended(manager, make, member, sqlite_database):
     """Why, what to do, and the new address; the old one stays silenced."""
     tie = member("gone@ours.example", name_en="Ann Lee")
