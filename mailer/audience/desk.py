@@ -414,7 +414,10 @@ def _shown(
         if found.reason in BOUNCES
     }
     return [
-        _person(membership, subscriber, standing, bounced.get(subscriber.address_hash))
+        _person(
+            membership, subscriber, standing,
+            bounced.get(subscriber.address_hash) if standing is Standing.BOUNCED else None,
+        )  # fmt: skip
         for membership, subscriber, standing in rows
     ]
 
