@@ -415,7 +415,9 @@ def _shown(
     }
     return [
         _person(
-            membership, subscriber, standing,
+            membership,
+            subscriber,
+            standing,
             bounced.get(subscriber.address_hash) if standing is Standing.BOUNCED else None,
         )  # fmt: skip
         for membership, subscriber, standing in rows
