@@ -419,7 +419,7 @@ def _shown(
             subscriber,
             standing,
             bounced.get(subscriber.address_hash) if standing is Standing.BOUNCED else None,
-        )  # fmt: skip
+        )
         for membership, subscriber, standing in rows
     ]
 
