@@ -230,7 +230,7 @@ def test_what_went_wrong_is_in_sight_on_a_phone(site: Site, page: Page) -> None:
     """The form stands below the fold: the page opens where the trouble is, without a script."""
     from playwright.sync_api import expect
 
-    page.set_viewport_size({"width": 375, "height": 560})
+    page.set_viewport_size({"width": 375, "height": 320})
     site.sign_in(page, "partner", "sight@mee.example")
     page.goto(f"{site.url}/partner/team")
     page.get_by_label("Email address").fill("sight@mee.example")
