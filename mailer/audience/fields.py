@@ -321,10 +321,6 @@ def _one_of(choices: type[StrEnum]) -> Callable[[str], Value]:
     return value
 
 
-def _language(text: str) -> str:
-    return text.lower() if len(text) == 2 and text.isascii() and text.isalpha() else codes.language(text)
-
-
 def _domain(text: str) -> Value:
     try:
         return text.lower() if text.isascii() else text.encode("idna").decode("ascii").lower()
@@ -364,7 +360,7 @@ def _choice(
 
 _FIELDS: dict[str, Field] = {}
 for _field, *_others in (
-    (Field("language", CHOICE, _code(_language), _own(Subscriber.language)), "语言"),
+    (Field("language", CHOICE, _code(codes.language), _own(Subscriber.language)), "语言"),
     (Field("country", CHOICE, _code(codes.country), _own(Subscriber.country)), "国家"),
     (Field("domain", TEXT, _domain, _own(Subscriber.domain)), "域名"),
     (Field("zone", TEXT, str, _own(Subscriber.zone), folds=True), "时区"),
@@ -372,7 +368,7 @@ for _field, *_others in (
     (Field("joined", DAYS, read_day, _own(Subscriber.created_at, days=True), days=True), "加入"),
     (_choice("partner.kind", PartnerKind, _of_partner("kind")), "机构类型"),
     (Field("partner.country", CHOICE, _code(codes.country), _of_partner("country")), "机构国家"),
-    (Field("partner.language", CHOICE, _code(_language), _of_partner("language")), "机构语言"),
+    (Field("partner.language", CHOICE, _code(codes.language), _of_partner("language")), "机构语言"),
     (Field("partner.group", TEXT, str, _groups, folds=True), "机构组"),
     (Field("partner.trusted", FLAG | {Operator.EMPTY}, _yes_no, _of_partner("trusted")), "机构受信任"),
     (Field("partner.code", TEXT, str, _of_partner("code"), folds=True), "partner", "机构"),

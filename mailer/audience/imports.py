@@ -18,9 +18,10 @@ from uuid_utils.compat import uuid7
 
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
-from mailer.audience import bulk, imported, partners, parts, subscribers, undoing
+from mailer.audience import bulk, gone, imported, partners, parts, silenced, subscribers, undoing
 from mailer.audience.intake import Consent, Person, Verdict
 from mailer.audience.parts import Added
+from mailer.audience.sheets.foreign import Gone
 from mailer.audience.sheets.people import Row
 from mailer.audience.sheets.sheet import Sheet
 from mailer.audience.store import Import
@@ -138,7 +139,7 @@ def begin(session: Session, job: Job, *, now: datetime) -> int:
 def take(session: Session, job: Job, import_id: int, rows: Sequence[Row], *, now: datetime) -> None:
     """Take rows in, the next of the file, and keep their verdicts."""
     added, written = [], []
-    for verdict, taken in _decide(session, job, rows, now):
+    for verdict, taken in _decide(session, job, rows, now, import_id=import_id):
         if taken and taken.born and taken.subscriber_id and not verdict.message:
             added.append(_added(verdict.line, taken.subscriber_id, *taken.born))
         else:
@@ -203,7 +204,7 @@ def ask_undo(session: Session, public_id: UUID, *, now: datetime, actor: Actor) 
         raise UndoneAlready
     if done.undo_asked_at is None:
         done.undo_asked_at, done.undo_asked_by = now, actor.name
-        done.to_undo = imported.count_to_undo(session, done.id)
+        done.to_undo = imported.count_to_undo(session, done.id) + silenced.count_with_people(session, done.id)
         audit.record(
             session, now=now, actor=actor, action="import.undo", subject=f"import {public_id}",
             after={"rows": done.to_undo}, partner_id=done.partner_id,
@@ -218,6 +219,9 @@ def undo_step(session: Session, done: Import, *, now: datetime) -> bool:
     if tally is not None:
         done.restored, done.kept = done.restored + tally[True], done.kept + tally[False]
         return True
+    released = silenced.release_with_people(session, done.id, now, done.undo_asked_by)
+    done.restored += released
+    done.kept += silenced.count_with_people(session, done.id) - released
     done.undone_at = now
     audit.record(
         session, now=now, actor=Actor(None, done.undo_asked_by), action="import.undone",
@@ -276,28 +280,41 @@ def _report(session: Session, done: Import) -> Report:
 
 
 def _decide(
-    session: Session, job: Job, rows: Sequence[Row], now: datetime, dry: subscribers.Seats | None = None
+    session: Session,
+    job: Job,
+    rows: Sequence[Row],
+    now: datetime,
+    dry: subscribers.Seats | None = None,
+    import_id: int | None = None,
 ) -> Iterator[tuple[RowVerdict, Taken | None]]:
     """Take in what can be, or only judge it; yield a verdict for every row, and what was written."""
-    refusals: dict[int, str] = {}
+    judged: dict[int, RowVerdict] = {}
     people: list[Person] = []
+    left: dict[int, Gone] = {}
     partner_of = _Partners(session, job)
     for row in rows:
         if row.person is None:
-            refusals[row.line] = row.refusal
+            if row.gone and job.partner_id is None:  # a partner's file silences nobody for others
+                left[row.line] = row.gone
+            judged[row.line] = RowVerdict(row.line, Verdict.REFUSED, row.refusal)
             continue
         try:
             people.append(partner_of.given(row.person, row.partner))
         except MailerError as refusal:
-            refusals[row.line] = refusal.sentence
+            judged[row.line] = RowVerdict(row.line, Verdict.REFUSED, refusal.sentence)
     found = subscribers.take_in(
         session, people, keys=job.keys, now=now, actor=job.actor, publication_id=job.publication_id,
         consent=job.consent, dry=dry,
     )  # fmt: skip
+    if left:
+        judged |= gone.remember(
+            session, left, import_id=import_id, publication_id=job.publication_id, by=job.actor.name,
+            keys=job.keys, now=now,
+        )  # fmt: skip
     taken = iter(found)
     for row in rows:
-        if row.line in refusals:
-            yield RowVerdict(row.line, Verdict.REFUSED, refusals[row.line]), None
+        if row.line in judged:
+            yield judged[row.line], None
             continue
         result = next(taken)
         message = result.refusal.sentence if result.refusal else row.note

@@ -20,7 +20,7 @@ from mailer import address as addresses
 from mailer.address import Address
 from mailer.audience import codes, names
 from mailer.audience.names import Names
-from mailer.audience.store import ConsentKind, SubscriptionState
+from mailer.audience.store import LEFT_ELSEWHERE, ConsentKind, SubscriptionState
 from mailer.errors import Conflict, Forbidden, Invalid
 
 Columns = dict[str, Any]
@@ -43,10 +43,15 @@ class Verdict(StrEnum):
     UPDATED = "updated"
     UNCHANGED = "unchanged"
     REFUSED = "refused"
+    AWAY = "kept_away"  # brings nobody: it says that somebody left elsewhere, which is remembered
 
 
 class HasLeft(Conflict):
     """This person has left the publication: only they themselves can come back, by signing up."""
+
+
+class LeftElsewhere(Conflict):
+    """This person left a list brought in before: only they themselves can come back, by signing up."""
 
 
 class Suppressed(Conflict):
@@ -206,6 +211,7 @@ def decide(
 
     :raises HasLeft: the secretariat brings somebody who left
     :raises Suppressed: the secretariat brings an address that must not be written to
+    :raises LeftElsewhere: the secretariat brings somebody who left another list
     :raises NotTrusted: a partner vouches that may not
     :raises NoSeat: the partner has no room for one more
     :raises HasClosed: the partner has left
@@ -220,6 +226,8 @@ def _secretariats(person: Ready, known: Known, consent: Consent, evidence: Colum
     if consent.kind is not ConsentKind.SIGN_UP:  # a form that anybody can fill in tells nothing
         if known.subscription and known.subscription["state"] == SubscriptionState.LEFT:
             raise HasLeft
+        if known.suppressed == LEFT_ELSEWHERE:
+            raise LeftElsewhere
         if known.suppressed:
             raise Suppressed(
                 "This address must not be written to ({reason}): release its suppression first.",

@@ -47,6 +47,7 @@ _KINDS = listed.by_alias({
     PartnerKind.THINK_TANK: "thinktank 智库 研究机构",
     PartnerKind.OTHER: "other 其他",
 })  # fmt: skip
+_KNOWN = (Verdict.ADDED, Verdict.UPDATED, Verdict.UNCHANGED, Verdict.REFUSED)
 _YES = frozenset(("yes", "y", "true", "1", "x", "是", "可"))
 _NO = frozenset(("no", "n", "false", "0", "否", "不可"))
 _UNLIMITED = frozenset(("unlimited", "none", "no limit", "-", "–", "不限"))
@@ -62,8 +63,9 @@ class Report:
 
     @property
     def counts(self) -> Mapping[Verdict, int]:
-        """How many rows there are of each verdict."""
-        return self.verdicts.counts
+        """How many rows there are of each verdict it may give."""
+        found = self.verdicts.counts
+        return {verdict: found[verdict] for verdict in _KNOWN}
 
 
 def read(raw: bytes, name: str) -> Listed:

@@ -9,7 +9,9 @@ from typing import Any, Self
 from sqlalchemy import ColumnElement, Select, exists, false, func, select
 from sqlalchemy.orm import Session
 
+from mailer import patience
 from mailer.audience import finding, segments, silenced
+from mailer.audience.bulk import among
 from mailer.audience.store import (
     Membership,
     Partner,
@@ -20,6 +22,7 @@ from mailer.audience.store import (
 )
 
 NOWHERE = "none"  # a state: no subscription at all
+_HASH = Membership.__table__.c.address_hash  # of the person, as the database repeats it
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +51,6 @@ class Selection:
 
 
 _WALKED = 1_000  # people of a partner: of more, a page is found by walking through addresses
-_WALKED_FOR_FEW = 10_000  # the same where but a few of them are wanted, so that the way is long
 
 
 def conditions(
@@ -62,19 +64,21 @@ def conditions(
     :raises BadRule: the segment's text cannot be read
     """
     found: list[ColumnElement[bool]] = []
-    walked = for_a_page
+    walked, silenced_of_one = for_a_page, for_a_page and wanted.partner and wanted.suppressed == "yes"
     if wanted.language:
         found.append(Subscriber.language == wanted.language)
     if wanted.country:
         found.append(Subscriber.country == wanted.country)
     if wanted.partner:
         partner = session.scalar(select(Partner.id).where(Partner.code == wanted.partner))
-        many = _WALKED_FOR_FEW if wanted.suppressed == "yes" else _WALKED
-        walked = walked and partner is not None and _has_more(session, partner, many)
-        found.append(_on_list_of(partner, walked))
+        if silenced_of_one:  # few, of many: found first, in an index alone
+            found.append(Subscriber.id.in_(_silenced_of(session, partner, now)))
+        else:
+            walked = walked and partner is not None and _has_more(session, partner)
+            found.append(_on_list_of(partner, walked))
     if wanted.state:
         found.append(_stands(wanted.state))
-    if wanted.suppressed:
+    if wanted.suppressed and not silenced_of_one:
         silent = _silenced(now, walked)
         found.append(silent if wanted.suppressed == "yes" else ~silent)
     if wanted.rule.strip():
@@ -117,9 +121,9 @@ def _its(partner: int) -> Select[int]:
     )
 
 
-def _has_more(session: Session, partner: int, many: int) -> bool:
-    some = _its(partner).limit(many + 1).subquery()
-    return (session.scalar(select(func.count()).select_from(some)) or 0) > many
+def _has_more(session: Session, partner: int) -> bool:
+    some = _its(partner).limit(_WALKED + 1).subquery()
+    return (session.scalar(select(func.count()).select_from(some)) or 0) > _WALKED
 
 
 def _on_list_of(partner: int | None, walked: bool) -> ColumnElement[bool]:
@@ -138,8 +142,20 @@ def _stands(state: str) -> ColumnElement[bool]:
     return exists().where(own, Subscription.state == known).correlate(Subscriber)
 
 
+def _silenced_of(session: Session, partner: int | None, now: datetime) -> Select[int]:
+    """Return whom of a partner's people nobody may write to."""
+    theirs = Membership.partner_id == partner, Membership.ended_at.is_(None)
+    patience.for_a_page(session)
+    found = session.scalars(select(Membership.id).where(*theirs, _HASH.in_(_hashes(now)))).all()
+    return select(Membership.subscriber_id).where(among(session, Membership.id, found))
+
+
+def _hashes(now: datetime) -> Select[str]:
+    return select(Suppression.address_hash).where(silenced.standing(now))
+
+
 def _silenced(now: datetime, walked: bool) -> ColumnElement[bool]:
-    hashes = select(Suppression.address_hash).where(silenced.standing(now))
+    hashes = _hashes(now)
     if walked:
         return Subscriber.address_hash.in_(hashes).is_(True)
     own = Suppression.address_hash == Subscriber.address_hash

@@ -22,6 +22,7 @@ from mailer.audience.intake import Consent, Person
 from mailer.audience.names import Names, clean
 from mailer.audience.store import (
     BOUNCES,
+    LEFT_ELSEWHERE,
     ConsentKind,
     SignUp,
     Subscriber,
@@ -33,7 +34,7 @@ from mailer.sentence import Sentence
 from mailer.signing import Keyring
 
 THE_READER = Actor(None, "reader")  # their address stays out of the audit log
-REVIVABLE = BOUNCES | {"dormant", suppressions.ERASED}
+REVIVABLE = BOUNCES | {"dormant", suppressions.ERASED, LEFT_ELSEWHERE}
 """Reasons of suppressions that end when the address's own mail confirms; a complaint, for one, stays."""
 
 
@@ -178,7 +179,7 @@ def _fulfil(session: Session, sign_up: SignUp, person: Subscriber, now: datetime
 
 
 def revive(session: Session, address_hash: str, publication_id: int, now: datetime) -> None:
-    """End suppressions of an address for its bounces: mail to it has just been read."""
+    """End suppressions of an address for its bounces, or for leaving elsewhere: mail to it was just read."""
     for found in silenced.of_hashes(session, [address_hash], now, publication_id):
         if found.reason in REVIVABLE:
             suppressions.release(

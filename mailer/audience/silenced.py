@@ -259,10 +259,25 @@ def take_back(session: Session, ids: Sequence[int], why: str, now: datetime, by:
 
 
 def release_imported(session: Session, import_id: int, now: datetime, by: str) -> int:
-    """Release what an import added and nobody has released since; return how many."""
+    """Release what a file of suppressions added and nobody has released since; return how many."""
+    return _release(session, Suppression.import_id == import_id, now, by)
+
+
+def count_with_people(session: Session, people_import_id: int) -> int:
+    """Return how many suppressions came with an import of people."""
+    found = select(func.count()).where(Suppression.people_import_id == people_import_id)
+    return session.scalar(found) or 0
+
+
+def release_with_people(session: Session, people_import_id: int, now: datetime, by: str) -> int:
+    """Release what came with an import of people and nobody has released since; return how many."""
+    return _release(session, Suppression.people_import_id == people_import_id, now, by)
+
+
+def _release(session: Session, which: ColumnElement[bool], now: datetime, by: str) -> int:
     result: Any = session.execute(
         update(Suppression)
-        .where(Suppression.import_id == import_id, Suppression.released_at.is_(None))
+        .where(which, Suppression.released_at.is_(None))
         .values(released_at=now, released_by=by)
         .execution_options(synchronize_session=False)
     )

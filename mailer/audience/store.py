@@ -57,6 +57,9 @@ class ConsentKind(StrEnum):
 BOUNCES = frozenset({"bad_mailbox", "bad_domain", "inactive", "mailbox_full"})
 """Reasons of suppressions that a partner may be told: it is who can mend the address."""
 
+LEFT_ELSEWHERE = "left_elsewhere"
+"""The reason of suppressions of those who left another system's list, as a file of it says."""
+
 
 class Partner(Base):
     """An organisation whose managers look after their own people."""
@@ -362,6 +365,7 @@ class Suppression(Base):
     released_why: Mapped[str] = mapped_column(Told, default="", server_default="")
     added_by: Mapped[str] = mapped_column(String(320), default="", server_default="")  # "": the policy
     import_id: Mapped[int | None] = mapped_column(ForeignKey("suppression_imports.id"), index=True)
+    people_import_id: Mapped[int | None] = mapped_column(ForeignKey("imports.id"))  # ``audience.gone``
 
 
 class SuppressionImport(Base):
@@ -435,6 +439,13 @@ class ImportPart(Base):
     undone: Mapped[bool] = mapped_column(default=False)
 
 
+_with_people = Suppression.people_import_id.is_not(None)
+Index(
+    "ix_suppressions_people_import_id",
+    Suppression.people_import_id,
+    postgresql_where=_with_people,
+    sqlite_where=_with_people,
+)
 Index("ix_subscriptions_confirmed", Subscription.publication_id, Subscription.state)
 _not_confirmed = text("state <> 'confirmed'")
 Index(

@@ -18,13 +18,15 @@ from mailer.accounts import audit
 from mailer.accounts.audit import SYSTEM, Actor
 from mailer.audience import silenced
 from mailer.audience.silenced import State
-from mailer.audience.store import Suppression
+from mailer.audience.store import LEFT_ELSEWHERE, Suppression
 from mailer.errors import Invalid, NotFound
 from mailer.signing import Keyring
 
 MANUAL = "manual"  # the reason of those that a person added
 ERASED = "erased"  # the reason of those that keep an erased person from being brought back
-REASONS = ("bad_mailbox", "bad_domain", "inactive", "mailbox_full", "complaint", "dormant", MANUAL)
+REASONS = (
+    "bad_mailbox", "bad_domain", "inactive", "mailbox_full", "complaint", "dormant", LEFT_ELSEWHERE, MANUAL,
+)  # fmt: skip
 """What a suppression may be for."""
 
 
@@ -53,7 +55,10 @@ EVERYWHERE = Scope()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """An address to be silenced. ``added_by`` "": the policy; ``until`` None: until released."""
+    """An address to be silenced. ``added_by`` "": the policy; ``until`` None: until released.
+
+    ``import_id``: the file of suppressions it stood in; ``people_import_id``: the file of people.
+    """
 
     address_hash: str
     reason: str
@@ -62,6 +67,7 @@ class Silence:
     until: datetime | None = None
     added_by: str = ""
     import_id: int | None = None
+    people_import_id: int | None = None
 
     @property
     def key(self) -> tuple[str, str, Scope]:

@@ -136,15 +136,22 @@ def questions(session: Session, app: Any, now: datetime, times: int) -> list[Que
         if each.address_key and (each.name_zh or each.name_en)
     ]
     admin = _signed_in(session, app, now, None)
-    sizes = select(Membership.partner_id).group_by(Membership.partner_id).order_by(func.count())
-    small, *_, large = session.scalars(sizes)
-    every = [
-        *_of_secretariat(people, last, count, admin),
-        *_of_segments(people, count, admin),
-        *_of_partner(session, large, "large partner", count, _signed_in(session, app, now, large)),
-        *_of_partner(session, small, "small partner", count, _signed_in(session, app, now, small)),
-    ]
+    every = [*_of_secretariat(people, last, count, admin), *_of_segments(people, count, admin)]
+    for partner, name in _partners(session).items():
+        every += _of_partner(session, partner, name, count, _signed_in(session, app, now, partner))
     return [each for each in every if each.paths]  # among a few people there may be nobody to ask for
+
+
+def _partners(session: Session) -> dict[int, str]:
+    """Return three partners: with most people, with about as many as partners have, and with fewest."""
+    query = select(Membership.partner_id, func.count()).group_by(Membership.partner_id)
+    sizes: dict[int, int] = dict(session.execute(query).all())
+    mean = sum(sizes.values()) / len(sizes)
+    return {
+        max(sizes, key=sizes.__getitem__): "large partner",
+        min(sizes, key=lambda each: abs(sizes[each] - mean)): "middling partner",
+        min(sizes, key=sizes.__getitem__): "small partner",
+    }
 
 
 def _signed_in(session: Session, app: Any, now: datetime, partner: int | None) -> str:

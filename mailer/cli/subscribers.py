@@ -18,6 +18,7 @@ from mailer.audience.intake import Consent, Verdict
 from mailer.audience.sheets import sheet
 from mailer.audience.sheets.columns import MEANINGS, Layout
 from mailer.audience.sheets.sheet import Sheet
+from mailer.audience.sheets.workbook import ChooseTab
 from mailer.audience.store import ConsentKind, Import
 from mailer.audience.verdicts import Report
 from mailer.cli import Shell, choose, now, pass_shell, say
@@ -81,7 +82,10 @@ def import_(
 
     Stopped half-way, run it again: it goes on.
     """
-    read = sheet.read(readable(file), file.name, Layout(_meanings(mapped), tab))
+    try:
+        read = sheet.read(readable(file), file.name, Layout(_meanings(mapped), tab))
+    except ChooseTab as choose:
+        raise Unreadable(f"{choose} Name it with --sheet.") from choose
     with shell.database.write() as session:
         attempt = session.begin_nested()  # a dry run on an empty database leaves it empty
         publication_id = _publication(shell, session, publication)

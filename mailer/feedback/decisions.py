@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 from mailer.accounts import audit
 from mailer.accounts.audit import Actor
 from mailer.audience import suppressions
-from mailer.audience.store import Suppression, SuppressionImport
+from mailer.audience.store import Import, Suppression, SuppressionImport
 from mailer.audience.suppressions import NoReason
 from mailer.delivery.store import Event
 from mailer.errors import Conflict, NotFound
@@ -43,13 +43,14 @@ class Step:
 class Why:
     """Why an address is silenced. ``address`` None: erased, or never a reader's; no steps: a person did it.
 
-    ``file``: the import that brought it, None: none.
+    ``file``: the file of suppressions that brought it, ``people``: the import of people; None: none.
     """
 
     suppression: Suppression
     address: str | None
     steps: tuple[Step, ...]
     file: SuppressionImport | None
+    people: Import | None
 
 
 def why(session: Session, suppression_id: int) -> Why:
@@ -60,8 +61,9 @@ def why(session: Session, suppression_id: int) -> Why:
     found = suppressions.get(session, suppression_id)
     steps = [Step(*row) for row in store.decisions_behind(session, suppression_id)]
     file = session.get(SuppressionImport, found.import_id) if found.import_id else None
+    people = session.get(Import, found.people_import_id) if found.people_import_id else None
     address = suppressions.addresses(session, [found]).get(found.address_hash)
-    return Why(found, address, tuple(steps), file)
+    return Why(found, address, tuple(steps), file, people)
 
 
 def of_event(session: Session, event_id: int) -> Decision | None:

@@ -50,7 +50,7 @@ SIZE = 50  # rows of a page
 _UPLOADS = RateLimitItemPerHour(60)  # of one person
 _REFRESH = "4"  # seconds, for browsers without our script
 
-Filter = Literal["", "added", "updated", "unchanged", "refused", "noted"]
+Filter = Literal["", "added", "updated", "unchanged", "refused", "kept_away", "noted"]
 
 
 @dataclass(frozen=True)
@@ -155,7 +155,9 @@ def run(request: Request, form: Posted, session: Writing, now: Now, desk: At, up
     found = steps.get(session, upload, partner_id=desk.partner_id)
     context = _checked(session, desk, found, "", 1)
     with pages.again(request, "imports/checked.html", **{**context, "form": forms.kept(form)}):
-        given = _consent(session, desk, found, forms.read(Answer, form), now)
+        given = _default(desk)
+        if context["brings"] or desk.own:  # else nobody comes in whose consent is to be kept
+            given = _consent(session, desk, found, forms.read(Answer, form), now)
         steps.start(session, found, given, _invitation(session, desk, found, given))
     queue.ring(session, queue.IMPORT)
     return pages.done(f"{desk.path}/{upload}")
@@ -300,7 +302,7 @@ def _page(rows: Iterable[Told], show: Filter, page: int) -> dict[str, Any]:
     found = []
     for row in rows:
         counts[row.verdict.value] += 1
-        noted = bool(row.message) and row.verdict is not Verdict.REFUSED
+        noted = bool(row.message) and row.verdict not in (Verdict.REFUSED, Verdict.AWAY)
         counts["noted"] += noted
         if show in ("", row.verdict.value) or (show == "noted" and noted):
             found.append(row)
@@ -308,6 +310,7 @@ def _page(rows: Iterable[Told], show: Filter, page: int) -> dict[str, Any]:
     return {
         "rows": shown, "total": len(found), "counts": counts, "show": show, "page": page, "size": SIZE,
         "all": sum(counts.values()) - counts["noted"],
+        "brings": counts[Verdict.ADDED] + counts[Verdict.UPDATED],
     }  # fmt: skip
 
 

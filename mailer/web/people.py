@@ -191,7 +191,8 @@ def newsletters(session: Session) -> list[tuple[Publication, str]]:
 
 
 def _person(session: Session, found: Subscriber, now: Now) -> dict[str, Any]:
-    ids = person.rows_of(session, found.id)
+    others = person.others(session, found.id)
+    ids = [found.id, *(each.id for each in others)]
     fates = [fate for each in ids for fate in reports.fates(session, each)]
     fates.sort(key=lambda fate: fate.campaign.id, reverse=True)
     standing = history.of_person(session, ids)
@@ -202,7 +203,8 @@ def _person(session: Session, found: Subscriber, now: Now) -> dict[str, Any]:
         "memberships": person.memberships(session, found.id),
         "topics": person.topics(session, found.id),
         "paused": person.pauses(session, found.id, now),
-        "others": person.others(session, found.id),
+        "others": others,
+        "addresses": {each.id: each.address for each in others},
         "standing": standing,
         "partners": person.partners(session, standing),
         "publications": {each.id: name for each, name in newsletters(session)},

@@ -50,6 +50,7 @@ _WORDS = {
     "auto_reply": N_("automatic answer"),
     "unknown": N_("reason not understood"),
     "dormant": N_("came back unexplained"),
+    "left_elsewhere": N_("left another list"),
     "manual": N_("set by a person"),
     # what a decision did
     "did_suppress": N_("silenced"),
@@ -73,6 +74,7 @@ _WORDS = {
     "row_updated": N_("completed"),
     "row_unchanged": N_("known already"),
     "row_refused": N_("refused"),
+    "row_kept_away": N_("kept away"),
     "row_noted": N_("worth a look"),
     # what a column of a file means
     "column_address": N_("E-mail address"),
@@ -99,6 +101,7 @@ _WORDS = {
     "column_confirmed_at": N_("When they confirmed"),
     "column_confirmed_from": N_("IP address they confirmed from"),
     "column_left_at": N_("When they left"),
+    "column_cleaned_at": N_("When letters came back"),
     # how consent came about
     "consent_sign_up": N_("signed up themselves"),
     "consent_invited": N_("invited"),

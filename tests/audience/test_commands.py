@@ -43,7 +43,7 @@ def test_an_import_prints_one_object(mailer, tmp_path):
     assert (status, err, tried.pop("import")) == (0, "", None)
     assert done.pop("import")
     assert done == tried == {
-        "rows": 2, "added": 1, "updated": 0, "unchanged": 0, "refused": 1,
+        "rows": 2, "added": 1, "updated": 0, "unchanged": 0, "refused": 1, "kept_away": 0,
         "verdicts": [
             {"line": 2, "verdict": "added", "message": ""},
             {"line": 3, "verdict": "refused", "message": done["verdicts"][1]["message"]},
@@ -94,7 +94,7 @@ def test_a_workbook_and_columns_of_other_names_are_imported(mailer, tmp_path):
 
     (tmp_path / "people.xlsx").write_bytes(workbook([["email"], ["ann@example.org"]], others))
     status, _, err = mailer("subscribers", "import", "people.xlsx")
-    assert (status, "“People”, “Andra”" in err) == (1, True)
+    assert (status, "“People”, “Andra”" in err, "with --sheet" in err) == (1, True, True)
     words = ("subscribers", "import", "people.xlsx", "--sheet", "Andra")
     status, out, _ = mailer(*words, "--map", "E-post=address, Vem=name", "--json")
     assert (status, json.loads(out)["added"]) == (0, 2)

@@ -117,6 +117,14 @@ def test_a_workbook_comes_in_too(take):
     assert verdicts(take(workbook(cells))) == {2: "added"}
 
 
+def test_a_workbook_of_several_sheets_says_what_to_do(take):
+    """Nobody is asked which of them is meant."""
+    cells = [("code", "kind", "country"), ("fao", "un", "IT")]
+    raw = workbook(cells, lambda book, _sheet: book.add_worksheet("Old").write(0, 0, "x"))
+    with pytest.raises(BadFile, match="leave one in it, or save that one as CSV"):
+        take(raw)
+
+
 def test_a_file_without_codes_says_which_column_is_missing():
     """Nothing else is needed."""
     with pytest.raises(BadFile, match="No column is named “code”"):

@@ -88,7 +88,8 @@ def test_a_rule_written_back_is_the_same_rule(rule):
     [
         ("language", "At position 9 the rule ends: expected an operator"),
         ("colour = red", "At position 1 found “colour”: expected “everyone”, “not”, a bracket or a field ("),
-        ("language = fr and and", "At position 19 found “and”"),
+        ("language = en and and", "At position 19 found “and”"),
+        ("language = xx", "At position 12: language cannot be “xx”, write zh or en"),
         ("(language = zh", "At position 15 the rule ends: expected a closing bracket"),
         ("language = zh)", "At position 14 found “)”: expected “and”, “or” or the end"),
         ("language = zh country = FR", "At position 15 found “country”: expected “and”, “or” or the end"),

@@ -473,6 +473,30 @@ def test_people_without_a_header_are_people():
     assert [column.label for column in look(raw, "x").columns] == ["A", "B"]
 
 
+def test_a_table_of_thousands_of_columns_is_refused_and_one_such_row_is_only_refused_itself():
+    """Nobody could say what they mean; a row that lost its line breaks spoils no other."""
+    with pytest.raises(BadFile, match="far too many columns"):
+        read(b"email" + b"," * 100_000 + b"\nann@example.org\n", "x")
+    raw = b"email,name\nann@example.org,Ann\nben@example.org" + b",x" * 100_000 + b"\n"
+    assert found(raw) == {2: "ann@example.org"}
+    assert "more cells than the header" in refused(raw)[3]
+
+
+@pytest.mark.parametrize(
+    "raw", [b'[{"email": "ann@example.org"}]', b'{"email":"ann@example.org"}\n{"email":"b@example.org"}\n']
+)
+def test_data_for_programs_is_no_table(raw):
+    """Whatever addresses stand in it."""
+    with pytest.raises(BadFile, match="JSON"):
+        read(raw, "people.csv")
+
+
+def test_a_stray_zero_octet_does_not_make_chinese_of_a_file():
+    """It is no UTF-16: what cannot be read is said so."""
+    with pytest.raises(BadFile, match="save it as CSV UTF-8"):
+        read(b"email,name\nann@example.org,A\0nn\n", "x.csv")
+
+
 def test_a_layout_says_what_columns_mean():
     """Others keep their own meaning; "" leaves one out. Another layout is another import."""
     raw = b"E-post,Namn,notes\nann@example.org,Ann Lee,x\n"

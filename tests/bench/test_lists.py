@@ -24,12 +24,12 @@ def given(request, settings):
 
 
 def test_every_question_is_asked_and_timed(given):
-    """Lists, searches, segments and two partners' desks: a page that does not come would raise."""
+    """Lists, searches, segments and partners' desks: a page that does not come would raise."""
     figures = lists.run(given, Plan(rows=1_000, letters=1, times=1), lambda told: None)
     assert figures["rows"] == 1_000
     names = [each["name"] for each in figures["questions"]]
     assert len(names) == len(set(names)) > 60
-    for start in ("all people: ", "search: ", "segment: ", "large partner: ", "small partner: "):
+    for start in ("all people: ", "search: ", "segment: ", "large partner: ", "middling partner: "):
         assert any(name.startswith(start) for name in names)
     for each in figures["questions"]:
         assert list(each) == ["name", "asked", "p50_ms", "p95_ms", "bar_ms", "reached"]

@@ -29,6 +29,9 @@ def test_a_pair_is_found_previewed_merged_and_taken_back(admin, two, sqlite_data
     page = admin.post(path, do="merge")
     assert page.url.path == f"/admin/subscribers/{new.public_id}"
     assert "old@example.org" in page.text
+    facts = page.text.split("<h2>Person</h2>")[1]
+    assert ("has left" in facts, facts.count("Green Observer")) == (False, 1)
+    assert "<small>of the entry old@example.org</small>" in page.text
     assert "part of another entry" in admin.get(f"/admin/subscribers/{old.public_id}").text
     assert "No likely duplicates" in admin.get("/admin/duplicates").text
     change = page.text.split("/admin/changes/")[1].split("/")[0]

@@ -103,6 +103,28 @@ def test_the_file_is_taken_in_with_its_evidence(admin, work, sqlite_database):
         assert consent.consent_by == admin.user.email
 
 
+def test_a_file_of_those_who_left_is_remembered_without_words_of_consent(admin, work, sqlite_database):
+    """Nobody comes in by it: there is nothing to agree to. The suppression leads back to the file."""
+    page = send(admin, "Email Address,UNSUB_TIME\nann@example.org,2020-01-02 03:04:05\n", "unsubscribed.csv")
+    assert told(page) == [0, 0, 0, 0, 1]
+    assert "1 person who left or bounced elsewhere is remembered" in page.text
+    assert "<span>ann@example.org</span>" in page.text
+    assert 'name="how"' not in page.text
+    path = page.url.path
+    admin.post(f"{path}/run")
+    assert work()
+    done = admin.get(path)
+    assert told(done) == [0, 0, 0, 0, 1]
+    assert people(sqlite_database) == []
+    listed = admin.get("/admin/suppressions")
+    assert "left another list" in listed.text
+    shown = admin.get(re.search(r'href="(/admin/suppressions/\d+)"', listed.text)[1]).text
+    assert f'<a href="{done.url.path}">unsubscribed.csv</a>' in shown
+    admin.post(f"{done.url.path}/undo")
+    work()
+    assert "left another list" not in admin.get("/admin/suppressions").text
+
+
 def test_consent_has_to_be_said(admin, work):
     """Without it the page comes back with a note beside the field, and nothing runs."""
     path = send(admin).url.path

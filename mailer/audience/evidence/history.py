@@ -17,9 +17,11 @@ from mailer.audience.store import ConsentKind, Membership, Subscription
 class Standing:
     """How a person stood for a while. ``until`` None: now. ``changed_by`` "": the person ended it themselves.
 
-    One of ``publication_id`` and ``partner_id`` is set; ``state`` as in ``evidence.store.PastConsent``.
+    ``subscriber_id``: whose row it is, the person's or one merged into it. One of ``publication_id`` and
+    ``partner_id`` is set; ``state`` as in ``evidence.store.PastConsent``.
     """
 
+    subscriber_id: int
     publication_id: int | None
     partner_id: int | None
     state: str
@@ -77,6 +79,7 @@ def _standing(
     changed_by: str = "",
 ) -> Standing:
     return Standing(
-        publication_id, partner_id, str(state), since, until, changed_by, ConsentKind(row.consent_kind),
-        row.consent_at, row.consent_by, row.consent_wording, row.consent_origin,
+        row.subscriber_id, publication_id, partner_id, str(state), since, until, changed_by,
+        ConsentKind(row.consent_kind), row.consent_at, row.consent_by, row.consent_wording,
+        row.consent_origin,
     )  # fmt: skip

@@ -38,19 +38,27 @@ _ALIASES = {
     "opted_in_from": "optinip",
     "confirmed_at": "confirmtime 确认时间",
     "confirmed_from": "confirmip",
-    "left_at": "unsubtime unsubscribedat cleantime 退订时间",
+    "left_at": "unsubtime unsubscribedat optouttime 退订时间",
+    "cleaned_at": "cleantime cleanedat bouncedat 退信时间",
 }
 _MEANING = {alias: meaning for meaning, aliases in _ALIASES.items() for alias in aliases.split()}
-_FIRST_OF_SEVERAL = {"opted_in_at", "confirmed_at", "left_at"}  # an export may hold two such columns
+_FIRST_OF_SEVERAL = {"opted_in_at", "confirmed_at", "left_at", "cleaned_at"}  # an export may hold two
 
 MEANINGS = tuple(_ALIASES)
 """What a column can mean."""
+
+MOST = 500
+"""Columns of a table that a person can still say the meaning of."""
 
 NAMED = tuple(Names().columns())
 EITHER_SCRIPT = ("name", "family", "given", "honorific")  # columns that may hold Chinese or Latin
 
 ADDRESS = re.compile(r"[^\s@<>,;；，、]+[@＠][^\s@<>,;；，、]+[.．。][^\s@<>,;；，、]+")
 _PHONE = re.compile(r"[+(（]?[\d\s().（）/+－-]{5,}")
+
+
+class TooWide(BadFile):
+    """The table has far too many columns: delete those that are empty or not needed, and import the rest."""
 
 
 class NoSuchColumn(Invalid):

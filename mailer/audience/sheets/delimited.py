@@ -13,9 +13,17 @@ from typing import TextIO
 
 from mailer.audience.sheets import columns
 from mailer.audience.sheets.source import HEAD, BadFile, Source
+from mailer.sentence import Sentence
 
 DELIMITERS = ",;\t"
 LIST = "\n"  # the delimiter of a plain list: `Name <address>` or an address, one a line
+
+_TROUBLES = {
+    "unexpected end": Sentence("a quote is never closed"),
+    "expected after": Sentence("something stands behind a closing quote"),
+    "field limit": Sentence("a cell is longer than a book"),
+    "new-line character": Sentence("a line ends in the middle of it"),
+}
 
 Record = tuple[int, Sequence[str]]
 """The line of the file that a row begins on, from 1, and its cells as they stand there."""
@@ -84,8 +92,13 @@ def _rows(text: TextIO, delimiter: str) -> Iterator[Record]:
             begins = reader.line_num + 1
     except csv.Error as error:
         raise BadFile(
-            "Line {line} of the file cannot be read ({why}): mend its quotes.", line=begins, why=error
+            "Line {line} of the file cannot be read ({why}): mend its quotes.", line=begins, why=_why(error)
         ) from error
+
+
+def _why(error: csv.Error) -> Sentence | str:
+    """Return the trouble in words that are translated, where the reader's are known."""
+    return next((said for words, said in _TROUBLES.items() if words in str(error)), str(error))
 
 
 def _listed(text: TextIO) -> Iterator[Record]:

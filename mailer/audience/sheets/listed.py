@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from mailer.audience.sheets import sheet
+from mailer.audience.sheets.delimited import Delimited
 from mailer.audience.sheets.guard import unguarded
 from mailer.audience.sheets.source import BadFile, source
+from mailer.audience.sheets.workbook import ChooseTab, Workbook
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +53,7 @@ def read(
 
     :raises BadFile: not a table, without the column that is needed, or empty
     """
-    records = [
-        (line, [unguarded(cell.strip()) for cell in cells])
-        for line, cells in sheet.opened(source(raw)).records()
-    ]
+    records = [(line, [unguarded(cell.strip()) for cell in cells]) for line, cells in _opened(raw).records()]
     if not records:
         raise BadFile("The file is empty: export the table again and import that.")
     header = records[0][1]
@@ -71,3 +70,14 @@ def read(
     ]
     unread = tuple(cell for cell, meaning in zip(header, meanings, strict=True) if cell and not meaning)
     return Listed(name, sha256(raw).hexdigest(), tuple(rows), unread)
+
+
+def _opened(raw: bytes) -> Delimited | Workbook:
+    try:
+        return sheet.opened(source(raw))
+    except ChooseTab as choose:  # where nobody is asked which
+        raise BadFile(
+            "The workbook has several sheets with something in them ({tabs}): leave one in it, or save that"
+            " one as CSV.",
+            tabs=", ".join(f"“{name}”" for name in choose.tabs),
+        ) from choose

@@ -13,6 +13,7 @@ from mailer.audience.names import Names
 from mailer.audience.sheets import cells, foreign
 from mailer.audience.sheets.columns import EITHER_SCRIPT, NAMED
 from mailer.audience.sheets.delimited import Record
+from mailer.audience.sheets.foreign import LEFT_THERE, Gone
 from mailer.audience.sheets.guard import unguarded
 from mailer.sentence import Sentence
 
@@ -27,7 +28,8 @@ _STRIP = str.strip
 class Row(NamedTuple):
     """A row of a sheet. ``person`` None: ``refusal`` says why it cannot be taken in.
 
-    ``note``: what a person should look at though the row is taken in, such as a likely slip.
+    ``note``: what a person should look at though the row is taken in, such as a likely slip. ``gone``: it is
+    about somebody who left or bounced in another system.
     """
 
     line: int  # of the file, from 1
@@ -35,6 +37,7 @@ class Row(NamedTuple):
     partner: str = ""  # a partner's code, where the sheet has such a column
     refusal: str = ""  # a Sentence
     note: str = ""  # a Sentence
+    gone: Gone | None = None
 
 
 def rows(records: Iterable[Record], meanings: Sequence[str], file_name: str) -> Iterator[tuple[Row, str]]:
@@ -71,15 +74,16 @@ def rows(records: Iterable[Record], meanings: Sequence[str], file_name: str) -> 
                 continue
             key = cells.key_of(address)
         for n, cell in enumerate(got):
-            if cell[:1] == "'":
+            if "'" in cell:
                 got[n] = unguarded(cell)
         said = f"{origin}:{line}"
         if history is not None:
-            more, refusal = history(got)
-            if refusal:
-                yield Row(line, None, "", refusal), ""
+            past, reason = history(got)
+            if reason is not None:
+                gone = Gone(address, reason, f"{said}: {past}") if reason else None
+                yield Row(line, None, "", LEFT_THERE, "", gone), key if gone else ""
                 continue
-            said += more
+            said += past
         if named is not None:
             names = named(got, beside)
         elif beside or names is not _NOBODY:

@@ -38,15 +38,22 @@ class Suspects:
 
 
 class Repeats:
-    """A second pass: each repeat is refused, under the same partner."""
+    """A second pass: each repeat is refused, under the same partner.
+
+    That somebody has left outranks who stands further up, and nobody further down comes in.
+    """
 
     def __init__(self) -> None:
         self._first: dict[tuple[str, str], int] = {}
+        self._gone: dict[str, int] = {}
 
     def judged(self, row: Row, key: str) -> Row:
         """Return the row of a suspect, refused if its address stands further up."""
-        line = self._first.setdefault((key, row.partner), row.line)
+        if row.gone:
+            line = self._gone.setdefault(key, row.line)
+        else:
+            line = self._gone.get(key) or self._first.setdefault((key, row.partner), row.line)
         if line == row.line:
             return row
         again = Sentence("The same address stands on line {line} already.", line=line)
-        return row._replace(person=None, refusal=again, note="")
+        return row._replace(person=None, refusal=again, note="", gone=None)

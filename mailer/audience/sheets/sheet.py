@@ -90,7 +90,7 @@ class Sheet:
 def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
     """Look at a file: what its columns are called and hold, and what they would be taken for.
 
-    :raises BadFile: not a table; the message says what to do
+    :raises BadFile: not a table, or one of too many columns; the message says what to do
     :raises NoSuchColumn: the layout names one that is not there; NoSuchMeaning: one that none can have
     """
     file = source(content)
@@ -101,6 +101,8 @@ def look(content: bytes | Path, name: str, layout: Layout = FOUND) -> Table:
     if not first:
         raise BadFile("The file is empty: export the table again and import that.")
     head = header.find(first)
+    if len(head.cells) > columns.MOST:
+        raise columns.TooWide
     meanings = columns.meanings(head.cells, head.below, layout.columns)
     return Table(name, file, layout, head, tuple(meanings), records)
 

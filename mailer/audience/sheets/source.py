@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -36,6 +37,9 @@ _OTHERS = {
     b"SQLite format 3\x00": Sentence("a database"),
 }
 _PAGES = (b"<!doctype html", b"<html")
+_JSON = re.compile(
+    rb"""\s*(?:\[\s*)*\{\s*"[^"\n]*"\s*:"""
+)  # CSV doubles a quote inside a cell, and begins with one
 
 
 class BadFile(Invalid):
@@ -111,6 +115,8 @@ class Source:
             return ("utf-16",)
         if b"\x00" in head[:1000]:  # UTF-16 without its mark: every other octet of Latin text is zero
             odd, even = head[1:1000:2].count(0), head[0:1000:2].count(0)
+            if 16 * (odd + even) < len(head[:1000]):  # a stray one or two: what else would be text is torn
+                return ()
             return ("utf-16-le",) if odd > 10 * even else ("utf-16-be",) if even > 10 * odd else ()
         return ("utf-8-sig", "gb18030")
 
@@ -155,5 +161,7 @@ def _refuse_others(head: bytes) -> None:
         what = Sentence("a picture")
     if head.lstrip(b"\xef\xbb\xbf \r\n\t").lower().startswith(_PAGES):
         what = Sentence("a web page")
+    if _JSON.match(head.removeprefix(codecs.BOM_UTF8)):
+        what = Sentence("data for programs (JSON)")
     if what is not None:
         raise NotATable(what)

@@ -244,8 +244,8 @@ def _check(session: Session, upload: Upload, job: Job, now: datetime) -> None:
 
 def _with_addresses(verdicts: Iterable[RowVerdict], read: Sheet) -> Iterator[Told]:
     for verdict, row in zip(verdicts, read.rows(), strict=True):
-        address = row.person.address if row.person else ""
-        yield Told(verdict.line, verdict.verdict, verdict.message, address)
+        who = row.person or row.gone
+        yield Told(verdict.line, verdict.verdict, verdict.message, who.address if who else "")
 
 
 def _go_on(
