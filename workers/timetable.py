@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from celery.beat import Scheduler
@@ -28,6 +28,7 @@ TIMETABLE = {  # seconds
     "look up": {"task": LOOK_UP, "schedule": 600.0},
     "tidy": {"task": TIDY, "schedule": 3600.0},
 }
+_FIRST_TIDY = timedelta(minutes=1)  # after the start: not every machine is up for an hour on end
 _SOON_AGAIN = (SWEEP, queue.APPLY, queue.CHANGE)
 
 
@@ -39,6 +40,12 @@ class Steady(Scheduler):  # type: ignore[misc]  # Celery has no types
     """
 
     _seen: datetime | None = None
+
+    def setup_schedule(self) -> None:
+        """Take the timetable, as if the tidying were nearly due: retention waits for no hour of running."""
+        super().setup_schedule()
+        tidy = self.schedule["tidy"]
+        tidy.last_run_at -= tidy.schedule.run_every - _FIRST_TIDY
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
         """Ring, unless enough bells wait and another soon says the same. Trouble is logged, not raised."""

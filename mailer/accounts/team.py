@@ -22,6 +22,10 @@ class Unusable(Conflict):
     """This address cannot be used for an account here: choose another, or ask the secretariat."""
 
 
+class OnTheTeam(Conflict):
+    """This colleague is on your team already: if they cannot sign in, send them a new link."""
+
+
 class Oneself(Conflict):
     """You cannot remove yourself: ask a colleague to do it, or the secretariat."""
 
@@ -49,11 +53,14 @@ def invite(
     """Make a colleague a manager of the partner too; one who was removed is let in again.
 
     :raises BadAddress: not an address
-    :raises Unusable: it has an account that is not of this team, or is in it already
+    :raises Unusable: it has an account that is not of this team
+    :raises OnTheTeam: its account is open
     """
     known = store.user_by_email(session, address.parse(email).key)
-    if known is None or known.partner_id != partner_id or known.disabled_at is None:
+    if known is None or known.partner_id != partner_id:
         return _added(session, partner_code, email, name, language, now, actor)
+    if known.disabled_at is None:
+        raise OnTheTeam
     known.disabled_at = None
     session.flush()
     audit.record(

@@ -414,7 +414,12 @@ def _shown(
         if found.reason in BOUNCES
     }
     return [
-        _person(membership, subscriber, standing, bounced.get(subscriber.address_hash))
+        _person(
+            membership,
+            subscriber,
+            standing,
+            bounced.get(subscriber.address_hash) if standing is Standing.BOUNCED else None,
+        )
         for membership, subscriber, standing in rows
     ]
 

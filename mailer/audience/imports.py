@@ -317,7 +317,7 @@ def _decide(
             yield judged[row.line], None
             continue
         result = next(taken)
-        message = result.refusal.sentence if result.refusal else result.note or row.note
+        message = result.refusal.sentence if result.refusal else row.note
         yield RowVerdict(row.line, result.verdict, message), result
 
 

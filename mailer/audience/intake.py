@@ -20,7 +20,7 @@ from mailer import address as addresses
 from mailer.address import Address
 from mailer.audience import codes, names
 from mailer.audience.names import Names
-from mailer.audience.store import BOUNCES, LEFT_ELSEWHERE, ConsentKind, SubscriptionState
+from mailer.audience.store import LEFT_ELSEWHERE, ConsentKind, SubscriptionState
 from mailer.errors import Conflict, Forbidden, Invalid
 
 Columns = dict[str, Any]
@@ -150,7 +150,6 @@ class Intent(NamedTuple):
     subscriber: Columns
     membership: Columns
     subscription: Columns
-    note: str = ""  # what else there is to know
 
     def before(self, known: Known) -> Mapping[str, Columns | None]:
         """Return what undoing restores: each table's old values; None for a row that was not there."""
@@ -261,15 +260,11 @@ def _partners(
     membership = _membership(person, known.membership, {**evidence, **_force(consent, now)}, fresh, now)
     subscriber = _subscriber(person, known, host, known.shared, now)
     changed = Verdict.UPDATED if membership else Verdict.UNCHANGED
-    bounced = (
-        f"Letters to this address come back ({known.suppressed})." if known.suppressed in BOUNCES else ""
-    )
     return Intent(
         Verdict.ADDED if fresh else changed,
         subscriber,
         membership,
         _subscription(known, consent, evidence, now),
-        bounced,
     )
 
 

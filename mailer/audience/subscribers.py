@@ -47,11 +47,6 @@ class Taken(NamedTuple):
     born: tuple[Columns, Columns | None] | None = None
 
     @property
-    def note(self) -> str:
-        """What else there is to know."""
-        return self.intent.note if self.intent else ""
-
-    @property
     def before(self) -> dict[str, Columns | None]:
         """What undoing restores, by table."""
         return dict(self.intent.before(self.known)) if self.intent else {}
@@ -276,12 +271,13 @@ def set_topics(
 
     :raises NoTopic: one the publication does not offer
     """
-    before = topics.chosen(session, subscriber_id, publication_id)
-    topics.choose(session, subscriber_id=subscriber_id, publication_id=publication_id, codes=codes)
-    audit.record(
-        session, now=now, actor=actor, action="subscriber.choose_topics",
-        subject=f"subscriber {subscriber_id}", before=before, after=sorted(set(codes)),
-    )  # fmt: skip
+    before, after = sorted(topics.chosen(session, subscriber_id, publication_id)), sorted(set(codes))
+    topics.choose(session, subscriber_id=subscriber_id, publication_id=publication_id, codes=after)
+    if before != after:
+        audit.record(
+            session, now=now, actor=actor, action="subscriber.choose_topics",
+            subject=f"subscriber {subscriber_id}", before={"topics": before}, after={"topics": after},
+        )  # fmt: skip
 
 
 def _change(

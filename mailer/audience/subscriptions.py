@@ -92,7 +92,13 @@ def is_asked(session: Session, subscriber_id: int, publication_id: int) -> bool:
 
 
 def rejoin(
-    session: Session, *, subscriber_id: int, publication_id: int, now: datetime, origin: str = ""
+    session: Session,
+    *,
+    subscriber_id: int,
+    publication_id: int,
+    now: datetime,
+    wording: str = "undo of leaving",
+    origin: str = "",
 ) -> bool:
     """Undo a leave, at the person's own wish; False when they had not left. It is a new consent."""
     subscription = get(session, subscriber_id, publication_id)
@@ -101,7 +107,7 @@ def rejoin(
     _move(session, subscription, SubscriptionState.CONFIRMED, now)
     subscription.left_reason = ""
     subscription.consent_kind, subscription.consent_at = ConsentKind.SIGN_UP, now
-    subscription.consent_by, subscription.consent_wording = "", "undo of leaving"
+    subscription.consent_by, subscription.consent_wording = "", wording
     subscription.consent_origin = origin[:200]
     return True
 

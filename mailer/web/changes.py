@@ -25,7 +25,7 @@ from mailer.web import forms, pages
 from mailer.web.access import actor, guard, local, may, staff
 from mailer.web.forms import Form
 from mailer.web.house import Now, Posted, Reading, Writing
-from mailer.web.i18n import _, ngettext
+from mailer.web.i18n import _, ngettext, sentences
 from mailer.web.people import Wanted, choices, newsletters
 
 router = APIRouter(
@@ -128,10 +128,11 @@ def take_back(form: Posted, session: Writing, now: Now, me: Steward, change: UUI
     done = journal.undo(session, change, now=now, actor=actor(me))
     said = _("Taken back.")
     if done.kept:
-        said += " " + ngettext(
+        kept = ngettext(
             "%(num)s entry has changed since and stays.", "%(num)s entries have changed since and stay.",
             done.kept,
         )  # fmt: skip
+        said = sentences(said, kept)
     return pages.done(local(forms.read(Back, form).next), said)
 
 

@@ -36,6 +36,17 @@ class TooMany(MailerError):
     http_status = 429
 
 
+class TooManyThisHour(TooMany):
+    """Too many attempts: wait an hour and try again."""
+
+
+class TooManyToday(TooMany):
+    """Too many attempts: try again tomorrow."""
+
+
+_LATER = {"hour": TooManyThisHour, "day": TooManyToday}
+
+
 class Doorkeeper:
     """Counts attempts in a moving window: in this process, or in Redis for all of them."""
 
@@ -45,7 +56,7 @@ class Doorkeeper:
     def count(self, limit: RateLimitItem, *whose: str) -> None:
         """:raises TooMany: more attempts than ``limit`` allows"""
         if not self.admits(limit, *whose):
-            raise TooMany
+            raise _LATER.get(limit.GRANULARITY.name, TooMany)
 
     def admits(self, limit: RateLimitItem, *whose: str) -> bool:
         """Count an attempt, unless there were as many as ``limit`` allows: then say no."""

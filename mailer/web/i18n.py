@@ -183,6 +183,11 @@ def listed(items: Iterable[str]) -> str:
     return ("、" if current() == "zh" else ", ").join(items)
 
 
+def sentences(*said: str) -> str:
+    """Return sentences one after the other, as the language writes them; empty ones are left out."""
+    return ("" if current() == "zh" else " ").join(filter(None, said))
+
+
 def countries() -> list[tuple[str, str]]:
     """Return every country's ISO 3166 code with what people call it, in the order they look for it."""
     return list(_countries(current()))

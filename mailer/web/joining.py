@@ -13,7 +13,7 @@ from limits import RateLimitItemPerHour
 from sqlalchemy.orm import Session
 from starlette.background import BackgroundTask
 
-from mailer.audience import desk, joining, lines
+from mailer.audience import desk, joining, lines, typos
 from mailer.audience.intake import Person as Somebody
 from mailer.audience.intake import Verdict
 from mailer.audience.lines import Typed
@@ -24,7 +24,7 @@ from mailer.web import advice, consent, forms, pages
 from mailer.web.access import actor, guard
 from mailer.web.forms import Form, Refused
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
-from mailer.web.i18n import _, tell
+from mailer.web.i18n import _, sentences, tell
 from mailer.web.invitations import invite
 from mailer.web.partner import Manager, Own, Person, called, publication
 
@@ -75,7 +75,9 @@ def add_person(
             address=given.address, names=given.names(), language=given.language, notes=given.notes,
             publication_id=publication_id, ask=ask, **_evidence(request, session, ask),
         )  # fmt: skip
-    done = pages.done("/partner/people", _("%(name)s has been added.", name=added.name or added.address))
+    slip = tell(typos.note(added.address))
+    said = sentences(_("%(name)s has been added.", name=added.name or added.address), slip)
+    done = pages.done(f"/partner/people/{added.id}" if slip else "/partner/people", said)
     return _asking(done, house, own, [added.address] if ask else [], publication_id, now)
 
 
@@ -134,7 +136,7 @@ def _somebody(typed: Typed, own: Partner, language: str) -> Somebody:
 
 def _line(typed: Typed, became: Taken) -> Line:
     if became.refusal is None:
-        return Line(typed.text, became.verdict, "")
+        return Line(typed.text, became.verdict, tell(typos.note(typed.address)))
     return Line(typed.text, became.verdict, tell(became.refusal.sentence))
 
 
@@ -183,6 +185,7 @@ def correct(
             **_evidence(request, session, ask),
         )  # fmt: skip
     said = _("The address is now %(address)s.", address=moved.address)
+    said = sentences(said, tell(typos.note(moved.address)))
     done = pages.done(f"/partner/people/{moved.id}", said)
     return _asking(done, house, own, [moved.address] if ask else [], publication_id, now)
 

@@ -23,7 +23,7 @@ from mailer.issues.store import Publication
 from mailer.signing import Purpose
 from mailer.web import i18n
 from mailer.web.house import House
-from mailer.web.i18n import _
+from mailer.web.i18n import _, sentences
 
 PREFERENCES_LAST = timedelta(days=1)
 SIGN_UP_LASTS = timedelta(days=7)
@@ -86,8 +86,10 @@ def known(session: Session, house: House, person: Subscriber, publication_id: in
     _send(
         session, house, person.address, publication_id, now,
         _("%(name)s: you are subscribed already", name=name),
-        _("Somebody, perhaps you, asked for %(name)s at this address.", name=name)
-        + " " + _("It comes to you already."),
+        sentences(
+            _("Somebody, perhaps you, asked for %(name)s at this address.", name=name),
+            _("It comes to you already."),
+        ),
         _("Here you can change your language and topics, pause, or leave:"),
         preferences_link(house, person.id, publication_id, now),
         _("The link works for a day. If you did not ask for it, you can ignore this letter."),
@@ -104,8 +106,10 @@ def confirm_sign_up(
     _send(
         session, house, person.address, publication_id, now,
         _("%(name)s: please confirm", name=name),
-        _("Somebody, perhaps you, asked for %(name)s at this address.", name=name)
-        + " " + _("If you would like to receive it, confirm here:"),
+        sentences(
+            _("Somebody, perhaps you, asked for %(name)s at this address.", name=name),
+            _("If you would like to receive it, confirm here:"),
+        ),
         _link(house, "joining", Purpose.SIGN_UP, sign_up_id, 0, now + SIGN_UP_LASTS),
         _("If it was not you, you need do nothing: no letter will come. The link works for a week."),
     )  # fmt: skip
@@ -150,8 +154,10 @@ def new_address(
     _send(
         session, house, address, publication_id, now,
         _("%(name)s: is this your new address?", name=name),
-        _("A reader of %(name)s asked for their letters to come here.", name=name)
-        + " " + _("If that was you, confirm here:"),
+        sentences(
+            _("A reader of %(name)s asked for their letters to come here.", name=name),
+            _("If that was you, confirm here:"),
+        ),
         _link(house, "address", Purpose.NEW_ADDRESS, change_id, 0, now + NEW_ADDRESS_LASTS),
         _("If it was not you, you need do nothing: nothing will change. The link works for two days."),
     )  # fmt: skip

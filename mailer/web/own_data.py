@@ -12,7 +12,7 @@ from typing import Any, Literal
 from fastapi import APIRouter, FastAPI, Request, Response
 from sqlalchemy.orm import Session
 
-from mailer.audience import sign_ups
+from mailer.audience import moves, sign_ups, topics
 from mailer.audience.sign_ups import THE_READER
 from mailer.audience.store import Subscriber
 from mailer.errors import NotFound
@@ -34,10 +34,11 @@ _PAGES = {
     "confirm": Purpose.CONFIRM,
     "data": Purpose.DATA,
     "erase": Purpose.ERASE,
+    "address": Purpose.NEW_ADDRESS,
 }
 """Pages whose links expire and can be mailed afresh, by the first part of their address."""
 
-Page = Literal["my", "welcome", "joining", "confirm", "data", "erase"]
+Page = Literal["my", "welcome", "joining", "confirm", "data", "erase", "address"]
 
 
 @router.post("/my/{token}/data")
@@ -61,11 +62,15 @@ def ask_to_erase(request: Request, house: Here, session: Reading, now: Now, toke
 @router.get("/data/{token}")
 def data(request: Request, house: Here, session: Reading, now: Now, token: str) -> Response:
     person = _briefly(request, session, house, Purpose.DATA, token, now)
-    held = own_data.everything(session, person.id, now)
+    held, every = own_data.everything(session, person.id, now), issues.publications(session)
     return pages.render(
         request, "subscriber/data.html", token=token, held=held, address=person.address,
-        called_by={each.code: publications.voice(session, each.id, i18n.current()).name
-                   for each in issues.publications(session)},
+        called_by={each.code: publications.voice(session, each.id, i18n.current()).name for each in every},
+        topics_called={
+            (each.code, topic.code): topic.name_zh if i18n.current() == "zh" else topic.name_en
+            for each in every
+            for topic in topics.listing(session, each.id, retired=True)
+        },
     )  # fmt: skip
 
 
@@ -123,7 +128,12 @@ def mail_afresh(
 
 
 def _whose(session: Session, page: Page, first: int) -> Subscriber:
-    return sign_ups.find(session, first)[1] if page == "joining" else readers.known(session, first)
+    match page:
+        case "joining":
+            return sign_ups.find(session, first)[1]
+        case "address":
+            return moves.find(session, first)[1]
+    return readers.known(session, first)
 
 
 def _mail(
@@ -141,6 +151,11 @@ def _mail(
             mails.own_data(session, house, person, _a_publication(session), now)
         case "erase":
             mails.erasure(session, house, person, _a_publication(session), now)
+        case "address":
+            change = moves.find(session, first)[0]
+            if change.address is None:  # they have moved
+                raise NotFound
+            mails.new_address(session, house, person, change.address, change.publication_id, change.id, now)
 
 
 def _a_publication(session: Session) -> int:

@@ -132,10 +132,21 @@ def resume(request: Request, house: Here, session: Writing, now: Now, token: str
     return pages.done(f"/my/{token}", _("Letters come again."))
 
 
+class Leaving(Form):
+    """Why somebody leaves, if they care to say."""
+
+    reason: str = ""
+
+
 @router.post("/my/{token}/letters/{code}/leave")
-def leave(request: Request, house: Here, session: Writing, now: Now, token: str, code: str) -> Response:
+def leave(
+    request: Request, form: Posted, house: Here, session: Writing, now: Now, token: str, code: str
+) -> Response:
     person, publication, _ignored = _of(request, session, house, token, code, now)
-    subscriptions.leave(session, subscriber_id=person.id, publication_id=publication.id, now=now)
+    reason = forms.read(Leaving, form).reason
+    subscriptions.leave(
+        session, subscriber_id=person.id, publication_id=publication.id, now=now, reason=reason
+    )
     return pages.done(f"/my/{token}", _("You have left. No further letter will come."))
 
 

@@ -226,7 +226,10 @@ def link_page(request: Request, house: Here, token: str, next: str = "/") -> Res
 
 @router.post("/sign-in/{token}", dependencies=[Depends(_own_sign_in)])
 def use_link(request: Request, form: Posted, house: Here, session: Writing, now: Now, token: str) -> Response:
-    user = sessions.use_link(session, token, now)
+    """One that was used or has expired is answered with the form that mails another."""
+    again = {"visitor": form["csrf"], "mails": _mails(house)}
+    with pages.again(request, "access/ask_link.html", form=forms.kept(form), **again):
+        user = sessions.use_link(session, token, now)
     return _entered(request, house, session, user, How.LINK, now, local(str(form.get("next", "/"))))
 
 

@@ -8,7 +8,7 @@ address itself.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 from uuid import UUID
 
@@ -26,9 +26,9 @@ from mailer.issues import figures, publications
 from mailer.signing import BadToken, Purpose
 from mailer.tracking import Reader
 from mailer.web import forms, i18n, letters, mails, pages, readers
-from mailer.web.forms import Form
 from mailer.web.house import Here, House, Now, Posted, Reading, Writing
 from mailer.web.i18n import _
+from mailer.web.preferences import Leaving
 
 router = APIRouter(include_in_schema=False)
 
@@ -88,12 +88,6 @@ def leave_page(request: Request, house: Here, session: Reading, token: str) -> R
     return _letter_page(request, "subscriber/leave.html", reader, token=token, ask=ask)
 
 
-class Leaving(Form):
-    """Why somebody leaves, if they care to say."""
-
-    reason: str = ""
-
-
 @router.post("/leave/{token}")
 def leave(house: Here, form: Posted, session: Writing, now: Now, token: str) -> Response:
     """RFC 8058 one-click: a bare POST suffices; no cookie, no sign-in. GET only shows the button."""
@@ -114,7 +108,11 @@ def come_back(request: Request, house: Here, session: Writing, now: Now, token: 
     if left is not None and now - left.changed_at > UNDO_LASTS:
         ask = house.settings.keys.sign(Purpose.LINK, reader.campaign_id, reader.n)
         return pages.done(f"/preferences/{ask}")
-    _rejoin(request, session, reader.subscriber_id, reader.publication_id, now)
+    subscriptions.rejoin(
+        session, subscriber_id=reader.subscriber_id, publication_id=reader.publication_id, now=now,
+        wording=_("That was a mistake: subscribe me again"),
+        origin=request.client.host if request.client else "",
+    )  # fmt: skip
     return pages.done(f"/leave/{token}", _("Welcome back. You are subscribed again."))
 
 
@@ -158,15 +156,6 @@ def mail_link(request: Request, house: Here, session: Reading, now: Now, token: 
     readers.count_mail(request, house, person)
     mails.preferences(session, house, person, reader.publication_id, now)
     return pages.done(f"/preferences/{token}", _("The link is on its way to you. It works for a day."))
-
-
-def _rejoin(
-    request: Request, session: Session, subscriber_id: int, publication_id: int, now: datetime
-) -> None:
-    origin = request.client.host if request.client else ""
-    subscriptions.rejoin(
-        session, subscriber_id=subscriber_id, publication_id=publication_id, now=now, origin=origin
-    )
 
 
 def _who(request: Request, session: Session, house: House, token: str, purpose: Purpose) -> Reader:

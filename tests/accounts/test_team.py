@@ -9,7 +9,7 @@ import pytest
 from mailer.accounts import team
 from mailer.accounts.audit import Actor
 from mailer.accounts.store import Role
-from mailer.accounts.team import LastOne, NotInTeam, Oneself, Unusable
+from mailer.accounts.team import LastOne, NotInTeam, Oneself, OnTheTeam, Unusable
 from tests.make import NOON
 
 
@@ -79,3 +79,9 @@ def test_an_account_of_others_is_out_of_reach(database, make, moe, me):
         do(database, team.invite, moe, me, "them@sea.example", partner_code="moe")
     with pytest.raises(NotInTeam):
         do(database, team.remove, moe, me, "them@sea.example")
+
+
+def test_who_is_on_the_team_already_is_said_to_be(database, moe, me):
+    """One's own colleague is no secret."""
+    with pytest.raises(OnTheTeam):
+        do(database, team.invite, moe, me, "ME@moe.example", partner_code="moe")

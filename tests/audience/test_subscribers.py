@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from mailer.accounts.audit import SYSTEM
+from mailer.accounts.store import AuditEntry
 from mailer.audience import codes, segments, subscribers, subscriptions, suppressions, topics
 from mailer.audience.intake import Consent, HasLeft, NoSeat, NotTrusted, Person, Suppressed, Verdict
 from mailer.audience.names import Names
@@ -204,7 +205,10 @@ def test_topics_are_a_whole_choice_within_a_publication(bring, make, database):
         given = {"subscriber_id": li.id, "publication_id": publication.id, "now": NOON, "actor": SYSTEM}
         subscribers.set_topics(session, codes=["air"], **given)
         subscribers.set_topics(session, codes=["water", "water"], **given)
+        subscribers.set_topics(session, codes=["water"], **given)  # which is no deed
         assert topics.chosen(session, li.id, publication.id) == ["water"]
+        noted = session.query(AuditEntry).filter_by(action="subscriber.choose_topics").order_by(AuditEntry.id)
+        assert [each.after for each in noted] == [{"topics": ["air"]}, {"topics": ["water"]}]
         with pytest.raises(topics.NoTopic):
             subscribers.set_topics(session, codes=["fire"], **given)
 

@@ -224,3 +224,17 @@ def _mailed(site: Site, address: str, page: str) -> str:
         outbox.close()
         time.sleep(0.2)
     raise AssertionError(f"no mail with a link to {page}")
+
+
+def test_what_went_wrong_is_in_sight_on_a_phone(site: Site, page: Page) -> None:
+    """The form stands below the fold: the page opens where the trouble is, without a script."""
+    from playwright.sync_api import expect
+
+    page.set_viewport_size({"width": 375, "height": 320})
+    site.sign_in(page, "partner", "sight@mee.example")
+    page.goto(f"{site.url}/partner/team")
+    page.get_by_label("Email address").fill("sight@mee.example")
+    page.get_by_label("English").check()
+    page.get_by_role("button", name="Invite").click()
+    expect(page.get_by_role("alert")).to_contain_text("on your team already")
+    expect(page.get_by_role("alert")).to_be_in_viewport()

@@ -118,6 +118,24 @@ def test_another_newsletter_of_the_house_is_one_press_away(post: Post, sqlite_da
     assert its(sqlite_database, ann).state == its(sqlite_database, ann, weekly.id).state == "left"
 
 
+def test_why_somebody_leaves_is_kept_and_all_that_held_before_is_shown(
+    post: Post, sqlite_database, ann, mine, make
+):
+    """In the words that were agreed to; topics by their names."""
+    make.topic("water")
+    post.client.post(f"{mine}/letters/observer", data={"topics": "water"})
+    page = post.client.post(f"{mine}/letters/observer/leave", data={"reason": " too  many "})
+    assert "You have left" in page.text
+    assert its(sqlite_database, ann).left_reason == "too many"
+    first = its(sqlite_database, ann).consent_wording
+    post.client.post(f"{mine}/letters/observer/join")
+    token = KEYS.sign_briefly(Purpose.DATA, ann.id, expires=NOON + timedelta(minutes=9))
+    shown = post.client.get(f"/data/{token}").text
+    before = shown.partition("What held before")[2]
+    assert before.count("In these words") == before.count(first) == 2  # until they left, and then
+    assert "Topic water" in shown
+
+
 def test_who_has_left_can_neither_pause_nor_choose_how_often(post: Post, mine):
     """Subscribe again first."""
     post.client.post(f"{mine}/leave")
@@ -329,6 +347,20 @@ def test_expired_links_to_data_erasure_and_a_sign_up_are_mailed_afresh_too(post:
         post.client.post(f"/fresh/{page}/{token}")
         assert post.client.get(post.link(page)).status_code == 200
     assert [to for to, _, _ in post.mails] == ["ann@example.org", "ann@example.org", "new@example.org"]
+
+
+def test_an_expired_link_of_a_move_is_mailed_afresh_to_the_new_address(post: Post, ann, mine):
+    """Until the person has moved; the old address hears nothing of it."""
+    post.client.post(f"{mine}/address", data={"address": "new@example.org"})
+    old = post.link("address")
+    post.later(days=4)
+    page = post.client.get(old)
+    assert (page.status_code, "Mail me a fresh link" in page.text) == (410, True)
+    assert "new@example.org" not in page.text
+    assert "on its way" in post.client.post(f"/fresh{old}").text
+    assert [to for to, _, _ in post.mails] == ["new@example.org"] * 2
+    post.client.post(post.link("address"))
+    assert post.client.post(f"/fresh{old}").status_code == 404
 
 
 def test_a_forged_link_is_mailed_to_nobody(post: Post, ann):

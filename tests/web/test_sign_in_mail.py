@@ -53,6 +53,23 @@ def test_who_forgot_the_password_gets_a_link_and_sets_a_new_one(host, make, visi
     assert "密码已设置" in visitor.post("/account/password", **new).text
 
 
+def test_a_link_that_was_used_leads_to_the_form_that_mails_another(host, make, visit):
+    """Whoever opens an old mail is one field away from a new one, and still goes where they were going."""
+    make.user(Role.EDITOR, "ann@example.org")
+    visitor = visit()
+    ask(visitor, "ann@example.org", "/account")
+    link = re.search(r"http://testserver(/sign-in/\S+)", text_of(host.letters[0]))[1]
+    for _ in range(2):
+        door = visit()
+        page = door.get(link)
+        data = {"csrf": hidden(page.text), "next": hidden(page.text, "next")}
+        page = door.client.post(link.partition("?")[0], data=data)
+    assert (page.status_code, "has been used or has expired" in page.text) == (401, True)
+    data = {"csrf": hidden(page.text), "next": hidden(page.text, "next"), "email": "ann@example.org"}
+    assert "Look into your mailbox" in door.client.post("/sign-in/link", data=data).text
+    assert "next=%2Faccount" in text_of(host.letters[1])
+
+
 def test_the_answer_does_not_tell_whether_there_is_an_account(host, make, visit, sqlite_database):
     """Same page for known, unknown and closed; the look-up happens once it has left."""
     make.user(Role.EDITOR, "ann@example.org")

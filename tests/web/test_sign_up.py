@@ -297,9 +297,11 @@ def test_a_host_is_stopped_at_a_hundred_forms_an_hour_and_ipv6_counts_by_network
     codes = []
     for number in range(102):
         with TestClient(app, client=(f"2001:db8::{number:x}", 50000)) as client:
-            codes.append(client.post("/join/observer", data=answers).status_code)
+            page = client.post("/join/observer", data=answers)
+            codes.append(page.status_code)
     assert codes[:100] == [200] * 100
     assert codes[100:] == [429, 429]
+    assert "wait an hour" in page.text
     with TestClient(app, client=("2001:db8:0:1::1", 50000)) as client:
         assert client.post("/join/observer", data=answers).status_code == 200
 

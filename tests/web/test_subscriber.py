@@ -71,6 +71,8 @@ def test_leaving_by_the_button_can_be_undone(visit, delivery, sqlite_database):
     page = visitor.client.post(f"{path}/undo")
     assert "You are subscribed again." in page.text
     assert state_of(sqlite_database) == "confirmed"
+    with sqlite_database.read() as session:  # the words on the button that was pressed
+        assert session.query(Subscription).one().consent_wording == "That was a mistake: subscribe me again"
 
 
 def test_a_letter_found_later_brings_nobody_back(visit, delivery, sqlite_database):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from celery.beat import ScheduleEntry
 
 from mailer import queue
 from mailer.settings import load
@@ -34,6 +35,23 @@ def test_a_clock_that_jumps_stops_no_sweep(monkeypatch: pytest.MonkeyPatch, jump
     for now in (NOON + jump, NOON, NOON + jump):
         clock[0] = now
         assert rung_in_two_seconds() >= {"sweep", "apply"}
+
+
+def test_tidying_waits_a_minute_and_then_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that is switched on for half an hour a day forgets what it must all the same."""
+    clock = [NOON]
+    monkeypatch.setattr(app, "now", lambda: clock[0])
+    scheduler = Steady(app)
+    rung: list[timedelta] = []
+
+    def ring(entry: ScheduleEntry, producer: object) -> None:
+        if entry.name == "tidy":
+            rung.append(clock[0] - NOON)
+
+    monkeypatch.setattr(scheduler, "apply_entry", ring)
+    while clock[0] < NOON + timedelta(hours=1, minutes=2):
+        clock[0] += timedelta(seconds=max(scheduler.tick(), 0.1))
+    assert [round(each / timedelta(minutes=1)) for each in rung] == [1, 61]
 
 
 def test_bells_that_nobody_hears_do_not_pile_up() -> None:
