@@ -10,7 +10,7 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, and_, case, column, delete, func, or_, select, table, update
 from sqlalchemy.orm import Session, aliased
 
 from mailer.audience import finding, silenced
@@ -28,10 +28,12 @@ from mailer.audience.store import (
     Suppression,
     Topic,
 )
+from mailer.database import UTCDateTime
 from mailer.patience import for_a_page
 
 Tie = tuple[Membership, Subscriber]
 _LISTED = Membership.__table__.c  # address_key, address_hash, called: kept by the database
+_campaigns = table("campaigns", column("launched_at", UTCDateTime))  # delivery's own: it stands above
 
 
 class Standing(StrEnum):
@@ -85,7 +87,17 @@ def _bounces(now: datetime) -> ColumnElement[bool]:
 
 
 def _theirs(now: datetime) -> ColumnElement[bool]:
-    return and_(Suppression.address_hash == _LISTED.address_hash, _bounces(now))
+    same = Suppression.address_hash == _LISTED.address_hash
+    return and_(same, _bounces(now), _concerns(Suppression.__table__.c.since))
+
+
+def _concerns(since: ColumnElement[datetime]) -> ColumnElement[bool]:
+    """The condition that a bounce is the partner's business: of its own time, or met again by an issue since.
+
+    An address that is dead the moment it is added would tell that others had written to it.
+    """
+    launched = select(func.max(_campaigns.c.launched_at)).scalar_subquery()
+    return or_(since >= Membership.joined_at, Membership.confirmed_at < launched)
 
 
 def _bounced(now: datetime) -> ColumnElement[bool]:
@@ -188,12 +200,15 @@ def late(session: Session, partner_id: int, since: datetime) -> int:
 def standings(session: Session, partner_id: int, now: datetime) -> dict[Standing, int]:
     """Count a partner's people by how they stand, by indexes alone."""
     for_a_page(session)
-    back = select(Suppression.address_hash).where(_bounces(now)).distinct().subquery().c.address_hash
-    stands = _standing(back.is_not(None), now)
+    told = Suppression.__table__.c
+    last = select(told.address_hash, func.max(told.since).label("since")).where(_bounces(now))
+    back = last.group_by(told.address_hash).subquery()
+    bounced = and_(back.c.address_hash.is_not(None), _concerns(back.c.since))
+    stands = _standing(bounced, now)
     query = (
         select(stands, func.count())
         .select_from(Membership)
-        .outerjoin(back.table, back == _LISTED.address_hash)
+        .outerjoin(back, back.c.address_hash == _LISTED.address_hash)
         .where(*_current(partner_id))
         .group_by(stands)
     )

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies
-from sqlalchemy import select, text, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.orm import Session
 from uuid_utils.compat import uuid7
 
@@ -17,6 +17,7 @@ from mailer.audience import desk, members, silenced
 from mailer.audience.members import Order, Standing, Wanted
 from mailer.audience.store import BOUNCES, Membership, Subscriber, Suppression
 from mailer.database import Database
+from mailer.delivery.store import Campaign, CampaignState
 from tests.make import NOON
 
 DAY = timedelta(days=1)
@@ -28,7 +29,7 @@ _deeds = strategies.lists(
         strategies.sampled_from(
             (
                 "join", "name", "ask", "confirm", "pause", "end", "restore", "retie", "move", "erase",
-                "silence", "release", "until", "forget", "delete", "date",
+                "silence", "release", "until", "forget", "delete", "date", "launch",
             )
         ),
         strategies.integers(0, 5),
@@ -50,7 +51,9 @@ class World:
         ties = self.session.scalars(select(Membership).order_by(Membership.id)).all()
         tie = ties[which % len(ties)] if ties else None
         told = self.session.scalars(select(Suppression).order_by(Suppression.id)).all()
-        if deed in ("join", "move", "erase", "silence"):
+        if deed == "launch":
+            self.launch(how)
+        elif deed in ("join", "move", "erase", "silence"):
             getattr(self, deed)(person, how)
         elif deed in ("release", "until", "forget"):
             if told:
@@ -117,6 +120,10 @@ class World:
     def erase(self, person: Subscriber, _how: int) -> None:
         person.address_key = None
 
+    def launch(self, how: int) -> None:
+        """An issue goes out, a day before this or another day."""
+        self.session.execute(update(Campaign).values(launched_at=NOON - how * DAY))
+
     def silence(self, person: Subscriber, how: int) -> None:
         reasons = (*sorted(BOUNCES), "complaint")
         self.session.add(
@@ -158,7 +165,8 @@ def test_a_list_is_what_a_plain_reading_makes(database: Database, partners_and_p
 
 @pytest.fixture
 def partners_and_people(make):
-    """The ids of two partners, and of six people who are on no list."""
+    """The ids of two partners, and of six people who are on no list; a campaign that may go out."""
+    make.campaign(CampaignState.DRAFT)
     return [make.partner(each).id for each in ("moe", "sea")], [make.subscriber().id for _ in range(6)]
 
 
@@ -212,8 +220,10 @@ def _plain(session: Session, partner: int):
 
 
 def _stands(session: Session, tie: Membership, person: Subscriber) -> Standing:
+    launched = session.scalar(select(func.max(Campaign.launched_at)))
+    written_to = launched is not None and tie.confirmed_at is not None and tie.confirmed_at < launched
     told = silenced.of_hashes(session, [person.address_hash], NOON)
-    if any(each.reason in BOUNCES for each in told):
+    if any(each.reason in BOUNCES and (written_to or each.since >= tie.joined_at) for each in told):
         return Standing.BOUNCED
     if tie.confirmed_at is None:
         return Standing.WAITING
@@ -224,7 +234,8 @@ def test_pages_follow_one_another(database, make):
     """However far one reads, each is met once; those who came back first are on top of their page."""
     partner = make.partner("moe")
     for n in range(7):
-        make.membership(partner, make.subscriber(f"r{n}@example.org"), name_en=f"Name {n % 3}")
+        person = make.subscriber(f"r{n}@example.org")
+        make.membership(partner, person, name_en=f"Name {n % 3}", joined_at=NOON - 9 * DAY)
     for n in (5, 2, 4):
         make.suppression(f"r{n}@example.org", since=NOON - n * DAY)
     with database.read() as session:

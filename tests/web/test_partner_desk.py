@@ -220,10 +220,15 @@ def test_a_bounced_address_is_mended(manager, make, member, sqlite_database):
     assert "Every address works" in manager.get("/partner/bounced").text
 
 
-def test_a_bounce_from_before_the_person_came_tells_no_date_of_others(manager, make, member):
-    """That somebody wrote there earlier is another's business."""
-    member("gone@ours.example", joined_at=NOON)
+def test_a_bounce_from_before_the_person_came_tells_nothing_of_others(manager, make, member):
+    """That somebody wrote there earlier is another's business, until an issue goes out to this partner's."""
+    tie = member("gone@ours.example", joined_at=NOON, confirmed_at=NOON)
     make.suppression("gone@ours.example", since=NOON - 400 * DAY)
+    assert "Every address works" in manager.get("/partner/bounced").text
+    for path in ("/partner", "/partner/people", path_of(tie)):
+        for told in ("come back</span><b>1", "state=bounced", "no mailbox", "correct the address"):
+            assert told not in manager.get(path).text.partition("<main")[2]
+    make.campaign(launched_at=NOON + timedelta(minutes=1))
     page = manager.get("/partner/bounced").text
     assert "since 20 Nov 2026" in page
     assert "2025" not in page
