@@ -10,7 +10,21 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, case, column, delete, func, or_, select, table, update
+from sqlalchemy import (
+    Boolean,
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    column,
+    delete,
+    func,
+    literal_column,
+    or_,
+    select,
+    table,
+    update,
+)
 from sqlalchemy.orm import Session, aliased
 
 from mailer.audience import finding, silenced
@@ -18,7 +32,7 @@ from mailer.audience.bulk import among
 from mailer.audience.evidence import store as evidence
 from mailer.audience.finding import Count
 from mailer.audience.store import (
-    BOUNCES,
+    IS_BOUNCE,
     Membership,
     MembershipGap,
     MembershipTopic,
@@ -83,7 +97,7 @@ def _current(partner_id: int) -> tuple[ColumnElement[bool], ...]:
 
 
 def _bounces(now: datetime) -> ColumnElement[bool]:
-    return and_(Suppression.reason.in_(BOUNCES), silenced.standing(now))
+    return and_(literal_column(f"suppressions.{IS_BOUNCE}", Boolean), silenced.standing(now))
 
 
 def _theirs(now: datetime) -> ColumnElement[bool]:

@@ -13,6 +13,7 @@ revision = "0021"
 down_revision = "0020"
 
 _CURRENT = "ended_at IS NULL"
+_BOUNCES = "released_at IS NULL AND reason IN ('bad_domain', 'bad_mailbox', 'inactive', 'mailbox_full')"
 _INDEXES: dict[str, tuple[list[str], str]] = {
     "held": (["subscriber_id", "ended_at", "confirmed_at"], ""),
     "ended": (["ended_at"], "ended_at IS NOT NULL"),
@@ -41,6 +42,11 @@ def upgrade() -> None:
             f"ix_memberships_{name}", "memberships", ["partner_id", *columns],
             postgresql_where=where, sqlite_where=where,
         )  # fmt: skip
+    bounces = sa.text(_BOUNCES)
+    op.create_index(
+        "ix_suppressions_bounces", "suppressions", ["address_hash", "since", "until"],
+        postgresql_where=bounces, sqlite_where=bounces,
+    )  # fmt: skip
     for statement in _on_sqlite() if sqlite else _on_postgres():
         op.execute(statement)
 
