@@ -7,10 +7,8 @@ from sqlalchemy import select
 
 from mailer.accounts.audit import SYSTEM
 from mailer.audience import imports, sign_ups, subscribers, subscriptions, suppressions
-from mailer.audience.imports import Job
 from mailer.audience.intake import Consent, LeftElsewhere, Verdict
 from mailer.audience.names import Names
-from mailer.audience.sheets.sheet import read
 from mailer.audience.sign_ups import Mail, Wish
 from mailer.audience.store import ConsentKind, Subscriber, Suppression
 from mailer.audience.suppressions import Scope
@@ -29,20 +27,6 @@ MAILMAN = (
     "ann@example.org,Ann,by_user\ndee@example.org,Dee,by_moderator\n"
 )
 PLAIN = "email,name\nann@example.org,Ann\nben@example.org,Ben\ncho@example.org,Cho\n"
-
-
-@pytest.fixture
-def job(make):
-    """A file on its way in."""
-    publication = make.publication()
-
-    def job(text, *, partner=None, name="people.csv"):
-        return Job(
-            sheet=read(text.encode(), name), publication_id=publication.id, keys=KEYS, actor=SYSTEM,
-            consent=Consent(ConsentKind.IMPORTED, "Agreed."), partner_id=partner.id if partner else None,
-        )  # fmt: skip
-
-    return job
 
 
 @pytest.fixture

@@ -13,33 +13,18 @@ from sqlalchemy import func, select
 
 from mailer.accounts.audit import SYSTEM
 from mailer.audience import exports, imports, segments, subscribers, subscriptions
-from mailer.audience.imports import Job
-from mailer.audience.intake import Consent, Verdict
+from mailer.audience.intake import Verdict
 from mailer.audience.names import Names
 from mailer.audience.sheets.guard import FORMULA, guarded, unguarded
 from mailer.audience.sheets.sheet import read
 from mailer.audience.sheets.source import BadFile
-from mailer.audience.store import ConsentKind, ImportRow, Membership, Subscriber, Subscription
-from tests.make import KEYS, NOON
+from mailer.audience.store import ImportRow, Membership, Subscriber, Subscription
+from tests.make import NOON
 
 PEOPLE = """邮箱,姓名,称谓,语言,国家,电话
 li@example.org,李敏,部长,中文,中国,1
 ann@example.org,Ann Lee,Dr,en,FR,2
 """
-
-
-@pytest.fixture
-def job(make):
-    """A sheet on its way in, from its text."""
-    publication = make.publication()
-
-    def job(text=PEOPLE, *, partner=None, name="people.csv"):
-        return Job(
-            sheet=read(text.encode(), name), publication_id=publication.id, keys=KEYS, actor=SYSTEM,
-            consent=Consent(ConsentKind.IMPORTED, "Agreed."), partner_id=partner.id if partner else None,
-        )  # fmt: skip
-
-    return job
 
 
 @pytest.fixture
@@ -179,14 +164,14 @@ def test_a_dry_run_says_the_same_and_changes_nothing(run, job, database):
     """The very verdicts, and not a row more."""
     tables = (Subscriber, Subscription, ImportRow)
     with database.write() as session:
-        tried = imports.dry_run(session, job(), now=NOON)
+        tried = imports.dry_run(session, job(PEOPLE), now=NOON)
     assert (tried.id, rows_of(database, *tables)) == (None, [0, 0, 0])
     assert tried.verdicts == run().verdicts
 
 
 def test_an_import_that_stopped_goes_on_where_it_was(run, job, database):
     """The same file again: rows that have their verdict are not taken in twice."""
-    half = job()
+    half = job(PEOPLE)
     with database.write() as session:
         begun = imports.begin(session, half, now=NOON)
         imports.take(session, half, begun, list(half.sheet.rows())[:1], now=NOON)
