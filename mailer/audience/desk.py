@@ -155,9 +155,9 @@ def overview(session: Session, partner: Partner, *, now: datetime) -> Overview:
     return Overview(total, standings, total, partner.seats)
 
 
-def late(session: Session, partner_id: int, since: datetime) -> int:
+def late(session: Session, partner_id: int, since: datetime, *, now: datetime) -> int:
     """Count whom the partner asked no later than ``since``, and who have not answered."""
-    return members.late(session, partner_id, since)
+    return members.late(session, partner_id, since, now)
 
 
 def person(session: Session, partner_id: int, membership_public_id: UUID, *, now: datetime) -> PartnerPerson:

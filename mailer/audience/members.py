@@ -156,7 +156,7 @@ def _wanted(session: Session, query: Select[int], wanted: Wanted, now: datetime)
     if wanted.standing is not None:
         query = query.where(_stands(wanted.standing, now))
     if wanted.waiting_since is not None:
-        query = query.where(Membership.confirmed_at.is_(None), Membership.consent_at <= wanted.waiting_since)
+        query = query.where(_stands(Standing.WAITING, now), Membership.consent_at <= wanted.waiting_since)
     if wanted.topic:  # by their ids: the planner knows how many chose each
         ids = session.scalars(select(Topic.id).where(Topic.code == wanted.topic)).all()
         chosen = select(MembershipTopic.topic_id).where(
@@ -205,10 +205,10 @@ def _shown(
     return [found[each] for each in ids if each in found]
 
 
-def late(session: Session, partner_id: int, since: datetime) -> int:
+def late(session: Session, partner_id: int, since: datetime, now: datetime) -> int:
     """Count whom a partner asked no later than then, and who have not answered."""
     every = select(func.count(Membership.id)).where(*_current(partner_id))
-    return session.scalar(_wanted(session, every, Wanted(waiting_since=since), since)) or 0
+    return session.scalar(_wanted(session, every, Wanted(waiting_since=since), now)) or 0
 
 
 def standings(session: Session, partner_id: int, now: datetime) -> dict[Standing, int]:

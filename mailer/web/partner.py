@@ -77,7 +77,7 @@ def home(request: Request, session: Reading, now: Now, me: Manager, own: Own) ->
         own=own,
         name=called(own),
         found=desk.overview(session, own, now=now),
-        late=desk.late(session, own.id, now - LONG),
+        late=desk.late(session, own.id, now - LONG, now=now),
         news=[each for each in asked if each.answered_at and each.answered_at > now - NEWS],
         open=[each for each in asked if each.state == RequestState.OPEN],
         alone=len(team.members(session, own.id)) < 2,
