@@ -24,7 +24,6 @@ _INDEXES: dict[str, tuple[list[str], str]] = {
     ),
 }
 _COLUMNS = "address_key, address_hash, called"
-_TOLD = "subscriber_id, name_zh, name_en"  # what they follow from
 _MOVED = "address_key, address_hash"
 
 
@@ -51,8 +50,8 @@ def upgrade() -> None:
         op.execute(statement)
 
 
-def _called(row: str) -> str:
-    return f"lower(coalesce(nullif({row}.name_zh, ''), nullif({row}.name_en, ''), subscribers.address_key))"
+def _called(row: str, person: str = "subscribers") -> str:
+    return f"lower(coalesce(nullif({row}.name_zh, ''), nullif({row}.name_en, ''), {person}.address_key))"
 
 
 def _values(row: str) -> str:
@@ -79,26 +78,32 @@ def _on_sqlite() -> list[str]:
     write = f"BEGIN {_written(own)}; END"
     return [
         f"CREATE TRIGGER memberships_listed_new AFTER INSERT ON memberships {write}",
-        f"CREATE TRIGGER memberships_listed AFTER UPDATE OF {_TOLD} ON memberships {write}",
+        "CREATE TRIGGER memberships_listed AFTER UPDATE OF subscriber_id, name_zh, name_en ON memberships"
+        f" {write}",
         f"CREATE TRIGGER memberships_listed_elsewhere AFTER UPDATE OF {_MOVED} ON subscribers"
         f" BEGIN {_written(theirs)}; END",
     ]
 
 
 def _on_postgres() -> list[str]:
-    # who gives the person another address at the same time is waited for: KEY SHARE, as of a foreign key
+    # who gives the person another address at the same time is waited for: KEY SHARE, as of a foreign key;
+    # who changes a name waits for nobody
     own = (
         f"SELECT {_values('new')} INTO new.address_key, new.address_hash, new.called"  # noqa: S608 - ours
         " FROM subscribers WHERE id = new.subscriber_id FOR KEY SHARE; RETURN new;"
     )
+    named = f"new.called := {_called('new', 'new')}; RETURN new;"
     theirs = (
         "UPDATE memberships SET subscriber_id = subscriber_id"  # so that the other trigger runs
         " WHERE subscriber_id = new.id; RETURN NULL;"
     )
     return [
         _function("memberships_listed", own),
-        f"CREATE TRIGGER memberships_listed BEFORE INSERT OR UPDATE OF {_TOLD} ON memberships"
+        "CREATE TRIGGER memberships_listed BEFORE INSERT OR UPDATE OF subscriber_id ON memberships"
         " FOR EACH ROW EXECUTE FUNCTION memberships_listed()",
+        _function("memberships_listed_named", named),
+        "CREATE TRIGGER memberships_listed_named BEFORE UPDATE OF name_zh, name_en ON memberships"
+        " FOR EACH ROW EXECUTE FUNCTION memberships_listed_named()",
         _function("memberships_listed_elsewhere", theirs),
         f"CREATE TRIGGER memberships_listed_elsewhere AFTER UPDATE OF {_MOVED} ON subscribers FOR EACH ROW"
         " WHEN (old.address_key IS DISTINCT FROM new.address_key"
