@@ -80,7 +80,7 @@ def test_a_new_manager_adds_three_colleagues_and_mends_an_address(desk: tuple[Pa
     phone.get_by_role("link", name="查看人员名单").click()
     expect(phone.locator("tbody tr")).to_have_count(3)
 
-    Make(database).suppression("chen@mee.example")
+    Make(database).suppression("chen@mee.example", since=datetime.now(UTC))
     phone.goto(re.sub(r"/people.*", "", phone.url))
     expect(phone.get_by_text("有 1 个地址的邮件被退回。")).to_be_visible()
     phone.get_by_role("link", name="去修正").click()

@@ -226,8 +226,8 @@ def _mailed(site: Site, address: str, page: str) -> str:
     raise AssertionError(f"no mail with a link to {page}")
 
 
-def test_what_went_wrong_is_in_sight_on_a_phone(site: Site, page: Page) -> None:
-    """The form stands below the fold: the page opens where the trouble is, without a script."""
+def test_what_went_wrong_is_what_a_page_begins_with(site: Site, page: Page) -> None:
+    """The form stands below the fold of a phone: the trouble has the focus, without a script."""
     from playwright.sync_api import expect
 
     page.set_viewport_size({"width": 375, "height": 320})
@@ -237,4 +237,4 @@ def test_what_went_wrong_is_in_sight_on_a_phone(site: Site, page: Page) -> None:
     page.get_by_label("English").check()
     page.get_by_role("button", name="Invite").click()
     expect(page.get_by_role("alert")).to_contain_text("on your team already")
-    expect(page.get_by_role("alert")).to_be_in_viewport()
+    expect(page.get_by_role("alert")).to_be_focused()
